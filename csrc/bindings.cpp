@@ -1,0 +1,147 @@
+// Python's view of the kernels: arrays come and go by DLPack, so no torch header is needed.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+
+#include <optional>
+
+#include "causal_conv.h"
+#include "selective_scan.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using RowsIn = nb::ndarray<const float, nb::ndim<3>, nb::device::cpu>;  // last axis dense: see rows()
+using DenseIn = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using DenseOut = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+
+lightm::Rows rows(const RowsIn &a, int64_t batch, int64_t length, int64_t width, const char *name) {
+  if ((int64_t)a.shape(0) != batch || (int64_t)a.shape(1) != length || (int64_t)a.shape(2) != width ||
+      (width > 1 && a.stride(2) != 1))
+    throw nb::value_error(name);
+  return {a.data(), a.stride(0), a.stride(1)};
+}
+
+template <class Array>
+auto dense(const Array &a, int64_t size, const char *name) {
+  if ((int64_t)a.size() != size) throw nb::value_error(name);
+  return a.data();
+}
+
+template <class Array>
+auto dense(const std::optional<Array> &a, int64_t size, const char *name) {
+  return a ? dense(*a, size, name) : nullptr;
+}
+
+lightm::ScanShape shape_of(const RowsIn &u, const DenseIn &A) {
+  if (A.ndim() != 2) throw nb::value_error("A");
+  return {(int64_t)u.shape(0), (int64_t)u.shape(1), (int64_t)u.shape(2), (int64_t)A.shape(1)};
+}
+
+lightm::ScanInputs inputs_of(const lightm::ScanShape &s, const RowsIn &u, const RowsIn &delta, const DenseIn &A,
+                             const RowsIn &B, const RowsIn &C, const std::optional<DenseIn> &D,
+                             const std::optional<RowsIn> &z, const std::optional<DenseIn> &delta_bias,
+                             bool delta_softplus) {
+  lightm::ScanInputs in;
+  in.u = rows(u, s.batch, s.length, s.channels, "u");
+  in.delta = rows(delta, s.batch, s.length, s.channels, "delta");
+  in.A = dense(A, s.channels * s.state, "A");
+  in.B = rows(B, s.batch, s.length, s.state, "B");
+  in.C = rows(C, s.batch, s.length, s.state, "C");
+  in.D = dense(D, s.channels, "D");
+  if (z) in.z = rows(*z, s.batch, s.length, s.channels, "z");
+  in.delta_bias = dense(delta_bias, s.channels, "delta_bias");
+  in.delta_softplus = delta_softplus;
+  return in;
+}
+
+void forward(const RowsIn &u, const RowsIn &delta, const DenseIn &A, const RowsIn &B, const RowsIn &C,
+             const std::optional<DenseIn> &D, const std::optional<RowsIn> &z,
+             const std::optional<DenseIn> &delta_bias, bool delta_softplus, const DenseOut &out,
+             const std::optional<DenseOut> &states, int threads) {
+  const lightm::ScanShape s = shape_of(u, A);
+  const lightm::ScanInputs in = inputs_of(s, u, delta, A, B, C, D, z, delta_bias, delta_softplus);
+  float *out_data = dense(out, s.batch * s.length * s.channels, "out");
+  float *states_data = dense(states, s.batch * s.intervals() * s.channels * s.state, "states");
+  nb::gil_scoped_release release;
+  lightm::scan_forward(s, in, out_data, states_data, threads);
+}
+
+void backward(const RowsIn &grad_out, const DenseIn &states, const RowsIn &u, const RowsIn &delta,
+              const DenseIn &A, const RowsIn &B, const RowsIn &C, const std::optional<DenseIn> &D,
+              const std::optional<RowsIn> &z, const std::optional<DenseIn> &delta_bias, bool delta_softplus,
+              const DenseOut &grad_u, const DenseOut &grad_delta, const DenseOut &grad_A,
+              const DenseOut &grad_B, const DenseOut &grad_C, const std::optional<DenseOut> &grad_D,
+              const std::optional<DenseOut> &grad_z, const std::optional<DenseOut> &grad_delta_bias,
+              int threads) {
+  const lightm::ScanShape s = shape_of(u, A);
+  const lightm::ScanInputs in = inputs_of(s, u, delta, A, B, C, D, z, delta_bias, delta_softplus);
+  if (z.has_value() != grad_z.has_value()) throw nb::value_error("grad_z");
+  const int64_t size = s.batch * s.length * s.channels, row = s.batch * s.length * s.state;
+  const lightm::ScanGradients gradients = {
+      dense(grad_u, size, "grad_u"),
+      dense(grad_delta, size, "grad_delta"),
+      dense(grad_A, s.channels * s.state, "grad_A"),
+      dense(grad_B, row, "grad_B"),
+      dense(grad_C, row, "grad_C"),
+      dense(grad_D, s.channels, "grad_D"),
+      dense(grad_z, size, "grad_z"),
+      dense(grad_delta_bias, s.channels, "grad_delta_bias"),
+  };
+  const float *states_data = dense(states, s.batch * s.intervals() * s.channels * s.state, "states");
+  const lightm::Rows grad_rows = rows(grad_out, s.batch, s.length, s.channels, "grad_out");
+  nb::gil_scoped_release release;
+  lightm::scan_backward(s, in, states_data, grad_rows, gradients, threads);
+}
+
+lightm::ConvInputs conv_inputs_of(const lightm::ConvShape &s, const RowsIn &x, const DenseIn &weight,
+                                  const DenseIn &bias, bool silu) {
+  return {rows(x, s.batch, s.length, s.channels, "x"), dense(weight, s.channels * s.width, "weight"),
+          dense(bias, s.channels, "bias"), silu};
+}
+
+lightm::ConvShape conv_shape_of(const RowsIn &x, const DenseIn &weight) {
+  if (weight.ndim() != 2) throw nb::value_error("weight");
+  return {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2), (int64_t)weight.shape(1)};
+}
+
+void conv_forward(const RowsIn &x, const DenseIn &weight, const DenseIn &bias, bool silu, const DenseOut &out,
+                  int threads) {
+  const lightm::ConvShape s = conv_shape_of(x, weight);
+  const lightm::ConvInputs in = conv_inputs_of(s, x, weight, bias, silu);
+  float *out_data = dense(out, s.batch * s.length * s.channels, "out");
+  nb::gil_scoped_release release;
+  lightm::conv_forward(s, in, out_data, threads);
+}
+
+void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weight, const DenseIn &bias,
+                   bool silu, const DenseOut &grad_x, const DenseOut &grad_weight, const DenseOut &grad_bias,
+                   int threads) {
+  const lightm::ConvShape s = conv_shape_of(x, weight);
+  const lightm::ConvInputs in = conv_inputs_of(s, x, weight, bias, silu);
+  const lightm::Rows grad_rows = rows(grad_out, s.batch, s.length, s.channels, "grad_out");
+  float *x_data = dense(grad_x, s.batch * s.length * s.channels, "grad_x");
+  float *weight_data = dense(grad_weight, s.channels * s.width, "grad_weight");
+  float *bias_data = dense(grad_bias, s.channels, "grad_bias");
+  nb::gil_scoped_release release;
+  lightm::conv_backward(s, in, grad_rows, x_data, weight_data, bias_data, threads);
+}
+
+}  // namespace
+
+NB_MODULE(_C, m) {
+  m.doc() = "CPU kernels of lightm_unet.ops; ops/cpu.py is the only caller and checks the arguments.";
+  m.attr("STATE_INTERVAL") = lightm::kStateInterval;
+  m.def("instruction_set", &lightm::instruction_set);
+  m.def("scan_forward", &forward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a.none(), "z"_a.none(),
+        "delta_bias"_a.none(), "delta_softplus"_a, "out"_a, "states"_a.none(), "threads"_a);
+  m.def("scan_backward", &backward, "grad_out"_a, "states"_a, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a,
+        "D"_a.none(), "z"_a.none(), "delta_bias"_a.none(), "delta_softplus"_a, "grad_u"_a, "grad_delta"_a,
+        "grad_A"_a, "grad_B"_a, "grad_C"_a, "grad_D"_a.none(), "grad_z"_a.none(),
+        "grad_delta_bias"_a.none(), "threads"_a);
+  m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a, "silu"_a, "out"_a, "threads"_a);
+  m.def("conv_backward", &conv_backward, "grad_out"_a, "x"_a, "weight"_a, "bias"_a, "silu"_a, "grad_x"_a,
+        "grad_weight"_a, "grad_bias"_a, "threads"_a);
+}

@@ -1,0 +1,48 @@
+// How the code that is common to all processors reaches the kernels of one instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "causal_conv.h"
+#include "selective_scan.h"
+
+namespace lightm {
+
+// One thread's work: all steps of one batch entry, for channels [first_channel, last_channel).
+struct Share {
+  int64_t batch, first_channel, last_channel;
+};
+
+// Where a share leaves what must be summed over shares, each of its own and zeroed: A, D and
+// delta_bias as in the inputs for the whole batch entry, B and C (length, state) for this share.
+struct ShareSums {
+  float *A, *D, *delta_bias, *B, *C;
+};
+
+struct ConvSums {
+  float *weight, *bias;
+};
+
+// The *_scratch functions give the scratch space, in vectors, for a share of so many channels.
+struct KernelTable {
+  const char *name;
+  int width;  // channels in a vector; a share begins at a multiple of it
+  int64_t (*forward_scratch)(const ScanShape &, int64_t share_channels);
+  int64_t (*backward_scratch)(const ScanShape &, int64_t share_channels);
+  void (*forward)(const ScanShape &, const ScanInputs &, const Share &, float *out, float *states,
+                  void *scratch);
+  void (*backward)(const ScanShape &, const ScanInputs &, const Share &, const float *states,
+                   const Rows &grad_out, const ScanGradients &, const ShareSums &, void *scratch);
+  int64_t (*conv_forward_scratch)(const ConvShape &, int64_t share_channels);
+  int64_t (*conv_backward_scratch)(const ConvShape &, int64_t share_channels);
+  void (*conv_forward)(const ConvShape &, const ConvInputs &, const Share &, float *out, void *scratch);
+  void (*conv_backward)(const ConvShape &, const ConvInputs &, const Share &, const Rows &grad_out,
+                        float *grad_x, const ConvSums &, void *scratch);
+};
+
+#ifdef LIGHTM_X86
+extern const KernelTable kernels_avx512, kernels_avx2;
+#endif
+extern const KernelTable kernels_portable;
+
+}  // namespace lightm

@@ -1,0 +1,16 @@
+// All kernels for one instruction set: CMakeLists.txt gives this file its compiler flags.
+#include "causal_conv_kernel.h"
+#include "selective_scan_kernel.h"
+
+const lightm::KernelTable lightm::kernels_avx512 = {
+    "avx512",
+    kWidth,
+    forward_scratch,
+    backward_scratch,
+    forward_share,
+    backward_share,
+    conv_forward_scratch,
+    conv_backward_scratch,
+    conv_forward_share,
+    conv_backward_share,
+};

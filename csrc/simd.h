@@ -1,0 +1,196 @@
+// Vectors of LIGHTM_WIDTH floats through the compilers' vector extensions, and the few operations
+// that deserve more: exp2, log1p, loads of part of a vector, sums across lanes.
+//
+// This file is compiled once for each instruction set. Everything lives in an unnamed namespace, so
+// that the linker can't swap one set's code for another's; for the same reason the kernels use
+// no templates of the standard library.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define LIGHTM_WIDTH 16
+#elif defined(__AVX2__)
+#define LIGHTM_WIDTH 8
+#else
+#define LIGHTM_WIDTH 4
+#endif
+
+#define LIGHTM_INLINE inline __attribute__((always_inline))
+
+namespace {
+
+constexpr int kWidth = LIGHTM_WIDTH;
+typedef float vf __attribute__((vector_size(LIGHTM_WIDTH * 4)));
+typedef int32_t vi __attribute__((vector_size(LIGHTM_WIDTH * 4)));
+
+LIGHTM_INLINE vf splat(float x) { return x - vf{}; }  // x - 0 is x for every x: no operation is left
+
+LIGHTM_INLINE vf load(const float *p) {
+  vf v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+LIGHTM_INLINE void store(float *p, vf v) { std::memcpy(p, &v, sizeof v); }
+
+// The first `lanes` lanes; the others are zero, respectively left alone.
+LIGHTM_INLINE vf load_part(const float *p, int lanes) {
+  if (lanes == kWidth) return load(p);
+#if defined(__AVX512F__)
+  return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
+#else
+  vf v{};
+  for (int i = 0; i < lanes; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+LIGHTM_INLINE void store_part(float *p, vf v, int lanes) {
+  if (lanes == kWidth) return store(p, v);
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)v);
+#else
+  for (int i = 0; i < lanes; ++i) p[i] = v[i];
+#endif
+}
+
+// True unless every lane of a is at most the same lane of b; a NaN makes it true.
+LIGHTM_INLINE bool any_above(vf a, vf b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLE_UQ) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_NLE_UQ)) != 0;
+#else
+  bool any = false;
+  for (int i = 0; i < kWidth; ++i) any |= !(a[i] <= b[i]);
+  return any;
+#endif
+}
+
+LIGHTM_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
+LIGHTM_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
+LIGHTM_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+
+// 2^(s * m) for |s * m| <= kExp2Limit. The product is taken inside a fused multiply-add.
+//
+// Adding 1.5 * 2^(23 - b) rounds to multiples of 2^-b and leaves them in the mantissa's low bits.
+// The low b bits choose 2^(j / 2^b) from a table held in one register, the others go into the
+// exponent, and a polynomial takes care of the rest r: relative error 4e-7 with 16 entries and
+// degree 2; 2e-8 with 8 entries and degree 3; 1e-7 with no table and degree 5.
+constexpr float kExp2Limit = 125.0f;
+
+LIGHTM_INLINE vf exp2_product(vf s, vf m) {
+#if defined(__AVX512F__)
+  // Entry j is the bits of 2^(j / 16), less j << 19, which the shift below adds back.
+  const vi table = {0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532,
+                    0x3f75fed7, 0x3f75583f, 0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c,
+                    0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d};
+  const vf magic = splat(786432.0f);
+  const vf t = s * m + magic;
+  const vf r = s * m - (t - magic);
+  const vf q = r * (splat(0.69318783f) + r * splat(0.24022651f));
+  const vi index = (vi)t;
+  const vi entry = (vi)_mm512_permutexvar_epi32((__m512i)index, (__m512i)table);
+  const vf power = (vf)(entry + (index << 19));
+  return power + power * q;
+#elif defined(__AVX2__)
+  const vi table = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
+                    0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};  // less j << 20
+  const vf magic = splat(1572864.0f);
+  const vf t = s * m + magic;
+  const vf r = s * m - (t - magic);
+  const vf q = r * (splat(0.69314718f) + r * (splat(0.24026408f) + r * splat(0.05550932f)));
+  const vi index = (vi)t;
+  const vi entry = (vi)_mm256_permutevar8x32_epi32((__m256i)table, (__m256i)index);
+  const vf power = (vf)(entry + (index << 20));
+  return power + power * q;
+#else
+  const vf magic = splat(12582912.0f);
+  const vf x = s * m;
+  const vf t = x + magic;
+  const vf r = x - (t - magic);
+  const vf q =
+      r * (0.69314719f +
+           r * (0.24022107f + r * (0.05550357f + r * (0.00967603f + r * splat(0.00133909f)))));
+  const vf power = (vf)(((vi)t << 23) + 0x3f800000);
+  return power + power * q;
+#endif
+}
+
+// The same for any argument: below the limit it stays at 2^-125, which is as good as nothing after
+// one step; above it at 2^125; NaN stays NaN.
+LIGHTM_INLINE vf exp2_any(vf x) {
+  const vf clamped = vmax(vmin(x, splat(kExp2Limit)), splat(-kExp2Limit));
+  return x == x ? exp2_product(clamped, splat(1.0f)) : x;
+}
+
+constexpr float kLog2e = 1.44269504f;
+
+LIGHTM_INLINE vf exp_any(vf x) { return exp2_any(x * kLog2e); }
+
+// log(1 + y) for 0 <= y <= 1: y times a Chebyshev fit of log(1 + y) / y; relative error below 1e-7.
+LIGHTM_INLINE vf log1p_unit(vf y) {
+  vf p = splat(-0.0031760570f);
+  p = p * y + 0.019542528f;
+  p = p * y - 0.056373615f;
+  p = p * y + 0.10543624f;
+  p = p * y - 0.15269667f;
+  p = p * y + 0.19663274f;
+  p = p * y - 0.24951616f;
+  p = p * y + 0.33329710f;
+  p = p * y - 0.49999893f;
+  return p * y * y + y;
+}
+
+LIGHTM_INLINE vf softplus(vf x) { return vmax(x, vf{}) + log1p_unit(exp_any(-vabs(x))); }
+
+LIGHTM_INLINE vf sigmoid(vf x) {
+  const vf y = exp_any(-vabs(x));  // never overflows
+  const vf positive = 1.0f / (1.0f + y);
+  return x > 0.0f ? positive : y * positive;
+}
+
+// Lane l of the result is the sum of all lanes of v[l]: a transposition folded into the sums, 3
+// operations for each pair of vectors instead of a full reduction of each.
+template <int kHalf, int... kLane>
+struct Lanes {
+  // Two vectors become one: in groups of 2 * kHalf lanes, the low half sums a's group, the high b's.
+  static LIGHTM_INLINE vf fold(vf a, vf b) {
+    return __builtin_shufflevector(a, b, keep(kLane)...) + __builtin_shufflevector(a, b, cross(kLane)...);
+  }
+  static constexpr bool low(int l) { return l % (2 * kHalf) < kHalf; }
+  static constexpr int keep(int l) { return low(l) ? l : kWidth + l - kHalf; }
+  static constexpr int cross(int l) { return low(l) ? l + kHalf : kWidth + l; }
+};
+
+template <int kHalf>
+LIGHTM_INLINE vf fold(vf a, vf b) {
+#if LIGHTM_WIDTH == 16
+  return Lanes<kHalf, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>::fold(a, b);
+#elif LIGHTM_WIDTH == 8
+  return Lanes<kHalf, 0, 1, 2, 3, 4, 5, 6, 7>::fold(a, b);
+#else
+  return Lanes<kHalf, 0, 1, 2, 3>::fold(a, b);
+#endif
+}
+
+template <int kHalf>
+LIGHTM_INLINE vf sums_of_each(const vf *v) {
+  if constexpr (kHalf == 0) {
+    return v[0];
+  } else {
+    // v holds 2 * kHalf vectors; their sums come out in the order of their index.
+    vf half[kHalf];
+    for (int i = 0; i < kHalf; ++i) half[i] = fold<kHalf>(v[i], v[i + kHalf]);
+    return sums_of_each<kHalf / 2>(half);
+  }
+}
+
+// v: kWidth vectors.
+LIGHTM_INLINE vf sums_across_lanes(const vf *v) { return sums_of_each<kWidth / 2>(v); }
+
+}  // namespace

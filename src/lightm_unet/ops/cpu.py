@@ -1,0 +1,85 @@
+"""Calls into the native kernels: float32 on the CPU, rows of any stride, torch's thread count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lightm_unet.ops.chunked import ScanGradients
+from lightm_unet.ops.dispatch import native
+
+
+def scan_cpu(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    keep_states: bool,
+) -> tuple[Tensor, Tensor]:
+    """Native forward scan; arguments and results as `chunked.scan_chunked`."""
+    batch, length, channels = u.shape
+    intervals = -(-length // native.STATE_INTERVAL) if keep_states else 0
+    out = torch.empty_like(u, memory_format=torch.contiguous_format)
+    states = u.new_empty(batch, intervals, channels, A.shape[1])
+    native.scan_forward(
+        *_inputs(u, delta, A, B, C, D, z, delta_bias),
+        delta_softplus,
+        out,
+        states if keep_states else None,
+        torch.get_num_threads(),
+    )
+    return out, states
+
+
+def scan_cpu_backward(
+    grad_out: Tensor,
+    states: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> ScanGradients:
+    """Native backward scan; arguments and results as `chunked.scan_chunked_backward`."""
+    inputs = (u, delta, A, B, C, D, z, delta_bias)
+    gradients = ScanGradients(*(None if t is None else _like(t) for t in inputs))
+    native.scan_backward(
+        dense_rows(grad_out),
+        states,
+        *_inputs(*inputs),
+        delta_softplus,
+        *gradients,
+        torch.get_num_threads(),
+    )
+    return gradients
+
+
+def _inputs(u, delta, A, B, C, D, z, delta_bias) -> tuple[Tensor | None, ...]:
+    return (
+        dense_rows(u),
+        dense_rows(delta),
+        A.contiguous(),
+        dense_rows(B),
+        dense_rows(C),
+        None if D is None else D.contiguous(),
+        None if z is None else dense_rows(z),
+        None if delta_bias is None else delta_bias.contiguous(),
+    )
+
+
+def dense_rows(t: Tensor) -> Tensor:
+    """The same values with a dense last axis; slices of wider rows pass without a copy."""
+    return t if t.stride(-1) == 1 or t.shape[-1] == 1 else t.contiguous()
+
+
+def _like(t: Tensor) -> Tensor:
+    return torch.empty_like(t, memory_format=torch.contiguous_format)

@@ -1,0 +1,89 @@
+"""Which implementation of the ops runs where, and why another one does not.
+
+    reference   the definition, a loop over steps          any device, short sequences
+    torch       plain torch, in chunks                     any device
+    cpu         native kernels from csrc/                  CPU, float32
+
+Without a request the fastest one that fits the tensors is taken. A request, by the `backend`
+argument of an op or by the environment variable `LIGHTM_UNET_BACKEND`, is obeyed or refused with
+the reason, never replaced.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from lightm_unet.errors import MissingPartError, UsageError
+
+try:
+    from lightm_unet import _C as native
+except ImportError as error:
+    native, _why_no_native = None, str(error)
+
+ENVIRONMENT_VARIABLE = "LIGHTM_UNET_BACKEND"
+NAMES = ("cpu", "torch", "reference")  # fastest first
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One implementation of the ops, as `backends()` reports it."""
+
+    name: str
+    """What to pass as `backend=` or in LIGHTM_UNET_BACKEND."""
+    available: bool
+    """Whether it can run in this process."""
+    runs_on: str
+    """The tensors that it takes."""
+    detail: str
+    """The instruction set or version in use; where it is not available, why, and what to do."""
+
+
+def backends() -> tuple[Backend, ...]:
+    """Every implementation of the ops, the fastest first, with the reason where one is missing.
+
+    Example:
+        >>> [b.name for b in backends() if b.runs_on == "any device"]
+        ['torch', 'reference']
+    """
+    return (
+        Backend("cpu", native is not None, "CPU, float32", _native_detail()),
+        Backend("torch", True, "any device", f"torch {torch.__version__}, in chunks"),
+        Backend("reference", True, "any device", "a loop over steps, for checking the others"),
+    )
+
+
+def _native_detail() -> str:
+    if native is not None:
+        return f"native kernels, {native.instruction_set()}"
+    return (
+        f"the extension was not built ({_why_no_native}); install a C++17 compiler "
+        "(Debian: apt-get install g++), then `pip install --force-reinstall --no-deps lightm-unet`"
+    )
+
+
+def choose_backend(requested: str | None, device: torch.device, dtype: torch.dtype) -> str:
+    """The backend for tensors on `device`, computed in `dtype`.
+
+    Raises:
+        UsageError: no backend has the requested name, or it cannot take such tensors.
+        MissingPartError: the requested backend was not built.
+    """
+    if device.type == "meta":  # shapes without values, as when a network is counted
+        return "torch"
+    requested = requested or os.environ.get(ENVIRONMENT_VARIABLE) or None
+    fits_native = device.type == "cpu" and dtype == torch.float32
+    if requested is None:
+        return "cpu" if native is not None and fits_native else "torch"
+    if requested not in NAMES:
+        raise UsageError(f"no backend is called {requested!r}; there are {', '.join(NAMES)}")
+    if requested == "cpu" and native is None:
+        raise MissingPartError(f"backend 'cpu' is not available: {_native_detail()}")
+    if requested == "cpu" and not fits_native:
+        raise UsageError(
+            f"backend 'cpu' takes float32 tensors on the CPU, got {dtype} on {device}; "
+            "move or convert them, or leave the backend to be chosen"
+        )
+    return requested

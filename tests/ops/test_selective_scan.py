@@ -1,0 +1,256 @@
+"""The scan against its definition, against golden values, and against its own promises."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from lightm_unet.errors import MissingPartError, UsageError
+from lightm_unet.ops import backends, selective_scan
+from lightm_unet.ops.reference import scan_reference
+from lightm_unet.ops.selective_scan import _scan
+
+FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
+NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
+AVAILABLE = [b.name for b in backends() if b.available]
+FAST = [name for name in AVAILABLE if name != "reference"]
+
+
+@pytest.fixture(autouse=True)
+def _nan_in_fresh_memory():
+    """Fill what `empty` returns with NaN, so that an output a kernel forgot cannot pass."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def random_inputs(batch, length, channels, state, dtype=torch.float32, full=True, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    inputs = [
+        normal(batch, length, channels),
+        normal(batch, length, channels) - 1,
+        -normal(channels, state).exp(),
+        normal(batch, length, state),
+        normal(batch, length, state),
+        normal(channels) if full else None,
+        normal(batch, length, channels) if full else None,
+        normal(channels) if full else None,
+    ]
+    return [None if t is None else t.requires_grad_() for t in inputs]
+
+
+def assert_same_output_and_gradients(actual, actual_inputs, expected, expected_inputs):
+    """Relative L2 error below 5e-6 in the output; in the gradients, of long sums, below 5e-5."""
+    grad = torch.linspace(-1, 1, expected.numel(), dtype=torch.float64).reshape(expected.shape)
+    _assert_close(actual, expected, 5e-6)
+    got = torch.autograd.grad(actual, [t for t in actual_inputs if t is not None], grad.to(actual))
+    want = torch.autograd.grad(
+        expected, [t for t in expected_inputs if t is not None], grad.to(expected)
+    )
+    for g, w in zip(got, want, strict=True):
+        _assert_close(g, w, 5e-5)
+
+
+def _assert_close(actual, expected, tolerance):
+    difference = torch.linalg.vector_norm(actual.double() - expected.double())
+    assert difference <= tolerance * torch.linalg.vector_norm(expected.double())
+
+
+def _golden_files():
+    return sorted(FIXTURES.glob("scan_*.safetensors")) or [None]
+
+
+@pytest.mark.parametrize("path", _golden_files(), ids=lambda p: p.stem if p else "absent")
+@pytest.mark.parametrize("backend", AVAILABLE)
+def test_every_backend_agrees_with_mamba_ssm_in_output_and_all_gradients(path, backend):
+    if path is None:
+        pytest.skip("the golden values of mamba_ssm's scan are not beside this checkout")
+    with safe_open(path, "pt") as file:
+        softplus = file.metadata()["delta_softplus"] == "True"
+        golden = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for key, tensor in golden.items():  # there, the length is last
+        if tensor.dim() == 3:
+            golden[key] = tensor.transpose(1, 2)
+    inputs = [golden[n].float().requires_grad_() if n in golden else None for n in NAMES]
+
+    out = selective_scan(*inputs, delta_softplus=softplus, backend=backend)
+    out.backward(golden["grad_out"].float())
+
+    _assert_close(out, golden["out"], 1e-5)
+    for name, tensor in zip(NAMES, inputs, strict=True):
+        if tensor is not None:
+            _assert_close(tensor.grad, golden[f"grad_{name}"], 1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 7, 32, 33, 257, 600])
+@pytest.mark.parametrize("backend", FAST)
+def test_lengths_around_every_chunk_match_the_definition(length, backend):
+    fast = random_inputs(2, length, 5, 16)
+    exact = random_inputs(2, length, 5, 16, torch.float64)
+    assert_same_output_and_gradients(
+        selective_scan(*fast, delta_softplus=True, backend=backend),
+        fast,
+        scan_reference(*exact, delta_softplus=True),
+        exact,
+    )
+
+
+@pytest.mark.parametrize(("channels", "state"), [(1, 1), (16, 8), (17, 3), (40, 21), (33, 16)])
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("backend", FAST)
+def test_channels_and_states_that_fill_no_vector_match_the_definition(
+    channels, state, full, backend
+):
+    fast = random_inputs(1, 70, channels, state, full=full)
+    exact = random_inputs(1, 70, channels, state, torch.float64, full=full)
+    assert_same_output_and_gradients(
+        selective_scan(*fast, delta_softplus=True, backend=backend),
+        fast,
+        scan_reference(*exact, delta_softplus=True),
+        exact,
+    )
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_slices_of_wider_rows_are_read_in_place(backend):
+    wide = torch.randn(2, 40, 3 * 8, generator=torch.Generator().manual_seed(0))
+    u, delta, z = wide.split(8, dim=-1)
+    maps = torch.randn(2, 40, 2 * 4, generator=torch.Generator().manual_seed(1))
+    B, C = maps.split(4, dim=-1)
+    A = -torch.rand(8, 4, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(
+        selective_scan(u, delta, A, B, C, z=z, delta_softplus=True, backend=backend),
+        scan_reference(u, delta, A, B, C, z=z, delta_softplus=True),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_channels_last_slices_with_a_strided_last_axis_are_accepted(backend):
+    u = torch.randn(1, 6, 20, generator=torch.Generator().manual_seed(0)).transpose(1, 2)
+    A, B = -torch.ones(6, 2), torch.ones(1, 20, 2)
+    torch.testing.assert_close(
+        selective_scan(u, u.abs(), A, B, B, backend=backend),
+        scan_reference(u, u.abs(), A, B, B),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_huge_steps_forget_everything_and_stay_finite(backend):
+    # delta A = -1000: exp is 0, so y_t = delta u B C of this step alone.
+    u, B = torch.ones(1, 50, 3), torch.ones(1, 50, 16)
+    out = selective_scan(u, 1000 * u, -torch.ones(3, 16), B, B, backend=backend)
+    torch.testing.assert_close(out, torch.full((1, 50, 3), 16_000.0))
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_a_nan_reaches_its_own_channel_from_there_on_and_no_other(backend):
+    u, B = torch.ones(1, 50, 3), torch.ones(1, 50, 16)
+    delta = 0.1 * torch.ones(1, 50, 3)
+    delta[0, 20, 1] = float("nan")
+    out = selective_scan(u, delta, -torch.ones(3, 16), B, B, backend=backend)
+    assert out[:, :20].isfinite().all()
+    assert out[:, 20:, 1].isnan().all()
+    assert out[:, :, [0, 2]].isfinite().all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("backend", FAST)
+def test_the_number_of_threads_does_not_change_the_result(backend, threads):
+    inputs = random_inputs(1, 100, 50, 16)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = selective_scan(*inputs, delta_softplus=True, backend=backend)
+        torch.set_num_threads(threads)
+        actual = selective_scan(*inputs, delta_softplus=True, backend=backend)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("backend", FAST)
+def test_half_precision_inputs_are_computed_in_float32(backend, dtype):
+    # A running sum of 4096 ones: beyond 2048 float16 cannot add 1 any more, beyond 256 bfloat16.
+    ones = torch.ones(1, 4096, 1, dtype=dtype)
+    out = selective_scan(ones, ones, torch.zeros(1, 1), ones, ones, backend=backend)
+    assert out.dtype == dtype
+    assert out[0, -1, 0].item() == 4096
+
+
+def test_gradcheck_passes_in_float64():
+    inputs = random_inputs(2, 9, 3, 4, torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda *tensors: selective_scan(*tensors, delta_softplus=True, backend="torch"), inputs
+    )
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("full", [True, False])
+def test_the_op_is_registered_correctly(backend, full):
+    torch.use_deterministic_algorithms(False)  # opcheck compares runs; NaN is not equal to NaN
+    inputs = random_inputs(2, 40, 5, 4, full=full)
+    torch.library.opcheck(_scan, (*inputs, True, True, backend))
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_compiled_code_gives_the_same_result(backend):
+    inputs = random_inputs(1, 40, 16, 4)
+    compiled = torch.compile(
+        lambda *tensors: selective_scan(*tensors, delta_softplus=True, backend=backend) * 2,
+        backend="aot_eager",
+    )
+    torch.testing.assert_close(
+        compiled(*inputs), selective_scan(*inputs, delta_softplus=True, backend=backend) * 2
+    )
+
+
+def test_flops_are_nine_per_state_and_two_per_channel_at_each_step():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    inputs = [t.detach() for t in random_inputs(2, 10, 5, 16) if t is not None]
+    with FlopCounterMode(display=False) as counter:
+        selective_scan(*inputs)
+    assert counter.get_total_flops() == 2 * 10 * 5 * (9 * 16 + 2)
+
+
+def test_a_wrong_shape_is_named_with_the_shape_that_was_expected():
+    u, A, B = torch.ones(1, 5, 2), torch.ones(2, 4), torch.ones(1, 5, 4)
+    with pytest.raises(UsageError, match=r"C needs shape \(1, 5, 4\).*got \(1, 5, 3\)"):
+        selective_scan(u, u, A, B, torch.ones(1, 5, 3))
+    with pytest.raises(UsageError, match="non-empty u"):
+        selective_scan(u[:, :0], u[:, :0], A, B[:, :0], B[:, :0])
+
+
+def test_an_unknown_backend_lists_the_known_ones():
+    u, A, B = torch.ones(1, 5, 2), torch.ones(2, 4), torch.ones(1, 5, 4)
+    with pytest.raises(UsageError, match="there are cpu, torch, reference"):
+        selective_scan(u, u, A, B, B, backend="cuda")
+
+
+def test_a_missing_backend_asked_for_by_name_is_an_error_with_the_fix(monkeypatch):
+    from lightm_unet.ops import dispatch
+
+    monkeypatch.setattr(dispatch, "native", None)
+    monkeypatch.setattr(dispatch, "_why_no_native", "no module named _C", raising=False)
+    u, A, B = torch.ones(1, 5, 2), torch.ones(2, 4), torch.ones(1, 5, 4)
+    with pytest.raises(MissingPartError, match=r"C\+\+17 compiler"):
+        selective_scan(u, u, A, B, B, backend="cpu")
+    assert "no module named _C" in dispatch.backends()[0].detail
+    selective_scan(u, u, A, B, B)  # without a request there is still a way
+
+
+def test_the_environment_variable_chooses_a_backend(monkeypatch):
+    monkeypatch.setenv("LIGHTM_UNET_BACKEND", "nonsense")
+    u, A, B = torch.ones(1, 5, 2), torch.ones(2, 4), torch.ones(1, 5, 4)
+    with pytest.raises(UsageError, match="nonsense"):
+        selective_scan(u, u, A, B, B)
