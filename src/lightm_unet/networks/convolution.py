@@ -1,0 +1,31 @@
+"""Convolutions by the number of spatial dimensions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+
+
+class DWConv(nn.Module):
+    """Depthwise 3x3(x3) convolution, then a pointwise one: a filter, then a mixture of channels.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels in.
+        out_channels: channels out.
+        bias: whether both convolutions have a bias.
+
+    Shape: `(batch, in_channels, *spatial)` to `(batch, out_channels, *spatial)`.
+    """
+
+    def __init__(
+        self, spatial_dims: int, in_channels: int, out_channels: int, bias: bool = False
+    ) -> None:
+        super().__init__()
+        conv = CONVOLUTIONS[spatial_dims]
+        self.depthwise = conv(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=bias)
+        self.pointwise = conv(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.pointwise(self.depthwise(x))

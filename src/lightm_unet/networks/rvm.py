@@ -1,0 +1,163 @@
+"""The Residual Vision Mamba layer and its Vision State-Space Module, on tokens.
+
+Figure 2 (a) and (b) and equations 1 to 3 of Liao et al. 2024, "LightM-UNet". What the text leaves
+open is an option here; the defaults give the parameter counts listed in docs/architecture.md.
+
+Everything is `(batch, length, channels)` from the first layer to the last: no transposes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightm_unet.networks.convolution import CONVOLUTIONS
+from lightm_unet.networks.scan_order import ORDERS, reorder, restore, to_grid, to_tokens
+from lightm_unet.ops import causal_conv1d, selective_scan
+
+
+class CausalConv(nn.Module):
+    """Depthwise convolution along the sequence with SiLU; each step sees itself and those before.
+
+    Weights are `(channels, width)`, the present step last.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(width)
+        self.weight = nn.Parameter(torch.empty(channels, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+
+    def forward(self, tokens: Tensor, spatial: Sequence[int]) -> Tensor:  # noqa: D102
+        return causal_conv1d(tokens, self.weight, self.bias)
+
+
+class SpatialConv(nn.Module):
+    """Depthwise 3x3(x3) convolution on the grid with SiLU: each step sees its neighbours."""
+
+    def __init__(self, channels: int, spatial_dims: int) -> None:
+        super().__init__()
+        self.depthwise = CONVOLUTIONS[spatial_dims](
+            channels, channels, 3, padding=1, groups=channels
+        )
+
+    def forward(self, tokens: Tensor, spatial: Sequence[int]) -> Tensor:  # noqa: D102
+        return to_tokens(F.silu(self.depthwise(to_grid(tokens.contiguous(), spatial))))
+
+
+class SSM(nn.Module):
+    """The selective state-space model: delta, B and C from the input itself, then the scan.
+
+    Args:
+        channels: inner channels, D in the formulas.
+        d_state: states of each channel.
+        dt_rank: width of the bottleneck that delta goes through.
+
+    Source: section 3.2 of Gu and Dao 2023; initial values as in their released code.
+    """
+
+    def __init__(self, channels: int, d_state: int, dt_rank: int) -> None:
+        super().__init__()
+        self.split = (dt_rank, d_state, d_state)
+        self.x_proj = nn.Linear(channels, sum(self.split), bias=False)
+        self.dt_proj = nn.Linear(dt_rank, channels)
+        self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(channels, 1))
+        self.D = nn.Parameter(torch.ones(channels))
+        with torch.no_grad():
+            nn.init.uniform_(self.dt_proj.weight, -(dt_rank**-0.5), dt_rank**-0.5)
+            # softplus(bias) is spread evenly, on a log scale, from 0.001 to 0.1.
+            dt = torch.exp(torch.empty(channels).uniform_(math.log(1e-3), math.log(1e-1)))
+            self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, length, channels)` to the same."""
+        dt, B, C = self.x_proj(x).split(self.split, dim=-1)
+        return selective_scan(
+            x,
+            F.linear(dt, self.dt_proj.weight),
+            -torch.exp(self.A_log.float()),
+            B,
+            C,
+            self.D,
+            delta_bias=self.dt_proj.bias,
+            delta_softplus=True,
+        )
+
+
+class VSSModule(nn.Module):
+    """Vision State-Space Module: a scanned branch and a gate, multiplied (equation 3).
+
+    Args:
+        spatial_dims: 2 or 3.
+        channels: channels in and out.
+        expand: inner channels are `expand * channels` (the paper's lambda).
+        d_state: states of each inner channel.
+        conv: "causal", width `d_conv` along the sequence, or "spatial", 3x3(x3) on the grid.
+        d_conv: width of the causal convolution.
+        directions: 1, 2 or 4 orders of the scan, each with parameters of its own; their outputs
+            are summed.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        channels: int,
+        *,
+        expand: float,
+        d_state: int,
+        conv: str,
+        d_conv: int,
+        directions: int,
+    ) -> None:
+        super().__init__()
+        d_inner = round(expand * channels)
+        self.in_proj = nn.Linear(channels, 2 * d_inner, bias=False)
+        self.conv = (
+            CausalConv(d_inner, d_conv) if conv == "causal" else SpatialConv(d_inner, spatial_dims)
+        )
+        self.orders = ORDERS[directions]
+        self.ssm = nn.ModuleList(
+            SSM(d_inner, d_state, math.ceil(channels / 16)) for _ in self.orders
+        )
+        self.norm = nn.LayerNorm(d_inner)
+        self.out_proj = nn.Linear(d_inner, channels, bias=False)
+
+    def forward(self, tokens: Tensor, spatial: Sequence[int]) -> Tensor:
+        """`(batch, length, channels)` to the same; `spatial` is the grid the tokens come from."""
+        x, gate = self.in_proj(tokens).chunk(2, dim=-1)
+        x = self.conv(x, spatial)
+        x = sum(
+            restore(ssm(reorder(x, spatial, order)), spatial, order)
+            for ssm, order in zip(self.ssm, self.orders, strict=True)
+        )
+        return self.out_proj(self.norm(x) * F.silu(gate))
+
+
+class RVMLayer(nn.Module):
+    """Residual Vision Mamba layer: equations 1 and 2.
+
+        M' = VSSM(LayerNorm(M)) + s * M,    out = Projection(LayerNorm(M'))
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels in.
+        out_channels: channels out; twice as many in the last layer of an encoder block.
+        options: what `VSSModule` takes by keyword.
+    """
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **options) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(in_channels)
+        self.vssm = VSSModule(spatial_dims, in_channels, **options)
+        self.scale = nn.Parameter(torch.ones(in_channels))  # s, the adjustment factor
+        self.projection_norm = nn.LayerNorm(in_channels)
+        self.projection = nn.Linear(in_channels, out_channels)
+
+    def forward(self, tokens: Tensor, spatial: Sequence[int]) -> Tensor:
+        """`(batch, length, in_channels)` to `(batch, length, out_channels)`."""
+        mixed = torch.addcmul(self.vssm(self.norm(tokens), spatial), self.scale, tokens)
+        return self.projection(self.projection_norm(mixed))
