@@ -20,6 +20,10 @@ using lightm::ShareSums;
 constexpr int kForwardGroup = kWidth == 16 ? 16 : 8;
 constexpr int kBackwardGroup = kWidth == 16 ? 8 : 4;
 
+// Rows from one step of a tile to the same step of the tile that is visited next.
+template <bool kForward>
+constexpr int kAheadOf = kForward ? kStateInterval : -kStateInterval;
+
 // Steps of one tile, for one block of channels.
 struct Tile {
   vf step[kStateInterval];   // delta, after bias and softplus
@@ -29,11 +33,16 @@ struct Tile {
 
 LIGHTM_INLINE vf step_size(const ScanInputs &in, vf raw) { return in.delta_softplus ? softplus(raw) : raw; }
 
+template <bool kForward>
 LIGHTM_INLINE void load_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int64_t channel,
                              int lanes, Tile &tile) {
+  constexpr int kAhead = kAheadOf<kForward>;
   const vf bias = in.delta_bias ? load_part(in.delta_bias + channel, lanes) : vf{};
   for (int t = 0; t < steps; ++t) {
     const vf raw = load_part(in.delta.at(b, t0 + t) + channel, lanes) + bias;
+    // The next tile's rows: their distance is too large for the hardware to foresee them.
+    __builtin_prefetch(in.delta.at(b, t0 + t) + kAhead * in.delta.row_stride + channel);
+    __builtin_prefetch(in.u.at(b, t0 + t) + kAhead * in.u.row_stride + channel);
     tile.step[t] = step_size(in, raw);
     tile.drive[t] = tile.step[t] * load_part(in.u.at(b, t0 + t) + channel, lanes);
     tile.y[t] = vf{};
@@ -139,7 +148,7 @@ void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &sh
       if (states)
         save_state(h, lanes, n_count,
                    states + ((b * shape.intervals() + t0 / kStateInterval) * shape.channels + channel) * n_count);
-      load_tile(in, b, t0, steps, channel, lanes, tile);
+      load_tile<true>(in, b, t0, steps, channel, lanes, tile);
       run_tile<false>(in, b, t0, steps, n_count, rates + i * n_count, fastest[i], h, tile, nullptr, nullptr);
       const vf skip = in.D ? load_part(in.D + channel, lanes) : vf{};
       for (int t = 0; t < steps; ++t) {
@@ -232,13 +241,14 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
       load_state(states + ((b * shape.intervals() + t0 / kStateInterval) * shape.channels + channel) * n_count,
                  lanes, n_count, before);
       for (int n = 0; n < n_count; ++n) h[n] = before[n];
-      load_tile(in, b, t0, steps, channel, lanes, tile);
+      load_tile<false>(in, b, t0, steps, channel, lanes, tile);
       run_tile<true>(in, b, t0, steps, n_count, rate, fastest[i], h, tile, decay, kept);
 
       const vf skip = in.D ? load_part(in.D + channel, lanes) : vf{};
       for (int t = 0; t < steps; ++t) {
         const vf u = load_part(in.u.at(b, t0 + t) + channel, lanes);
         vf gy = load_part(grad_out.at(b, t0 + t) + channel, lanes);
+        __builtin_prefetch(grad_out.at(b, t0 + t) + kAheadOf<false> * grad_out.row_stride + channel);
         if (in.z.data) {
           const vf z = load_part(in.z.at(b, t0 + t) + channel, lanes);
           const vf gate = sigmoid(z);
