@@ -1,0 +1,1 @@
+"""Recipes, losses, the Lightning module, and the model folder that training leaves behind."""

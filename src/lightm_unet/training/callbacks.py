@@ -1,0 +1,125 @@
+"""What happens beside the training: the log in CSV, the best model's folder, a line per epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightm_unet.data.files import write_bytes
+
+
+class CsvLog(pl.Callback):
+    """One row for each epoch in a single CSV file, which a resumed run goes on with.
+
+    Columns: epoch (from 1), step, seconds (of this epoch), learning_rate, and what was logged.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self._started = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        # Not earlier: only now has the checkpoint's epoch been restored.
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            # Epochs after the checkpoint happen again.
+            self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        if not trainer.is_global_zero:
+            return
+        metrics = {
+            name: f"{float(value):.6g}"
+            for name, value in sorted(trainer.callback_metrics.items())
+            if name not in ("loss",)
+        }
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "step": trainer.global_step,
+                "seconds": f"{time.perf_counter() - self._started:.2f}",
+                "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
+                **metrics,
+            }
+        )
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[-1]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_bytes(text.getvalue().encode(), self.path)
+
+
+class SaveBestModel(pl.Callback):
+    """Calls `save(scores)` whenever val_dice is higher than ever before in this run.
+
+    Args:
+        save: writes the model folder.
+    """
+
+    def __init__(self, save: Callable[[dict[str, Any]], None]) -> None:
+        self.save = save
+        self.best = -1.0
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        if trainer.sanity_checking:
+            return
+        scores = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val_dice")
+        }
+        if scores["val_dice"] > self.best:
+            self.best = scores["val_dice"]
+            if trainer.is_global_zero:
+                self.save({"epoch": trainer.current_epoch + 1, **scores})
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        self.best = state["best"]
+
+
+class EpochLines(pl.Callback):
+    """Calls `say` with one line for each epoch: epoch, loss, validation Dice, time left.
+
+    Args:
+        say: takes the line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self._started, self._first = 0.0, 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        self._started, self._first = time.perf_counter(), trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        if not trainer.is_global_zero:
+            return
+        metrics, done = trainer.callback_metrics, trainer.current_epoch + 1
+        each = (time.perf_counter() - self._started) / (done - self._first)
+        labels = ", ".join(
+            f"{name.removeprefix('val_dice/')} {float(value):.4f}"
+            for name, value in metrics.items()
+            if name.startswith("val_dice/")
+        )
+        self.say(
+            f"epoch {done}/{trainer.max_epochs}  loss {float(metrics['train_loss']):.4f}  "
+            f"validation Dice {float(metrics['val_dice']):.4f} ({labels})  "
+            f"{each:.1f} s an epoch, {(trainer.max_epochs - done) * each / 60:.0f} min to go"
+        )

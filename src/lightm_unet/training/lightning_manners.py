@@ -1,0 +1,59 @@
+"""Lightning, taught to be quiet and to stop as Python programs do."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_MESSAGES = (
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*exists and is not empty.*",
+    ".*GPU available but not used.*",
+    ".*barrier.*",
+    "Grad strides do not match bucket view strides",
+)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Hide its messages about devices and workers: they tell a user nothing to act on."""
+    # Importing it sets the levels that are changed here.
+    from pytorch_lightning.utilities.warnings import PossibleUserWarning
+
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PossibleUserWarning)
+            for message in _MESSAGES:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def stops_like_python() -> Iterator[None]:
+    """Ctrl-C is a KeyboardInterrupt; being told to stop is no success.
+
+    Lightning makes the first an exit with code 1 and ignores SIGINT from then on, and the second
+    (SIGTERM, as a cluster's scheduler sends it) an exit with code 0.
+    """
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SIGTERMException as error:
+        raise SystemExit(128 + signal.SIGTERM) from error
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error

@@ -1,0 +1,74 @@
+"""The network as Lightning trains it: loss, validation score, optimizer."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from lightm_unet.data.preprocessing import Preprocessing
+from lightm_unet.networks import LightMUNet
+from lightm_unet.training.logits import compute_logits
+from lightm_unet.training.losses import dice_cross_entropy, hard_dice
+from lightm_unet.training.recipes import Recipe, build_optimizer, learning_rate_factor
+
+
+class SegmentationModule(pl.LightningModule):
+    """Trains a network by a recipe; logs train_loss, val_dice and val_dice of each label.
+
+    val_dice is the mean over cases of each label's Dice, then over the labels, on the grid that
+    the network sees; `evaluate` measures on the images' own grids.
+
+    Args:
+        network: takes images, gives logits.
+        recipe: optimizer and schedule.
+        learning_rate: the highest of the run.
+        label_names: the index is the label's value.
+        preprocessing: whole images, or patches and so a sliding window for validation.
+    """
+
+    def __init__(
+        self,
+        network: LightMUNet,
+        recipe: Recipe,
+        learning_rate: float,
+        label_names: tuple[str, ...],
+        preprocessing: Preprocessing,
+    ) -> None:
+        super().__init__()
+        self.network, self.recipe, self.learning_rate = network, recipe, learning_rate
+        self.label_names, self.preprocessing = label_names[1:], preprocessing
+        self.validation_dice = torch.nn.ModuleList(MeanMetric() for _ in self.label_names)
+        self.epoch_loss = MeanMetric()
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:  # noqa: D102
+        loss = dice_cross_entropy(self.network(batch["image"]), batch["labels"])
+        self.epoch_loss.update(loss.detach())
+        self.log("train_loss", self.epoch_loss, on_epoch=True, on_step=False)
+        self.log("loss", loss.detach(), prog_bar=True, logger=False)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:  # noqa: D102
+        logits = compute_logits(self.network, batch["image"], self.preprocessing, overlap=0.25)
+        scores = hard_dice(logits, batch["labels"])
+        for metric, name, score in zip(
+            self.validation_dice, self.label_names, scores.unbind(1), strict=True
+        ):
+            metric.update(score)
+            self.log(f"val_dice/{name}", metric, on_epoch=True, batch_size=len(score))
+
+    def on_validation_epoch_end(self) -> None:  # noqa: D102
+        mean = torch.stack([metric.compute() for metric in self.validation_dice]).mean()
+        self.log("val_dice", mean, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> dict:  # noqa: D102
+        optimizer = build_optimizer(self.recipe, self.network, self.learning_rate)
+        factor = learning_rate_factor(
+            self.recipe.schedule, int(self.trainer.estimated_stepping_batches)
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }

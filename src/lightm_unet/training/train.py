@@ -1,0 +1,265 @@
+"""Training from a data set's folder to a model's folder, top to bottom.
+
+What a run leaves is listed in `run_folder.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from lightm_unet.data.cache import PreparedCases
+from lightm_unet.data.dataset import open_dataset
+from lightm_unet.data.planning import plan_preprocessing
+from lightm_unet.data.splits import find_split
+from lightm_unet.data.training_data import EpochIndexSampler, TrainingDataset
+from lightm_unet.errors import UsageError
+from lightm_unet.networks import LightMUNet
+from lightm_unet.training import run_folder
+from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
+from lightm_unet.training.model_folder import save_model
+from lightm_unet.training.recipes import find_recipe
+from lightm_unet.training.run_folder import RunPlan
+from lightm_unet.training.settings import (
+    check_settings,
+    find_device,
+    find_precision,
+    make_settings,
+)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What a finished run leaves."""
+
+    folder: Path
+    """The run's folder."""
+    model: Path
+    """The best model's folder."""
+    best_dice: float
+    """Its mean validation Dice, on the grid that the network sees."""
+    seconds: float
+    """Time of the training in this process, validation included."""
+
+
+def train(
+    dataset: Path | str,
+    output: Path | str,
+    *,
+    resume: bool = False,
+    progress: bool = False,
+    say: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> TrainedRun:
+    """Train LightM-UNet on a data set in nnU-Net's raw layout.
+
+    The data set's split.json is used if there is one, else a 7:1:2 split drawn from the seed.
+
+    Args:
+        dataset: the data set's folder.
+        output: the run's folder, new or empty; with `resume`, one that a run has left.
+        resume: go on from the last finished epoch, with the run's own settings.
+        progress: show a progress bar.
+        say: is called with a line of text now and then, such as one for each epoch.
+        settings: fields of `TrainingSettings`.
+
+    Raises:
+        UsageError: settings that cannot be used, a folder in use, or nothing to resume.
+        DataError: a case that cannot be used.
+    """
+    first = run_folder.is_first_process()
+    say = say if say is not None and first else lambda line: None
+    dataset, output = Path(dataset), Path(output)
+    if resume:
+        plan = run_folder.find_run(output, dataset, settings)
+        check_settings(plan.settings)
+    else:
+        run_folder.refuse_used_folder(output)
+        plan = _plan_run(dataset, settings)
+    network = _first_weights(plan)
+    say(
+        f"{len(plan.split.training)} cases train, {len(plan.split.validation)} validate, "
+        f"{len(plan.split.test)} are left for the test; "
+        f"{sum(p.numel() for p in network.parameters()):,} parameters"
+    )
+    with nullcontext() if resume else run_folder.nothing_left_behind(output):
+        samples = _prepare(plan, output / run_folder.PREPARED, progress)
+    if first and not resume:
+        run_folder.write_record(output, plan)
+    run = _fit(plan, network, *samples, output, resume, progress, say)
+    if first:
+        run_folder.complete_record(output, run.best_dice)
+    return run
+
+
+def _plan_run(dataset: Path, given: dict[str, Any]) -> RunPlan:
+    settings = make_settings(given)
+    check_settings(settings)
+    data = open_dataset(dataset)
+    split = find_split(data, settings.seed)
+    if not split.validation:
+        raise UsageError(
+            f"{data.root}: the split leaves no case for validation; training needs at least two "
+            "patients, or a split.json that names a validation case"
+        )
+    preprocessing = plan_preprocessing(
+        data,
+        split.training,
+        size=settings.size,
+        roi_size=settings.patch,
+        spacing_mm=settings.spacing_mm,
+        normalization=settings.normalization,
+    )
+    return RunPlan(settings, data, split, preprocessing)
+
+
+def _first_weights(plan: RunPlan) -> LightMUNet:
+    dims, channels = plan.preprocessing.spatial_dims, plan.preprocessing.channels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.settings.seed)
+        return LightMUNet(dims, channels, len(plan.data.label_names), **plan.settings.network)
+
+
+class _ValidationCases(Dataset):
+    """Whole prepared cases, in the form of training samples."""
+
+    def __init__(self, cases: PreparedCases) -> None:
+        self.cases = cases
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        image, labels, _ = self.cases[index]
+        return {"image": image, "labels": labels[None]}
+
+
+def _prepare(
+    plan: RunPlan, folder: Path, progress: bool
+) -> tuple[TrainingDataset, _ValidationCases]:
+    from rich.progress import track
+
+    settings = plan.settings
+    parts = [
+        PreparedCases(plan.data, names, plan.preprocessing, folder)
+        for names in (plan.split.training, plan.split.validation)
+    ]
+    everything = [(part, index) for part in parts for index in range(len(part))]
+    # Reading a case prepares it where that has not been done: a bad one is found before training.
+    for part, index in track(everything, "preparing cases", disable=not progress, transient=True):
+        part[index]
+    training = TrainingDataset(
+        parts[0], settings.seed, settings.augmentation, settings.samples_per_case
+    )
+    return training, _ValidationCases(parts[1])
+
+
+def _fit(
+    plan: RunPlan,
+    network: LightMUNet,
+    training: TrainingDataset,
+    validation: _ValidationCases,
+    output: Path,
+    resume: bool,
+    progress: bool,
+    say: Callable[[str], None],
+) -> TrainedRun:
+    settings, data, _, preprocessing = plan
+    with quiet_lightning():
+        import pytorch_lightning as pl
+        from pytorch_lightning.callbacks import RichProgressBar
+        from pytorch_lightning.loggers import TensorBoardLogger
+
+        from lightm_unet.training.callbacks import CsvLog, EpochLines, SaveBestModel
+        from lightm_unet.training.checkpoints import (
+            CheckpointFiles,
+            KeptCheckpoint,
+            check_checkpoint,
+        )
+        from lightm_unet.training.lightning_module import SegmentationModule
+
+        recipe = find_recipe(settings.recipe)
+        epochs = settings.epochs or recipe.epochs
+        batch_size = settings.batch_size or recipe.batch_size_for(preprocessing.spatial_dims)
+        learning_rate = settings.learning_rate or recipe.learning_rate
+        module = SegmentationModule(network, recipe, learning_rate, data.label_names, preprocessing)
+        last = output / run_folder.LAST
+        if resume:
+            check_checkpoint(last, module)
+        about_training = {
+            "dataset": data.name,
+            "cases": len(training.cases),
+            **settings.to_json_dict(),
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+        }
+        best = SaveBestModel(
+            lambda scores: save_model(
+                output / run_folder.MODEL,
+                network,
+                preprocessing,
+                data.label_names,
+                data.channel_names,
+                about_training,
+                scores,
+            )
+        )
+        trainer = pl.Trainer(
+            accelerator=find_device(settings),
+            devices=settings.devices,
+            precision=find_precision(settings),
+            max_epochs=epochs,
+            gradient_clip_val=recipe.clip,
+            logger=TensorBoardLogger(output, name=run_folder.TENSORBOARD, version=""),
+            callbacks=[
+                best,
+                CsvLog(output / run_folder.LOG),
+                EpochLines(say),
+                KeptCheckpoint(output / run_folder.BEST, monitor="val_dice"),
+                KeptCheckpoint(last),
+                *([RichProgressBar()] if progress else []),
+            ],
+            plugins=[CheckpointFiles()],
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,
+        )
+        ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
+        loaders = [
+            DataLoader(
+                training,
+                batch_size,
+                sampler=EpochIndexSampler(len(training), settings.seed, **ranks),
+                num_workers=settings.workers,
+                persistent_workers=settings.workers > 0,
+            ),
+            DataLoader(
+                Subset(validation, _share(len(validation), **ranks)),
+                1,
+                num_workers=settings.workers,
+                persistent_workers=settings.workers > 0,
+            ),
+        ]
+        started = time.perf_counter()
+        with stops_like_python():
+            trainer.fit(
+                module, *loaders, ckpt_path=str(last) if resume else None, weights_only=True
+            )
+        seconds = time.perf_counter() - started
+    return TrainedRun(output, output / run_folder.MODEL, best.best, seconds)
+
+
+def _share(cases: int, rank: int, world_size: int) -> range:
+    """The validation cases of one process. With fewer cases than processes each takes all, which
+    leaves the mean as it is: a process without any would stop the others."""
+    return range(rank, cases, world_size) if cases >= world_size else range(cases)
