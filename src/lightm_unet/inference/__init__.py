@@ -1,0 +1,1 @@
+"""Image in, mask out, on the image's own grid."""

@@ -1,0 +1,41 @@
+"""The cases that a training run kept for validation or for the test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightm_unet.data.dataset import open_dataset
+from lightm_unet.data.files import read_json
+from lightm_unet.data.splits import read_split
+from lightm_unet.errors import UsageError
+
+PARTS = ("training", "validation", "test")
+
+
+def images_of_part(run: Path | str, part: str) -> list[Path]:
+    """Image files of one part of the split that a run was trained with.
+
+    Args:
+        run: the run's folder, with run.json and split.json.
+        part: "training", "validation" or "test".
+
+    Returns:
+        Every file of every case, ready for `predict`.
+
+    Raises:
+        UsageError: no such part, the part is empty, or the folder is not a run's.
+        DataError: the data set is not where it was, or lacks one of the cases.
+    """
+    run = Path(run)
+    if part not in PARTS:
+        raise UsageError(f"the part is {', '.join(PARTS)}, got {part!r}")
+    if not (run / "run.json").is_file() or not (run / "split.json").is_file():
+        raise UsageError(
+            f"{run}: no run.json and split.json here; a part of the split needs the folder of a "
+            "training run, not a model alone"
+        )
+    data = open_dataset(Path(read_json(run / "run.json")["dataset"]))
+    names = getattr(read_split(run / "split.json"), part)
+    if not names:
+        raise UsageError(f"{run}: the split has no {part} cases")
+    return [file for name in names for file in data.case(name).images]

@@ -1,0 +1,176 @@
+"""Images in, masks out, each on its image's own grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from lightm_unet.data.image import Image, write_labels
+from lightm_unet.data.preprocessing import preprocess_image, restore_logits
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.inference.cases import InputCase, find_cases
+from lightm_unet.inference.device import choose_device
+from lightm_unet.inference.record import write_record
+from lightm_unet.training.logits import compute_logits
+
+if TYPE_CHECKING:
+    from lightm_unet.training.model_folder import ModelFolder
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What became of one case."""
+
+    name: str
+    input: Path
+    """The image, its first channel's file if there are several."""
+    output: Path | None
+    """The mask; None if the case failed."""
+    error: str | None
+    """Why it failed, in one line."""
+    seconds: float
+    """From reading the image to the mask being on disk."""
+
+
+def predict(
+    model: Path | ModelFolder,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    device: str = "auto",
+    overlap: float = 0.5,
+    progress: bool = False,
+) -> list[CaseResult]:
+    """Segment images, and write for each a mask on the image's own grid.
+
+    The mask is uint8, of the image's shape and affine, whatever its spacing and orientation. A
+    case that fails does not stop the others; masks that are there already are replaced. Beside the
+    masks, `prediction.json` records what made them.
+
+    Args:
+        model: a model folder or a training run, or one that `load_model` gave.
+        inputs: image files, and folders of them; `find_cases` tells how files become cases.
+        output: folder for the masks; made where it is missing.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
+        progress: show a progress bar on the terminal.
+
+    Returns:
+        One result per case, in the order of the inputs.
+
+    Raises:
+        UsageError: an option cannot be used, or two masks would have one name.
+        DataError: a path is missing or holds no images; or there is one case only, and it failed.
+        MissingPartError: the device is not here.
+    """
+    if not 0 <= overlap < 1:
+        raise UsageError(f"overlap needs a number from 0 to below 1, got {overlap}")
+    chosen = choose_device(device)
+    if isinstance(model, (str, Path)):
+        from lightm_unet.training.model_folder import load_model
+
+        model = load_model(Path(model))
+    output = Path(output)
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file; expected a folder for the masks")
+    cases = find_cases([Path(path) for path in inputs], output, model.preprocessing.channels)
+
+    start = time.perf_counter()
+    results: list[CaseResult] = []
+    errors: list[DataError] = []
+    for case in _with_progress(cases, progress):
+        case_start = time.perf_counter()
+        error: DataError | None = None
+        try:
+            image = case.read(model.preprocessing.channels)
+            labels = predict_image(model, image, device=chosen, overlap=overlap)
+        except DataError as raised:
+            error = raised
+        except (MemoryError, RuntimeError) as raised:
+            if not _is_out_of_memory(raised):
+                raise
+            error = _too_large(case, chosen)
+        if error:
+            errors.append(error)
+        else:
+            _write_mask(labels, image, case.output)
+        results.append(
+            CaseResult(
+                name=case.name,
+                input=case.files[0],
+                output=None if error else case.output,
+                error=str(error) if error else None,
+                seconds=time.perf_counter() - case_start,
+            )
+        )
+    if len(cases) == 1 and errors:
+        raise errors[0]
+    if len(errors) < len(cases):
+        write_record(model, results, output, str(chosen), time.perf_counter() - start)
+    return results
+
+
+def predict_image(
+    model: ModelFolder,
+    image: Image,
+    *,
+    device: torch.device | str = "cpu",
+    overlap: float = 0.5,
+) -> np.ndarray:
+    """Segment one image that is in memory.
+
+    Args:
+        model: what `load_model` gave; its network is moved to the device.
+        image: as read from its file.
+        device: where the network runs.
+        overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
+
+    Returns:
+        uint8 labels, in the image's own axes and shape.
+
+    Raises:
+        DataError: the image has other dimensions or channels than the model is for.
+    """
+    tensor, record = preprocess_image(image, model.preprocessing)
+    network = model.network.to(device).eval()
+    with torch.inference_mode():
+        logits = compute_logits(network, tensor[None].to(device), model.preprocessing, overlap)
+    return restore_logits(logits[0], record)
+
+
+def _write_mask(labels: np.ndarray, image: Image, path: Path) -> None:
+    try:
+        write_labels(labels, image.geometry, path)
+    except OSError as error:  # a full disk or a missing permission: the next mask would fail too
+        reason = error.strerror or str(error)
+        raise UsageError(f"{path}: the mask cannot be written ({reason})") from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU, torch says so in the text of a plain RuntimeError only.
+    typed = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return typed or "can't allocate memory" in str(error)
+
+
+def _too_large(case: InputCase, device: torch.device) -> DataError:
+    return DataError(
+        case.files[0],
+        f"an image too large for the memory of {device}",
+        "one that fits",
+        "use --device cpu, a machine with more memory, or a model trained on patches",
+    )
+
+
+def _with_progress(cases: Sequence[InputCase], progress: bool) -> Iterable[InputCase]:
+    if not progress:
+        return cases
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(cases, description="predict", console=Console(stderr=True))

@@ -1,0 +1,66 @@
+"""The small JSON record that `predict` leaves beside its masks, so that a mask can be traced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightm_unet import __version__
+from lightm_unet.data.files import read_json, write_json
+from lightm_unet.errors import DataError
+
+if TYPE_CHECKING:
+    from lightm_unet.inference.predict import CaseResult
+    from lightm_unet.training.model_folder import ModelFolder
+
+RECORD_NAME = "prediction.json"
+"""The record's file name, in the output folder."""
+
+
+def write_record(
+    model: ModelFolder, results: Iterable[CaseResult], folder: Path, device: str, seconds: float
+) -> None:
+    """Write the record of one `predict` call; it replaces that of an earlier call.
+
+    Args:
+        model: what made the masks.
+        results: of every case, the failed ones too.
+        folder: where the masks are.
+        device: what the network ran on.
+        seconds: for all cases together.
+    """
+    cases = [
+        {
+            "name": result.name,
+            "input": str(result.input),
+            "output": result.output and result.output.name,
+            "error": result.error,
+            "seconds": round(result.seconds, 3),
+        }
+        for result in results
+    ]
+    record = {
+        "version": __version__,
+        "model": str(model.path),
+        "label_names": list(model.label_names),
+        "device": device,
+        "seconds": round(seconds, 3),
+        "cases": cases,
+    }
+    write_json(record, folder / RECORD_NAME)
+
+
+def recorded_label_names(folder: Path) -> tuple[str, ...] | None:
+    """The label names of the model that made the masks in a folder, index = label value.
+
+    Returns:
+        The names, or None where there is no record, or one that names nothing usable: a record is
+        a convenience, and a foreign file of that name must not stop anything.
+    """
+    with suppress(DataError):
+        names = read_json(folder / RECORD_NAME).get("label_names")
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    return None
