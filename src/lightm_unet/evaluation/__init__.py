@@ -1,0 +1,1 @@
+"""Metrics, tables, pictures, and one HTML report."""

@@ -1,0 +1,175 @@
+"""Compare a folder of predicted masks with references, and report it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lightm_unet.data.image import Geometry, read_labels, split_ending
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.evaluation.pairing import Pair, Pairing, pair_masks
+from lightm_unet.evaluation.scores import (
+    CaseScores,
+    Evaluation,
+    FailedCase,
+    present_labels,
+    score_case,
+)
+from lightm_unet.inference.cases import NIFTI_ENDINGS
+
+
+def evaluate(
+    predictions: Path,
+    references: Path,
+    output: Path | None = None,
+    *,
+    images: Path | None = None,
+    labels: Sequence[str] | None = None,
+    tolerance_mm: float = 2.0,
+    progress: bool = False,
+) -> Evaluation:
+    """Score predicted masks against references: Dice, IoU, HD95 and surface Dice per class.
+
+    Masks are paired by file name; they must lie on one grid. A case that cannot be scored does
+    not stop the others: it stands in `Evaluation.failed` with its reason.
+
+    Args:
+        predictions: a mask, or a folder of masks.
+        references: a mask, a folder of masks, or a data set in nnU-Net's layout, which also tells
+            the names of the labels and the images for the pictures.
+        output: folder for `cases.csv`, `summary.json` and `report.html`; None writes nothing.
+        images: images to draw the pictures on; by default those of the data set.
+        labels: names of the label values 1, 2, ...; a value beyond them is then an error. By
+            default the names of the data set, or those that `predict` recorded beside its masks.
+        tolerance_mm: distance up to which boundaries agree, for the surface Dice. Pixels where
+            the files store no spacing (PNG, JPEG, TIFF, BMP).
+        progress: show a progress bar on the terminal.
+
+    Raises:
+        DataError: a path is missing or holds no masks, or no case at all can be scored.
+        UsageError: a tolerance below 0, masks with one name, masks with and without spacing mixed.
+    """
+    if not tolerance_mm >= 0:
+        raise UsageError(f"the tolerance needs 0 or a positive number, got {tolerance_mm}")
+    start = time.perf_counter()
+    pairing = pair_masks(Path(predictions), Path(references), Path(images) if images else None)
+    unit = _unit(pairing.pairs)
+    names = _given_names(labels, pairing)
+    strict = labels is not None or pairing.names_are_complete
+
+    cases: list[CaseScores] = []
+    failed = list(pairing.unpaired)
+    errors: list[DataError] = []
+    for pair in _with_progress(pairing.pairs, progress):
+        try:
+            pred, ref, geometry = read_pair(pair)
+            if strict:
+                _check_values(pred, pair.prediction, names)
+                _check_values(ref, pair.reference, names)
+        except DataError as error:
+            errors.append(error)
+            failed.append(FailedCase(pair.name, str(error)))
+        else:
+            cases.append(score_case(pair.name, pred, ref, geometry.spacing_mm, tolerance_mm))
+    if not cases:
+        raise errors[0]
+
+    evaluation = Evaluation(
+        label_names=_complete_names(names, cases),
+        cases=tuple(cases),
+        failed=tuple(sorted(failed, key=lambda case: case.name)),
+        unit=unit,
+        tolerance=tolerance_mm,
+        predictions=Path(predictions),
+        references=Path(references),
+        seconds=time.perf_counter() - start,
+    )
+    if output is not None:
+        from lightm_unet.evaluation.report import write_report
+
+        write_report(evaluation, {pair.name: pair for pair in pairing.pairs}, Path(output))
+    return evaluation
+
+
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, Geometry]:
+    """Read the two masks of a case and check that they lie on one grid.
+
+    A black-and-white picture, its only values 0 and 255, is a mask of label 1: that is how masks
+    come out of drawing programs and many public data sets.
+
+    Returns:
+        Prediction and reference, integers `(*shape)`, and their geometry.
+
+    Raises:
+        DataError: a mask cannot be read or has negative values; the grids differ.
+    """
+    pred, geometry = _read_mask(pair.prediction)
+    ref, ref_geometry = _read_mask(pair.reference)
+    if difference := ref_geometry.difference(geometry):
+        raise DataError(
+            pair.prediction,
+            difference,
+            f"the grid of {pair.reference}",
+            "write the mask on the image's own grid, as `lightm-unet predict` does",
+        )
+    return pred, ref, ref_geometry
+
+
+def _read_mask(path: Path) -> tuple[np.ndarray, Geometry]:
+    mask, geometry = read_labels(path)
+    if mask.min() < 0:
+        raise DataError(
+            path, f"the label value {mask.min()}", "0 or larger", "save the mask without scaling"
+        )
+    if not has_spacing(path) and present_labels(mask) == {255}:
+        mask = (mask > 0).astype(np.uint8)
+    return mask, geometry
+
+
+def has_spacing(path: Path) -> bool:
+    """Whether a mask's format stores a voxel size: NIfTI does, pictures do not."""
+    return split_ending(path)[1] in NIFTI_ENDINGS
+
+
+def _unit(pairs: Iterable[Pair]) -> str:
+    with_spacing = {has_spacing(pair.reference) for pair in pairs}
+    if len(with_spacing) > 1:
+        raise UsageError(
+            "some references are NIfTI, with a voxel size, and some are pictures, without one; "
+            "their distances cannot be averaged: evaluate them apart"
+        )
+    return "mm" if with_spacing == {True} else "px"
+
+
+def _given_names(labels: Sequence[str] | None, pairing: Pairing) -> dict[int, str]:
+    if labels is not None:
+        return dict(enumerate(labels, start=1))
+    return dict(list(enumerate(pairing.label_names or ("background",)))[1:])
+
+
+def _check_values(mask: np.ndarray, path: Path, names: Mapping[int, str]) -> None:
+    if unknown := sorted(present_labels(mask) - set(names)):
+        raise DataError(
+            path,
+            f"the label value {unknown[0]}",
+            "0 to " + str(max(names, default=0)) + f" ({', '.join(names.values())})",
+            "correct the mask or name the value",
+        )
+
+
+def _complete_names(names: Mapping[int, str], cases: Iterable[CaseScores]) -> dict[int, str]:
+    """The names, and `label N` for every value that occurs without one."""
+    found = {label for case in cases for label in case.labels}
+    return {label: names.get(label, f"label {label}") for label in sorted(found | set(names))}
+
+
+def _with_progress(pairs: Sequence[Pair], progress: bool) -> Iterable[Pair]:
+    if not progress:
+        return pairs
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(pairs, description="evaluate", console=Console(stderr=True))
