@@ -1,1 +1,64 @@
-"""LightM-UNet: light 2D and 3D medical image segmentation with Mamba layers."""
+"""LightM-UNet: light 2D and 3D medical image segmentation with Mamba layers.
+
+Names are imported when they are first used, so that `import lightm_unet` stays quick and needs
+neither a GPU nor a compiler.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_HOME = {
+    "LightMUNet": "networks",
+    "LightMUNetOptions": "networks",
+    "NetworkCost": "networks",
+    "count_network": "networks",
+    "selective_scan": "ops",
+    "causal_conv1d": "ops",
+    "backends": "ops",
+    "doctor": "diagnosis",
+    "import_dataset": "data.importers",
+    "check_dataset": "data.check",
+    "write_phantom_dataset": "data.phantom",
+    "train": "training.train",
+    "load_model": "training.model_folder",
+    "predict": "inference.predict",
+    "evaluate": "evaluation.evaluate",
+}
+
+__all__ = [
+    "LightMUNet",
+    "LightMUNetOptions",
+    "NetworkCost",
+    "backends",
+    "causal_conv1d",
+    "check_dataset",
+    "count_network",
+    "doctor",
+    "evaluate",
+    "import_dataset",
+    "load_model",
+    "predict",
+    "selective_scan",
+    "train",
+    "write_phantom_dataset",
+]
+
+try:
+    __version__ = version("lightm-unet")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lightm_unet' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"lightm_unet.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

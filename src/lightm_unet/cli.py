@@ -1,0 +1,285 @@
+"""The command line: one thin verb per job, each a Python function first.
+
+Exit codes: 0 done; 1 some cases failed, each named; 2 wrong usage; 3 bad data; 4 a needed part is
+missing. A user's mistake is one line on standard error, never a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightm_unet.errors import LightMUNetError, UsageError
+from lightm_unet.field_docs import field_docs
+from lightm_unet.training.settings import TrainingSettings
+
+app = typer.Typer(
+    help="Segment medical images with a light network: train, predict, evaluate.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_TRAIN = field_docs(TrainingSettings)
+
+
+def main() -> None:
+    """Run the command line; the process ends with one of the exit codes above."""
+    try:
+        app()
+    except LightMUNetError as error:
+        _stop(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _stop("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"lightm-unet: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _numbers(text: str, kind: type, name: str) -> tuple:
+    try:
+        return tuple(kind(part) for part in text.lower().replace("x", ",").split(","))
+    except ValueError:
+        raise UsageError(
+            f"--{name} needs numbers such as 128x128 or 1.5,1,1, got {text!r}"
+        ) from None
+
+
+def _maybe(text: str | None, kind: type, name: str) -> tuple | None:
+    return None if text is None else _numbers(text, kind, name)
+
+
+def _network_options(pairs: list[str]) -> dict[str, Any]:
+    """`name=value` pairs as options of the network."""
+    options = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator:
+            raise UsageError(f"--network needs name=value, such as width=16, got {pair!r}")
+        options[name] = _option_value(name, text)
+    return options
+
+
+def _option_value(name: str, text: str) -> Any:
+    if name == "encoder_layers":
+        return _numbers(text, int, "network encoder_layers")
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this installation has, which kernels run, and why the others do not."""
+    from lightm_unet.diagnosis import describe
+    from lightm_unet.diagnosis import doctor as run
+
+    print("\n".join(describe(run())))
+
+
+@app.command("import-dataset")
+def import_dataset(
+    source: Annotated[Path, typer.Argument(help="Folder of the data set as it was published.")],
+    target: Annotated[Path, typer.Argument(help="New folder, in nnU-Net's raw layout.")],
+    kind: Annotated[
+        str, typer.Option(help="montgomery-shenzhen, lits, msd, or auto: told by the files.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the 7:1:2 split.")] = 0,
+) -> None:
+    """Bring a published data set into the layout that `train` reads."""
+    from lightm_unet.data.importers import import_dataset as run
+
+    data = run(source, target, kind, seed)
+    print(f"{target}: {data.name}, {len(data.training)} cases, {', '.join(data.label_names[1:])}")
+
+
+@app.command("check-dataset")
+def check_dataset(
+    dataset: Annotated[Path, typer.Argument(help="Data set in nnU-Net's raw layout.")],
+) -> None:
+    """Read every case and name what is wrong; exit code 3 if anything is."""
+    from lightm_unet.data.check import check_dataset as run
+
+    report = run(dataset)
+    for problem in report.problems:
+        print(f"{problem.case or dataset}: {problem.message}", file=sys.stderr)
+    for title, spread in (("voxels", report.shapes), ("spacing, mm", report.spacings_mm)):
+        if spread:
+            print(f"{title:<13} min {_axes(spread.min)}  median {_axes(spread.median)}  ", end="")
+            print(f"max {_axes(spread.max)}")
+    if report.intensity_range:
+        print(f"{'intensities':<13} {report.intensity_range[0]:g} to {report.intensity_range[1]:g}")
+    for name, voxels in report.label_voxels.items():
+        print(f"{name:<13} {voxels:,} voxels in {report.label_cases[name]} cases")
+    print(f"{report.cases} cases, {len(report.problems)} problems")
+    if not report.ok:
+        raise typer.Exit(3)
+
+
+def _axes(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{value:g}" for value in values)
+
+
+@app.command()
+def phantom(
+    kind: Annotated[str, typer.Argument(help="ct (3D, liver and tumours) or xray (2D, lungs).")],
+    target: Annotated[Path, typer.Argument(help="New folder for the data set.")],
+    cases: Annotated[int, typer.Option(help="How many.", min=1)] = 12,
+    size: Annotated[int, typer.Option(help="Voxels along the longest axis, about.", min=32)] = 64,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same pictures.")] = 0,
+) -> None:
+    """Draw a data set of artificial images, to try things out."""
+    from lightm_unet.data.phantom import write_phantom_dataset
+
+    data = write_phantom_dataset(target, kind, cases, size, seed)
+    print(f"{target}: {data.name}, {len(data.training)} cases, {', '.join(data.label_names[1:])}")
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Data set in nnU-Net's raw layout.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run, new or empty.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in OUTPUT, with its settings.")
+    ] = False,
+    recipe: Annotated[str | None, typer.Option(help=_TRAIN.get("recipe"))] = None,
+    epochs: Annotated[int | None, typer.Option(help=_TRAIN.get("epochs"))] = None,
+    batch_size: Annotated[int | None, typer.Option(help=_TRAIN.get("batch_size"))] = None,
+    learning_rate: Annotated[float | None, typer.Option(help=_TRAIN.get("learning_rate"))] = None,
+    size: Annotated[str | None, typer.Option(help=_TRAIN.get("size"))] = None,
+    patch: Annotated[str | None, typer.Option(help=_TRAIN.get("patch"))] = None,
+    spacing: Annotated[str | None, typer.Option(help=_TRAIN.get("spacing_mm"))] = None,
+    normalization: Annotated[str | None, typer.Option(help=_TRAIN.get("normalization"))] = None,
+    augmentation: Annotated[str | None, typer.Option(help=_TRAIN.get("augmentation"))] = None,
+    samples_per_case: Annotated[
+        int | None, typer.Option(help=_TRAIN.get("samples_per_case"))
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help=_TRAIN.get("seed"))] = None,
+    device: Annotated[str | None, typer.Option(help=_TRAIN.get("device"))] = None,
+    devices: Annotated[int | None, typer.Option(help=_TRAIN.get("devices"))] = None,
+    precision: Annotated[str | None, typer.Option(help=_TRAIN.get("precision"))] = None,
+    workers: Annotated[int | None, typer.Option(help=_TRAIN.get("workers"))] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the network, name=value, such as width=16; repeatable."),
+    ] = None,
+) -> None:
+    """Train on a data set; OUTPUT/model is then ready for `predict`."""
+    from lightm_unet.training.train import train as run
+
+    done = run(
+        dataset,
+        output,
+        resume=resume,
+        progress=sys.stderr.isatty(),
+        say=lambda line: print(line, flush=True),
+        recipe=recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        size=_maybe(size, int, "size"),
+        patch=_maybe(patch, int, "patch"),
+        spacing_mm=_maybe(spacing, float, "spacing"),
+        normalization=normalization,
+        augmentation=augmentation,
+        samples_per_case=samples_per_case,
+        seed=seed,
+        device=device,
+        devices=devices,
+        precision=precision,
+        workers=workers,
+        network=_network_options(network) if network else None,
+    )
+    print(f"best validation Dice {done.best_dice:.4f}; the model is in {done.model}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of a model or of a training run.")],
+    output: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    inputs: Annotated[
+        list[Path] | None, typer.Argument(help="Images, and folders of images.")
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="Of the run's split, instead of INPUTS: training, validation or test."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    overlap: Annotated[
+        float, typer.Option(help="Of sliding windows, 0 to below 1; for models of patches.")
+    ] = 0.5,
+) -> None:
+    """Segment images: a mask for each, on the image's own grid."""
+    from lightm_unet.inference.parts import images_of_part
+    from lightm_unet.inference.predict import predict as run
+
+    if bool(inputs) == bool(part):
+        raise UsageError("predict needs either INPUTS or --part: which images shall it segment?")
+    images = images_of_part(model, part) if part else inputs
+    results = run(
+        model, images, output, device=device, overlap=overlap, progress=sys.stderr.isatty()
+    )
+    failed = [result for result in results if result.error]
+    for result in failed:
+        print(f"{result.name}: {result.error}", file=sys.stderr)
+    print(f"{len(results) - len(failed)} masks written to {output}, {len(failed)} cases failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="A mask, or a folder of masks.")],
+    references: Annotated[
+        Path, typer.Argument(help="The true masks: a file, a folder, or a data set.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for cases.csv, summary.json and report.html.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Images for the report, if not the data set's.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Names of the label values 1, 2, ..., with commas.")
+    ] = None,
+    tolerance_mm: Annotated[
+        float, typer.Option(help="Distance that the surface Dice forgives, in mm.")
+    ] = 2.0,
+) -> None:
+    """Compare masks with the truth: Dice, IoU, HD95, surface Dice; table, CSV, JSON, report."""
+    from lightm_unet.evaluation.evaluate import evaluate as run
+    from lightm_unet.evaluation.tables import print_evaluation
+
+    evaluation = run(
+        predictions,
+        references,
+        output,
+        images=images,
+        labels=[name.strip() for name in labels.split(",")] if labels else None,
+        tolerance_mm=tolerance_mm,
+        progress=sys.stderr.isatty(),
+    )
+    print_evaluation(evaluation)
+    for case in evaluation.failed:
+        print(f"{case.name}: {case.error}", file=sys.stderr)
+    if output is not None:
+        print(f"report: {output / 'report.html'}")
+    if evaluation.failed:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

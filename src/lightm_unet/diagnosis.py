@@ -1,0 +1,96 @@
+"""What this installation has, what it uses, and why it does not use the rest."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from lightm_unet.ops import Backend, backends
+from lightm_unet.ops.dispatch import ENVIRONMENT_VARIABLE, choose_backend
+
+PACKAGES = ("torch", "monai", "pytorch-lightning", "numpy", "nibabel", "pillow", "safetensors")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `doctor` found."""
+
+    version: str
+    """Of lightm-unet."""
+    system: str
+    """Operating system, processor architecture and Python."""
+    packages: dict[str, str]
+    """Versions of what it stands on."""
+    devices: dict[str, str]
+    """Each kind of device, and what is there."""
+    backends: tuple[Backend, ...]
+    """Every implementation of the scan, the fastest first."""
+    live_backend: str
+    """The one that runs on the CPU in this process."""
+
+
+def doctor() -> Diagnosis:
+    """Look at this installation; nothing is changed and nothing is sent anywhere."""
+    return Diagnosis(
+        version=_version("lightm-unet"),
+        system=f"{platform.platform()}, Python {platform.python_version()}",
+        packages={name: _version(name) for name in PACKAGES},
+        devices={"cpu": _cpu(), "cuda": _cuda(), "mps": _mps()},
+        backends=backends(),
+        live_backend=choose_backend(None, torch.device("cpu"), torch.float32),
+    )
+
+
+def describe(diagnosis: Diagnosis) -> list[str]:
+    """A diagnosis as lines of text."""
+    lines = [f"lightm-unet {diagnosis.version} on {diagnosis.system}", ""]
+    lines += [f"  {name} {number}" for name, number in diagnosis.packages.items()]
+    lines += ["", "devices"]
+    lines += [f"  {name:<10} {detail}" for name, detail in diagnosis.devices.items()]
+    forced = os.environ.get(ENVIRONMENT_VARIABLE)
+    by_whom = f", set by {ENVIRONMENT_VARIABLE}" if forced else ""
+    lines += ["", f"selective scan on the CPU: {diagnosis.live_backend}{by_whom}"]
+    for backend in diagnosis.backends:
+        state = "available" if backend.available else "MISSING"
+        lines.append(f"  {backend.name:<10} {state:<10} {backend.runs_on}: {backend.detail}")
+    return lines
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu() -> str:
+    name = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in information.read_text(errors="replace").splitlines()
+            if line.startswith("model name")
+        ]
+        name = names[0] if names else name
+    return f"{name}, {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads"
+
+
+def _cuda() -> str:
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        return ", ".join(torch.cuda.get_device_name(i) for i in range(count))
+    if torch.version.cuda is None:
+        return "none: this torch was built for the CPU"
+    return "none: torch was built for CUDA, but finds no driver or no card"
+
+
+def _mps() -> str:
+    if torch.backends.mps.is_available():
+        return "Apple GPU"
+    return "none: Apple's GPUs only"

@@ -1,0 +1,141 @@
+"""The command line from the outside: exit codes, messages, and the main job end to end."""
+
+import gzip
+import json
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+
+from lightm_unet.cli import main
+
+TINY = ("width=4", "encoder_layers=1", "bottleneck_layers=1")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command with these words; returns exit code, standard output and error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["lightm-unet", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A data set of six phantoms and a network trained on it for one epoch."""
+    import lightm_unet
+
+    folder = tmp_path_factory.mktemp("trained")
+    lightm_unet.write_phantom_dataset(folder / "data", "ct", cases=6, size=32)
+    lightm_unet.train(
+        folder / "data",
+        folder / "run",
+        size=(16, 16, 16),
+        epochs=1,
+        device="cpu",
+        network={"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
+    )
+    return folder
+
+
+def test_the_main_job_runs_from_phantoms_to_a_report(run, tmp_path):
+    network = [word for pair in TINY for word in ("--network", pair)]
+    data, out = tmp_path / "data", tmp_path / "out"
+    for words in (
+        ("phantom", "xray", data, "--cases", 5, "--size", 32),
+        ("check-dataset", data),
+        ("train", data, "--output", out / "run", "--size", "32", "--epochs", 1, *network),
+        ("predict", out / "run", "--part", "test", "--output", out / "masks"),
+        ("evaluate", out / "masks", data, "--output", out / "report"),
+    ):
+        code, printed, error = run(*words)
+        assert (code, error) == (0, ""), words
+    assert "report.html" in printed
+    assert (out / "report" / "report.html").read_text().startswith("<!")
+    summary = json.loads((out / "report" / "summary.json").read_text())
+    assert summary["cases"] == 1
+
+
+def test_a_training_run_can_be_resumed_and_refuses_other_settings(run, trained):
+    words = ("train", trained / "data", "--output", trained / "run")
+    code, _, error = run(*words)
+    assert code == 2
+    assert "--resume" in error
+    code, _, error = run(*words, "--resume", "--epochs", 7)
+    assert code == 2
+    assert "epochs 1, not 7" in error
+    code, _, error = run(*words, "--resume")
+    assert (code, error) == (0, "")
+
+
+def test_one_bad_file_is_one_line_exit_code_3_and_nothing_written(run, trained, tmp_path):
+    image = trained / "data" / "imagesTr"
+    whole = sorted(image.iterdir())[0].read_bytes()
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(whole[: len(whole) // 2])
+    code, printed, error = run("predict", trained / "run", broken, "--output", tmp_path / "masks")
+    assert code == 3
+    assert printed == ""
+    assert error.count("\n") == 1
+    assert "broken.nii.gz" in error
+    assert "expected" in error
+    assert not (tmp_path / "masks").exists()
+
+
+def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, trained, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    source = sorted((trained / "data" / "imagesTr").iterdir())[0]
+    (folder / "good.nii.gz").write_bytes(source.read_bytes())
+    volume = bytearray(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)).to_bytes())
+    volume[280:284] = np.float32("nan").tobytes()  # the header's srow_x[0]
+    (folder / "bad.nii.gz").write_bytes(gzip.compress(volume))
+    code, _, error = run("predict", trained / "run", folder, "--output", tmp_path / "masks")
+    assert code == 1
+    assert "bad.nii.gz" in error
+    assert "affine" in error
+    assert (tmp_path / "masks" / "good.nii.gz").exists()
+    assert not (tmp_path / "masks" / "bad.nii.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("predict", "nowhere", "x.png", "--output", "out"), 2, "no model.json"),
+        (("predict", "nowhere", "--output", "out"), 2, "either INPUTS or --part"),
+        (("check-dataset", "nowhere"), 3, "nowhere"),
+        (("train", "nowhere", "--output", "out"), 3, "nowhere"),
+        (("train", "nowhere", "--output", "out", "--size", "big"), 2, "--size needs numbers"),
+        (("train", "nowhere", "--output", "out", "--network", "width"), 2, "name=value"),
+        (("train", "nowhere", "--output", "out", "--recipe", "fast"), 2, "got 'fast'"),
+        (("evaluate", "nowhere", "nowhere"), 3, "nowhere"),
+        (("phantom", "mri", "out"), 2, "mri"),
+        (("import-dataset", "nowhere", "out"), 3, "nowhere"),
+        (("frobnicate",), 2, "No such command"),
+    ],
+)
+def test_a_mistake_ends_with_its_exit_code_a_message_and_nothing_written(
+    run, tmp_path, monkeypatch, words, code, message
+):
+    monkeypatch.chdir(tmp_path)
+    found, printed, error = run(*words)
+    assert found == code
+    assert message in error
+    assert printed == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_says_which_kernels_run(run):
+    code, printed, _ = run("doctor")
+    assert code == 0
+    assert "selective scan on the CPU" in printed
