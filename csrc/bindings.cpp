@@ -2,10 +2,13 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
 
 #include <optional>
+#include <vector>
 
 #include "causal_conv.h"
+#include "rvm_layer.h"
 #include "selective_scan.h"
 
 namespace nb = nanobind;
@@ -129,6 +132,27 @@ void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weigh
   lightm::conv_backward(s, in, grad_rows, x_data, weight_data, bias_data, threads);
 }
 
+// weights: in the order of RvmWeights.
+void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon, const DenseOut &out,
+               int threads) {
+  if (x.ndim() != 3 || out.ndim() != 3 || weights.size() != 18) throw nb::value_error("x, out, weights");
+  const auto size = [&](int which, int axis) { return (int64_t)weights[which].shape(axis); };
+  if (weights[3].ndim() != 2 || weights[6].ndim() != 2 || weights[8].ndim() != 2) throw nb::value_error("weights");
+  const lightm::RvmShape s = {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2), size(3, 0),
+                              size(8, 1),          size(6, 1),          size(3, 1),          (int64_t)out.shape(2)};
+  const int64_t c = s.channels, d = s.inner, o = s.out_channels;
+  const int64_t sizes[] = {c, c, 2 * d * c, d * s.conv_width, d, (s.rank + 2 * s.state) * d, d * s.rank, d,
+                           d * s.state, d, d, d, c * d, c, c, c, o * c, o};
+  const float *p[18];
+  for (int i = 0; i < 18; ++i) p[i] = dense(weights[i], sizes[i], "weights");
+  const lightm::RvmWeights w = {p[0], p[1], p[2],  p[3],  p[4],  p[5],  p[6],  p[7],  p[8],   p[9],
+                                p[10], p[11], p[12], p[13], p[14], p[15], p[16], p[17], epsilon};
+  const float *x_data = x.data();
+  float *out_data = dense(out, s.batch * s.length * o, "out");
+  nb::gil_scoped_release release;
+  lightm::rvm_layer(s, w, x_data, out_data, threads);
+}
+
 }  // namespace
 
 NB_MODULE(_C, m) {
@@ -144,4 +168,6 @@ NB_MODULE(_C, m) {
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a, "silu"_a, "out"_a, "threads"_a);
   m.def("conv_backward", &conv_backward, "grad_out"_a, "x"_a, "weight"_a, "bias"_a, "silu"_a, "grad_x"_a,
         "grad_weight"_a, "grad_bias"_a, "threads"_a);
+  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "out"_a, "threads"_a);
+  m.def("release_workspace", &lightm::release_workspace);
 }

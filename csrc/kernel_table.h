@@ -4,7 +4,9 @@
 #include <cstdint>
 
 #include "causal_conv.h"
+#include "rvm_layer.h"
 #include "selective_scan.h"
+#include "thread_pool.h"
 
 namespace lightm {
 
@@ -38,6 +40,11 @@ struct KernelTable {
   void (*conv_forward)(const ConvShape &, const ConvInputs &, const Share &, float *out, void *scratch);
   void (*conv_backward)(const ConvShape &, const ConvInputs &, const Share &, const Rows &grad_out,
                         float *grad_x, const ConvSums &, void *scratch);
+  // One scratch space for the whole team, prepared by one thread before the team starts.
+  int64_t (*rvm_scratch)(const RvmShape &);
+  void (*rvm_prepare)(const RvmShape &, const RvmWeights &, float *scratch);
+  void (*rvm_team_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch,
+                          int rank, Team &);
 };
 
 #ifdef LIGHTM_X86

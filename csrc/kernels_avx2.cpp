@@ -1,5 +1,6 @@
 // All kernels for one instruction set: CMakeLists.txt gives this file its compiler flags.
 #include "causal_conv_kernel.h"
+#include "rvm_layer_kernel.h"
 #include "selective_scan_kernel.h"
 
 const lightm::KernelTable lightm::kernels_avx2 = {
@@ -13,4 +14,7 @@ const lightm::KernelTable lightm::kernels_avx2 = {
     conv_backward_scratch,
     conv_forward_share,
     conv_backward_share,
+    rvm_scratch,
+    rvm_prepare,
+    rvm_team_member,
 };

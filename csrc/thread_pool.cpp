@@ -14,9 +14,10 @@
 namespace lightm {
 namespace {
 
+// Threads that wait for the next job; a job is a function of the thread's rank.
 class Pool {
  public:
-  void run(int64_t items, int threads, const std::function<void(int64_t)> &body) {
+  void run(int threads, const std::function<void(int)> &body) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       while (static_cast<int>(workers_.size()) < threads - 1) {
@@ -24,23 +25,17 @@ class Pool {
         workers_.emplace_back([this, index] { work(index); });
       }
       body_ = &body;
-      items_ = items;
-      next_.store(0, std::memory_order_relaxed);
       helpers_ = threads - 1;
       running_ = threads - 1;
       ++generation_;
     }
     wake_.notify_all();
-    drain();
+    body(0);
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
   }
 
  private:
-  void drain() {
-    for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < items_;) (*body_)(item);
-  }
-
   void work(int index) {
     uint64_t seen = 0;
     for (;;) {
@@ -50,7 +45,7 @@ class Pool {
         seen = generation_;
         if (index >= helpers_) continue;
       }
-      drain();
+      (*body_)(index + 1);
       std::lock_guard<std::mutex> lock(mutex_);
       if (--running_ == 0) done_.notify_one();
     }
@@ -59,9 +54,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
-  const std::function<void(int64_t)> *body_ = nullptr;
-  int64_t items_ = 0;
-  std::atomic<int64_t> next_{0};
+  const std::function<void(int)> *body_ = nullptr;
   int helpers_ = 0, running_ = 0;
   uint64_t generation_ = 0;
 };
@@ -88,7 +81,42 @@ void parallel_for(int64_t items, int threads, const std::function<void(int64_t)>
     return;
   }
   if (g_pool == nullptr) g_pool = new Pool;
-  g_pool->run(items, threads, body);
+  std::atomic<int64_t> next{0};
+  g_pool->run(threads, [&](int) {
+    for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) body(item);
+  });
+}
+
+void Team::wait() {
+  if (members_ == 1) return;
+  const unsigned turn = turn_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    turn_.store(turn + 1, std::memory_order_release);
+    return;
+  }
+  // Spinning is for members that have a core each; where they share one, the others must run.
+  for (int spins = 0; turn_.load(std::memory_order_acquire) == turn; ++spins) {
+    if (spins > 2000) {
+      std::this_thread::yield();
+    } else {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    }
+  }
+}
+
+void run_team(int threads, const std::function<void(int, Team &)> &body) {
+  std::unique_lock<std::mutex> busy(g_busy, std::defer_lock);
+  if (threads <= 1 || !busy.try_lock()) {
+    Team alone(1);
+    body(0, alone);
+    return;
+  }
+  if (g_pool == nullptr) g_pool = new Pool;
+  Team team(threads);
+  g_pool->run(threads, [&](int rank) { body(rank, team); });
 }
 
 }  // namespace lightm

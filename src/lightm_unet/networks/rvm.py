@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lightm_unet.networks.convolution import CONVOLUTIONS
 from lightm_unet.networks.scan_order import ORDERS, reorder, restore, to_grid, to_tokens
 from lightm_unet.ops import causal_conv1d, selective_scan
+from lightm_unet.ops.rvm_layer import can_run_rvm_layer, rvm_layer
 
 
 class CausalConv(nn.Module):
@@ -160,7 +161,39 @@ class RVMLayer(nn.Module):
         self.projection_norm = nn.LayerNorm(in_channels)
         self.projection = nn.Linear(in_channels, out_channels)
 
+    @property
+    def is_streamable(self) -> bool:
+        """Whether the native layer has the options of this one: causal, in one direction."""
+        return isinstance(self.vssm.conv, CausalConv) and self.vssm.orders == ORDERS[1]
+
+    def _native_weights(self) -> list[Tensor]:
+        vssm, ssm = self.vssm, self.vssm.ssm[0]
+        return [
+            self.norm.weight,
+            self.norm.bias,
+            vssm.in_proj.weight,
+            vssm.conv.weight,
+            vssm.conv.bias,
+            ssm.x_proj.weight,
+            ssm.dt_proj.weight,
+            ssm.dt_proj.bias,
+            -torch.exp(ssm.A_log),
+            ssm.D,
+            vssm.norm.weight,
+            vssm.norm.bias,
+            vssm.out_proj.weight,
+            self.scale,
+            self.projection_norm.weight,
+            self.projection_norm.bias,
+            self.projection.weight,
+            self.projection.bias,
+        ]
+
     def forward(self, tokens: Tensor, spatial: Sequence[int]) -> Tensor:
         """`(batch, length, in_channels)` to `(batch, length, out_channels)`."""
+        if self.is_streamable:
+            weights = self._native_weights()
+            if can_run_rvm_layer(tokens, weights):
+                return rvm_layer(tokens, weights, self.norm.eps)
         mixed = torch.addcmul(self.vssm(self.norm(tokens), spatial), self.scale, tokens)
         return self.projection(self.projection_norm(mixed))

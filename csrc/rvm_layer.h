@@ -1,0 +1,41 @@
+// A whole Residual Vision Mamba layer, for inference, in one pass over the sequence.
+//
+//     M'  = VSSM(LayerNorm(M)) + s * M
+//     out = Projection(LayerNorm(M'))
+//
+// with one raster-order scan and the causal convolution, as src/lightm_unet/networks/rvm.py composes
+// it. The scan is causal, so the layer can stream: a tile of tokens goes through all steps while it
+// is in cache, the input is read once and the output written once.
+#pragma once
+
+#include "selective_scan.h"
+
+namespace lightm {
+
+struct RvmShape {
+  int64_t batch, length, channels, inner, state, rank, conv_width, out_channels;
+};
+
+// All dense, named and shaped as the layer's parameters; A is -exp(A_log).
+struct RvmWeights {
+  const float *norm_weight, *norm_bias;                        // (channels,)
+  const float *in_proj;                                        // (2 inner, channels)
+  const float *conv_weight, *conv_bias;                        // (inner, conv_width), (inner,)
+  const float *x_proj;                                         // (rank + 2 state, inner)
+  const float *dt_weight, *dt_bias;                            // (inner, rank), (inner,)
+  const float *A, *D;                                          // (inner, state), (inner,)
+  const float *scan_norm_weight, *scan_norm_bias;              // (inner,)
+  const float *out_proj;                                       // (channels, inner)
+  const float *scale;                                          // (channels,)
+  const float *projection_norm_weight, *projection_norm_bias;  // (channels,)
+  const float *projection_weight, *projection_bias;            // (out_channels, channels), (out_channels,)
+  float epsilon;                                               // of all three LayerNorms
+};
+
+// x: (batch, length, channels); out: (batch, length, out_channels); both dense.
+void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, int threads);
+
+// Working memory is kept from call to call; this gives it back to the system.
+void release_workspace();
+
+}  // namespace lightm

@@ -1,0 +1,197 @@
+"""The native RVM layer against the layer composed of torch's own modules."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+
+from lightm_unet.networks import LightMUNet
+from lightm_unet.networks.rvm import RVMLayer
+from lightm_unet.ops import backends
+from lightm_unet.ops.rvm_layer import can_run_rvm_layer, release_workspace, rvm_layer
+
+pytestmark = pytest.mark.skipif(
+    not backends()[0].available, reason="the native kernels were not built"
+)
+OPTIONS = {"expand": 2, "d_state": 16, "conv": "causal", "d_conv": 4, "directions": 1}
+
+
+def random_layer(channels, out_channels, **options):
+    torch.manual_seed(0)
+    layer = RVMLayer(3, channels, out_channels, **{**OPTIONS, **options})
+    with torch.no_grad():  # no parameter is left at 0 or 1, where a mistake would not show
+        for parameter in layer.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return layer
+
+
+def random_tokens(batch, length, channels):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, length, channels, generator=generator)
+
+
+def assert_native_equals_composed(layer, tokens):
+    composed = layer(tokens, (1, 1, tokens.shape[1]))  # gradients are on: composed
+    assert composed.requires_grad
+    weights = layer._native_weights()
+    with torch.no_grad():
+        assert can_run_rvm_layer(tokens, weights)
+        native = rvm_layer(tokens, weights, layer.norm.eps)
+    difference = native - composed.detach()
+    assert difference.norm() <= 2e-6 * composed.norm()
+    assert difference.abs().max() <= 1e-5 * composed.abs().max()
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    ("channels", "out_channels", "batch", "length"),
+    [(32, 64, 2, 700), (64, 64, 1, 257), (128, 256, 3, 70), (256, 256, 1, 100), (5, 7, 2, 33)],
+)
+def test_it_equals_the_composed_layer_for_any_size_batch_and_threads(
+    threads, count, channels, out_channels, batch, length
+):
+    threads(count)
+    layer = random_layer(channels, out_channels)
+    assert_native_equals_composed(layer, random_tokens(batch, length, channels))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 31, 32, 128, 129])
+def test_lengths_at_the_edges_of_convolution_and_tiles_are_right(threads, length):
+    threads(2)
+    assert_native_equals_composed(random_layer(32, 32), random_tokens(1, length, 32))
+
+
+@pytest.mark.parametrize(
+    "options", [{"d_state": 1}, {"d_state": 21}, {"expand": 1}, {"expand": 3.3}, {"d_conv": 1}]
+)
+def test_it_takes_every_size_of_the_layer(threads, options):
+    threads(2)
+    assert_native_equals_composed(random_layer(20, 24, **options), random_tokens(2, 150, 20))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 37, 21), (1, 1, 17, 9, 12), (2, 1, 64, 64)])
+def test_a_whole_network_gives_the_same_with_and_without_it(monkeypatch, shape):
+    torch.manual_seed(0)
+    network = LightMUNet(len(shape) - 2, shape[1], 3, width=8).eval()
+    image = torch.randn(shape)
+    with torch.no_grad():
+        native = network(image)
+        monkeypatch.setattr(RVMLayer, "is_streamable", False)
+        composed = network(image)
+    torch.testing.assert_close(native, composed, rtol=1e-5, atol=1e-5)
+
+
+def test_it_is_used_where_no_gradient_is_needed_and_not_where_one_is(monkeypatch):
+    from lightm_unet.networks import rvm
+
+    calls = []
+    monkeypatch.setattr(rvm, "rvm_layer", lambda *a: calls.append(1) or rvm_layer(*a))
+    layer, tokens = random_layer(8, 8), random_tokens(1, 10, 8)
+    layer(tokens, (1, 1, 10))
+    assert not calls
+    with torch.inference_mode():
+        layer(tokens, (1, 1, 10))
+    assert calls == [1]
+
+
+def test_it_leaves_what_it_cannot_do_to_the_composed_layer(monkeypatch):
+    layer, tokens = random_layer(8, 8), random_tokens(1, 10, 8)
+    weights = layer._native_weights()
+    with torch.no_grad():
+        assert can_run_rvm_layer(tokens, weights)
+        assert not can_run_rvm_layer(tokens.double(), weights)
+        assert not can_run_rvm_layer(tokens.to("meta"), weights)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not can_run_rvm_layer(tokens, weights)
+        monkeypatch.setenv("LIGHTM_UNET_BACKEND", "torch")
+        assert not can_run_rvm_layer(tokens, weights)
+    assert not random_layer(8, 8, conv="spatial").is_streamable
+    assert not random_layer(8, 8, directions=2).is_streamable
+
+
+def test_two_threads_may_call_it_at_once():
+    layer, tokens = random_layer(32, 32), random_tokens(1, 3000, 32)
+    weights = [t.detach() for t in layer._native_weights()]
+    expected = rvm_layer(tokens, weights, 1e-5)
+    wrong = []
+
+    def work():
+        for _ in range(10):
+            if not torch.allclose(rvm_layer(tokens, weights, 1e-5), expected, atol=1e-6):
+                wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+def test_many_calls_keep_no_more_memory_than_a_few():
+    resource = pytest.importorskip("resource")
+    layer, tokens = random_layer(16, 16), random_tokens(1, 500, 16)
+    weights = [t.detach() for t in layer._native_weights()]
+    for _ in range(20):
+        rvm_layer(tokens, weights, 1e-5)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(200):
+        rvm_layer(tokens, weights, 1e-5)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096  # KiB
+    release_workspace()
+    rvm_layer(tokens, weights, 1e-5)  # and it can go on
+
+
+def test_it_is_registered_correctly_and_counted_like_the_composed_layer():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    layer, tokens = random_layer(32, 64), random_tokens(2, 50, 32)
+    weights = [t.detach() for t in layer._native_weights()]
+    torch.library.opcheck(rvm_layer, (tokens, weights, 1e-5))
+    with FlopCounterMode(display=False) as native:
+        rvm_layer(tokens, weights, 1e-5)
+    with FlopCounterMode(display=False) as composed:
+        layer(tokens, (1, 1, 50))
+    assert native.get_total_flops() == composed.get_total_flops()
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
+def test_every_instruction_set_gives_the_same_scan_and_layer(isa):
+    code = """
+import sys, torch
+from lightm_unet import _C, selective_scan
+from lightm_unet.networks.rvm import RVMLayer
+if _C.instruction_set() != sys.argv[1]:
+    sys.exit(77)
+torch.manual_seed(0)
+layer = RVMLayer(2, 21, 40, expand=2, d_state=16, conv="causal", d_conv=4, directions=1)
+tokens = torch.randn(2, 300, 21)
+u, delta = torch.randn(2, 1, 90, 37).unbind()
+A, B, C = -torch.rand(37, 19), *torch.randn(2, 1, 90, 19).unbind()
+scanned = [t.requires_grad_() for t in (u, delta, A, B, C)]
+def gradients(backend):
+    out = selective_scan(*scanned, delta_softplus=True, backend=backend)
+    return out, *torch.autograd.grad(out, scanned, torch.ones_like(out))
+for got, want in zip(gradients("cpu"), gradients("torch")):
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+composed = layer(tokens, (1, 300)).detach()
+with torch.no_grad():
+    torch.testing.assert_close(layer(tokens, (1, 300)), composed, rtol=1e-5, atol=1e-5)
+"""
+    environment = {**os.environ, "LIGHTM_UNET_ISA": isa}
+    done = subprocess.run(
+        [sys.executable, "-c", code, isa], env=environment, capture_output=True, text=True
+    )
+    if done.returncode == 77:
+        pytest.skip(f"this processor has no {isa}")
+    assert done.returncode == 0, done.stderr
