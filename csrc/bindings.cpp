@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "causal_conv.h"
+#include "decoder.h"
 #include "rvm_layer.h"
 #include "selective_scan.h"
+#include "workspace.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -132,14 +134,24 @@ void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weigh
   lightm::conv_backward(s, in, grad_rows, x_data, weight_data, bias_data, threads);
 }
 
-// weights: in the order of RvmWeights.
-void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon, const DenseOut &out,
-               int threads) {
+// weights: in the order of RvmWeights. grid: empty, or what is pooled: (depth, height, width) or
+// (height, width).
+void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon,
+               const std::vector<int64_t> &grid, const DenseOut &out, int threads) {
   if (x.ndim() != 3 || out.ndim() != 3 || weights.size() != 18) throw nb::value_error("x, out, weights");
   const auto size = [&](int which, int axis) { return (int64_t)weights[which].shape(axis); };
   if (weights[3].ndim() != 2 || weights[6].ndim() != 2 || weights[8].ndim() != 2) throw nb::value_error("weights");
-  const lightm::RvmShape s = {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2), size(3, 0),
-                              size(8, 1),          size(6, 1),          size(3, 1),          (int64_t)out.shape(2)};
+  lightm::RvmShape s = {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2), size(3, 0),
+                        size(8, 1),          size(6, 1),          size(3, 1),          (int64_t)out.shape(2)};
+  int64_t fewer = 1;
+  if (!grid.empty()) {
+    s.pool = true, s.flat = grid.size() == 2;
+    if (!s.flat && grid.size() != 3) throw nb::value_error("grid");
+    s.depth = s.flat ? 1 : grid[0], s.height = grid[grid.size() - 2], s.width = grid.back();
+    if (s.depth * s.height * s.width != s.length || s.height % 2 || s.width % 2 || (!s.flat && s.depth % 2))
+      throw nb::value_error("grid");
+    fewer = s.flat ? 4 : 8;
+  }
   const int64_t c = s.channels, d = s.inner, o = s.out_channels;
   const int64_t sizes[] = {c, c, 2 * d * c, d * s.conv_width, d, (s.rank + 2 * s.state) * d, d * s.rank, d,
                            d * s.state, d, d, d, c * d, c, c, c, o * c, o};
@@ -148,9 +160,47 @@ void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsi
   const lightm::RvmWeights w = {p[0], p[1], p[2],  p[3],  p[4],  p[5],  p[6],  p[7],  p[8],   p[9],
                                 p[10], p[11], p[12], p[13], p[14], p[15], p[16], p[17], epsilon};
   const float *x_data = x.data();
-  float *out_data = dense(out, s.batch * s.length * o, "out");
+  float *out_data = dense(out, s.batch * (s.length / fewer) * o, "out");
   nb::gil_scoped_release release;
   lightm::rvm_layer(s, w, x_data, out_data, threads);
+}
+
+// grid: (depth, height, width) or (rows, columns). A block has scale and halve, the head has neither.
+void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<int64_t> &grid, int64_t factor,
+                   const DenseIn &depthwise, const std::optional<DenseIn> &depthwise_bias,
+                   const DenseIn &pointwise, const std::optional<DenseIn> &pointwise_bias,
+                   const std::optional<DenseIn> &scale, const std::optional<DenseIn> &halve, const DenseOut &out,
+                   int threads) {
+  const bool flat = grid.size() == 2;
+  if ((!flat && grid.size() != 3) || skip.ndim() != 3 || out.ndim() != 3 || (factor != 1 && factor != 2) ||
+      scale.has_value() != halve.has_value())
+    throw nb::value_error("grid, skip, out, factor or scale");
+  const lightm::DecoderShape s = {(int64_t)skip.shape(0), grid[0], flat ? 1 : grid[1], grid.back(),
+                                  (int64_t)skip.shape(2), (int64_t)out.shape(2), factor, flat};
+  const int64_t length = s.depth * s.height * s.width, c = s.channels, o = s.out_channels;
+  const int64_t fewer = factor == 1 ? 1 : flat ? 4 : 8;
+  lightm::DecoderInputs in;
+  in.low = dense(low, s.batch * (length / fewer) * c, "low");
+  in.skip = dense(skip, s.batch * length * c, "skip");
+  in.depthwise = dense(depthwise, c * (flat ? 9 : 27), "depthwise");
+  in.depthwise_bias = dense(depthwise_bias, c, "depthwise_bias");
+  in.pointwise = dense(pointwise, (halve ? c : o) * c, "pointwise");
+  in.pointwise_bias = dense(pointwise_bias, o, "pointwise_bias");
+  in.scale = dense(scale, c, "scale");
+  in.halve = dense(halve, o * c, "halve");
+  float *out_data = dense(out, s.batch * length * o, "out");
+  nb::gil_scoped_release release;
+  lightm::decoder_stage(s, in, out_data, threads);
+}
+
+void linear(const DenseIn &x, const DenseIn &weight, const DenseOut &out, int threads) {
+  if (weight.ndim() != 2 || weight.shape(1) == 0) throw nb::value_error("weight");
+  const int64_t outputs = (int64_t)weight.shape(0), inputs = (int64_t)weight.shape(1);
+  const int64_t rows = (int64_t)x.size() / inputs;
+  const float *x_data = dense(x, rows * inputs, "x"), *weight_data = weight.data();
+  float *out_data = dense(out, rows * outputs, "out");
+  nb::gil_scoped_release release;
+  lightm::linear(rows, inputs, outputs, x_data, weight_data, out_data, threads);
 }
 
 }  // namespace
@@ -168,6 +218,10 @@ NB_MODULE(_C, m) {
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a, "silu"_a, "out"_a, "threads"_a);
   m.def("conv_backward", &conv_backward, "grad_out"_a, "x"_a, "weight"_a, "bias"_a, "silu"_a, "grad_x"_a,
         "grad_weight"_a, "grad_bias"_a, "threads"_a);
-  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "out"_a, "threads"_a);
-  m.def("release_workspace", &lightm::release_workspace);
+  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "grid"_a, "out"_a, "threads"_a);
+  m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
+        "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "halve"_a.none(),
+        "out"_a, "threads"_a);
+  m.def("linear", &linear, "x"_a, "weight"_a, "out"_a, "threads"_a);
+  m.def("release_workspace", &lightm::Workspace::release);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "causal_conv.h"
+#include "decoder.h"
 #include "rvm_layer.h"
 #include "selective_scan.h"
 #include "thread_pool.h"
@@ -23,6 +24,16 @@ struct ShareSums {
 
 struct ConvSums {
   float *weight, *bias;
+};
+
+// A decoder stage's weights, padded and packed; `last` is the halving, or the head's pointwise filter.
+struct DecoderWeights {
+  float *depthwise, *depthwise_bias, *scale, *pointwise, *last, *last_bias;
+};
+
+// Rows [first_row, last_row) of planes [first_plane, last_plane) of one batch entry.
+struct DecoderItem {
+  int64_t batch, first_plane, last_plane, first_row, last_row;
 };
 
 // The *_scratch functions give the scratch space, in vectors, for a share of so many channels.
@@ -45,6 +56,15 @@ struct KernelTable {
   void (*rvm_prepare)(const RvmShape &, const RvmWeights &, float *scratch);
   void (*rvm_team_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch,
                           int rank, Team &);
+  int64_t (*decoder_scratch)(const DecoderShape &, int64_t block_rows);
+  int64_t (*decoder_weights_size)(const DecoderShape &);  // in floats
+  DecoderWeights (*decoder_prepare)(const DecoderShape &, const DecoderInputs &, float *memory);
+  void (*decoder_item)(const DecoderShape &, const DecoderInputs &, const DecoderWeights &, const DecoderItem &,
+                       float *out, float *scratch);
+  int64_t (*linear_weights_size)(int64_t inputs, int64_t outputs);  // in floats
+  void (*linear_prepare)(int64_t inputs, int64_t outputs, const float *weight, float *packed);
+  void (*linear_rows)(int64_t rows, int64_t inputs, int64_t outputs, const float *x, const float *packed,
+                      float *out);
 };
 
 #ifdef LIGHTM_X86

@@ -1,5 +1,6 @@
 // All kernels for one instruction set: CMakeLists.txt gives this file its compiler flags.
 #include "causal_conv_kernel.h"
+#include "decoder_kernel.h"
 #include "rvm_layer_kernel.h"
 #include "selective_scan_kernel.h"
 
@@ -17,4 +18,11 @@ const lightm::KernelTable lightm::kernels_avx512 = {
     rvm_scratch,
     rvm_prepare,
     rvm_team_member,
+    decoder_scratch,
+    decoder_weights_size,
+    decoder_prepare,
+    decoder_item,
+    linear_weights_size,
+    linear_prepare,
+    linear_rows,
 };

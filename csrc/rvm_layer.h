@@ -12,8 +12,12 @@
 
 namespace lightm {
 
+// With pool, the output is the maximum over 2x2x2 tokens (2x2 if depth is 1 and flat is true) of the
+// grid (depth, height, width), whose sizes are then even.
 struct RvmShape {
   int64_t batch, length, channels, inner, state, rank, conv_width, out_channels;
+  bool pool = false, flat = false;
+  int64_t depth = 1, height = 1, width = 1;
 };
 
 // All dense, named and shaped as the layer's parameters; A is -exp(A_log).
@@ -32,10 +36,8 @@ struct RvmWeights {
   float epsilon;                                               // of all three LayerNorms
 };
 
-// x: (batch, length, channels); out: (batch, length, out_channels); both dense.
+// x: (batch, length, channels); out: (batch, length, out_channels), or with pool (batch, length / 8 or
+// 4, out_channels); both dense.
 void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, int threads);
-
-// Working memory is kept from call to call; this gives it back to the system.
-void release_workspace();
 
 }  // namespace lightm

@@ -10,6 +10,8 @@
 //     channels  scan
 //     --------- LayerNorm reads all channels
 //     rows      LayerNorm, gate, output projection, residual, LayerNorm, Projection
+//     --------- with pooling only: neighbours in space are rows of others
+//     channels  maximum
 //
 // Rows of scratch space are padded to whole vectors, and what is beyond the last channel is zero.
 #pragma once
@@ -38,7 +40,7 @@ struct RvmLayout {
       projection_norm_bias, projection_bias, conv_bias, dt_bias, D, conv_weight;
   int64_t in_proj, x_proj, dt_proj, out_proj, projection;
   int64_t rates, fastest, h;
-  int64_t normed, x[2], z, u, dbc, delta, y;
+  int64_t normed, x[2], z, u, dbc, delta, y, unpooled;
   int64_t size;
 };
 
@@ -66,6 +68,7 @@ RvmLayout rvm_layout(const RvmShape &s) {
   at.x[0] = take((rows + s.conv_width) * d), at.x[1] = take((rows + s.conv_width) * d);
   at.z = take(rows * d), at.u = take(rows * d), at.delta = take(rows * d), at.y = take(rows * d);
   at.dbc = take(rows * (padded(2 * s.state) + padded(s.rank)));
+  at.unpooled = take(s.pool ? rows * padded(s.out_channels) : 0);
   at.size = next;
   return at;
 }
@@ -131,6 +134,29 @@ LIGHTM_INLINE void layer_norm(int64_t channels, const float *weight, const float
     put(v, (get(v) - mean) * factor * load(weight + v * kWidth) + load(bias + v * kWidth));
 }
 
+// Rows [t0, t0 + rows) of the layer's result, for vectors [first, last) of their channels, into the
+// maximum over their cells. In raster order the corner of a cell comes before its other tokens, so it
+// is what starts the maximum.
+void pool_rows(const RvmShape &s, const float *unpooled, int64_t t0, int rows, int64_t first, int64_t last,
+               float *out) {
+  const int64_t o = padded(s.out_channels);
+  int64_t x = t0 % s.width, y = t0 / s.width % s.height, z = t0 / s.width / s.height;
+  for (int t = 0; t < rows; ++t) {
+    const int64_t plane = s.flat ? 0 : z / 2 * (s.height / 2);
+    float *cell = out + ((plane + y / 2) * (s.width / 2) + x / 2) * s.out_channels;
+    const bool corner = x % 2 == 0 && y % 2 == 0 && (s.flat || z % 2 == 0);
+    for (int64_t v = first; v < last; ++v) {
+      const int64_t left = s.out_channels - v * kWidth;
+      const int lanes = static_cast<int>(left < kWidth ? left : kWidth);
+      const vf value = load(unpooled + t * o + v * kWidth);
+      float *place = cell + v * kWidth;
+      store_part(place, corner ? value : max_or_nan(value, load_part(place, lanes)), lanes);
+    }
+    if (++x == s.width) x = 0, ++y;
+    if (y == s.height) y = 0, ++z;
+  }
+}
+
 void rvm_team_member(const RvmShape &s, const RvmWeights &w, const float *x_all, float *out_all, float *scratch,
                      int rank, Team &team) {
   const int members = team.members();
@@ -145,7 +171,8 @@ void rvm_team_member(const RvmShape &s, const RvmWeights &w, const float *x_all,
     return static_cast<int>(left < kWidth ? left : kWidth);
   };
   float *normed = scratch + at.normed, *z = scratch + at.z, *u = scratch + at.u, *y = scratch + at.y;
-  float *delta = scratch + at.delta, *dbc = scratch + at.dbc;
+  float *delta = scratch + at.delta, *dbc = scratch + at.dbc, *unpooled = scratch + at.unpooled;
+  const int64_t o = padded(s.out_channels);
   vf *rates = reinterpret_cast<vf *>(scratch + at.rates), *h = reinterpret_cast<vf *>(scratch + at.h);
   const vf *fastest = reinterpret_cast<const vf *>(scratch + at.fastest);
 
@@ -157,7 +184,7 @@ void rvm_team_member(const RvmShape &s, const RvmWeights &w, const float *x_all,
   int rows_before = 0;
   for (int64_t b = 0; b < s.batch; ++b) {
     const float *x = x_all + b * s.length * s.channels;
-    float *out = out_all + b * s.length * s.out_channels;
+    float *out = out_all + b * (s.pool ? s.length / (s.flat ? 4 : 8) : s.length) * s.out_channels;
     for (int64_t block = first_block; block < last_block; ++block)
       for (int n = 0; n < n_count; ++n) h[block * n_count + n] = vf{};
     // Nothing comes before the first step. The buffer is this rank's: barriers lie between the last
@@ -248,12 +275,23 @@ void rvm_team_member(const RvmShape &s, const RvmWeights &w, const float *x_all,
                    [&](int64_t v) { return load(row + v * kWidth); },
                    [&](int64_t v, vf value) { store(row + v * kWidth, value); });
       }
+      if (!s.pool) {
+        multiply(normed + low * c, c, mine, s.channels, scratch + at.projection, s.out_channels,
+                 [&](int r, int64_t v, vf value) {
+                   store_part(out + (t0 + low + r) * s.out_channels + v * kWidth,
+                              value + load(scratch + at.projection_bias + v * kWidth),
+                              lanes_at(s.out_channels, v));
+                 });
+        continue;
+      }
       multiply(normed + low * c, c, mine, s.channels, scratch + at.projection, s.out_channels,
                [&](int r, int64_t v, vf value) {
-                 store_part(out + (t0 + low + r) * s.out_channels + v * kWidth,
-                            value + load(scratch + at.projection_bias + v * kWidth),
-                            lanes_at(s.out_channels, v));
+                 store(unpooled + (low + r) * o + v * kWidth,
+                       value + load(scratch + at.projection_bias + v * kWidth));
                });
+      team.wait();
+      pool_rows(s, unpooled, t0, rows, vectors(s.out_channels) * rank / members,
+                vectors(s.out_channels) * (rank + 1) / members, out);
     }
   }
 }

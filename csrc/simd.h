@@ -72,6 +72,8 @@ LIGHTM_INLINE bool any_above(vf a, vf b) {
 }
 
 LIGHTM_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
+// The larger one; NaN if either is.
+LIGHTM_INLINE vf max_or_nan(vf a, vf b) { return ((a > b) | (a != a)) ? a : b; }
 LIGHTM_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
 LIGHTM_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 

@@ -7,12 +7,17 @@
                   channels, 2x interpolation
     head          add the stem's output, DWConv to the classes
 
+Between the parts, features are tokens, `(batch, length, channels)` in raster order. An
+interpolation is done by the part that follows it, so that the native form need not store its
+result.
+
 Skips come from the stem and from each encoder block.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -24,8 +29,8 @@ from lightm_unet.errors import UsageError
 from lightm_unet.networks.convolution import CONVOLUTIONS, DWConv
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
+from lightm_unet.ops.native_layers import decoder_stage, narrow_linear, runs_natively
 
-POOLINGS = {2: F.max_pool2d, 3: F.max_pool3d}
 INTERPOLATIONS = {2: "bilinear", 3: "trilinear"}
 
 
@@ -139,7 +144,7 @@ class LightMUNet(nn.Module):
 
         blocks = len(chosen.encoder_layers)
         widths = [chosen.width * 2**level for level in range(blocks + 1)]
-        self.stem = DWConv(spatial_dims, in_channels, chosen.width)
+        self.stem = Stem(spatial_dims, in_channels, chosen.width)
         self.encoder = nn.ModuleList(
             rvm_layers(widths[level], widths[level + 1], count)
             for level, count in enumerate(chosen.encoder_layers)
@@ -149,7 +154,7 @@ class LightMUNet(nn.Module):
             DecoderBlock(spatial_dims, widths[level], widths[level - 1])
             for level in range(blocks, 0, -1)
         )
-        self.head = DWConv(spatial_dims, chosen.width, out_channels, bias=True)
+        self.head = Head(spatial_dims, chosen.width, out_channels, bias=True)
 
     @property
     def config(self) -> dict:
@@ -169,41 +174,54 @@ class LightMUNet(nn.Module):
                 f"this network takes (batch, {self.in_channels}, "
                 f"{', '.join('DHW'[-self.spatial_dims :])}), got {tuple(image.shape)}"
             )
-        x = self.stem(_pad_to_multiple(image, 2 ** len(self.encoder)))
-        skips = [x]
+        image = _pad_to_multiple(image, 2 ** len(self.encoder))
+        grid = tuple(image.shape[2:])
+        tokens = self.stem(image)
+        skips = [(tokens, grid)]
         for layers in self.encoder:
-            x = POOLINGS[self.spatial_dims](layers(x), 2)
-            skips.append(x)
-        x = self.bottleneck(x)
+            tokens = layers(tokens, grid, pool=True)
+            grid = tuple(size // 2 for size in grid)
+            skips.append((tokens, grid))
+        tokens = self.bottleneck(tokens, grid)
         for block in self.decoder:
-            x = block(x, skips.pop())
-        logits = self.head(x + skips.pop())
+            tokens = block(tokens, *skips.pop())
+        logits = self.head(tokens, *skips.pop())
         return logits[(..., *(slice(size) for size in spatial))]
 
 
+class Stem(DWConv):
+    """DWConv of the image: grid in, tokens out."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
+        filtered = self.depthwise(image)
+        if runs_natively(filtered, self.pointwise.weight):
+            return narrow_linear(to_tokens(filtered), self.pointwise.weight.flatten(1))
+        return to_tokens(self.pointwise(filtered))
+
+
 class RVMLayers(nn.ModuleList):
-    """RVM layers one after the other: grid in, grid out, tokens between."""
+    """RVM layers one after the other."""
 
     def __init__(self, layers, checkpoint_layers: bool) -> None:
         super().__init__(layers)
         self.checkpoint_layers = checkpoint_layers
 
-    def forward(self, grid: Tensor) -> Tensor:
-        """`(batch, channels, *spatial)`; the last layer may change the channels."""
-        spatial = tuple(grid.shape[2:])
-        tokens = to_tokens(grid)
-        for layer in self:
+    def forward(self, tokens: Tensor, grid: Sequence[int], pool: bool = False) -> Tensor:
+        """`(batch, length, channels)` on a grid; the last layer may change channels and pool."""
+        for i, layer in enumerate(self):
+            pool_here = pool and i == len(self) - 1
             if self.checkpoint_layers and self.training and torch.is_grad_enabled():
-                tokens = checkpoint(layer, tokens, spatial, use_reentrant=False)
+                tokens = checkpoint(layer, tokens, grid, pool_here, use_reentrant=False)
             else:
-                tokens = layer(tokens, spatial)
-        return to_grid(tokens, spatial)
+                tokens = layer(tokens, grid, pool_here)
+        return tokens
 
 
 class DecoderBlock(nn.Module):
-    """Equation 4, then half the channels at the low resolution, then twice the resolution.
+    """Equation 4, then half the channels; the next part doubles the resolution.
 
-    P = in + skip,    out = interpolate(halve(ReLU(DWConv(P) + s' * P)))
+    P = upsample(in) + skip,    out = halve(ReLU(DWConv(P) + s' * P))
     """
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int) -> None:
@@ -211,13 +229,63 @@ class DecoderBlock(nn.Module):
         self.dwconv = DWConv(spatial_dims, in_channels, in_channels)
         self.scale = nn.Parameter(torch.ones(in_channels, *[1] * spatial_dims))  # s'
         self.halve = CONVOLUTIONS[spatial_dims](in_channels, out_channels, 1, bias=False)
-        self.mode = INTERPOLATIONS[spatial_dims]
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """`(batch, in, *spatial)` twice, to `(batch, out, *(2 * spatial))`."""
-        x = x + skip
-        x = F.relu(torch.addcmul(self.dwconv(x), self.scale, x))
-        return F.interpolate(self.halve(x), scale_factor=2, mode=self.mode, align_corners=False)
+    def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
+        """Add, filter and halve.
+
+        Args:
+            low: `(batch, low_length, in_channels)`, on the same grid or one of half the size.
+            skip: `(batch, length, in_channels)`.
+            grid: spatial sizes of the skip.
+
+        Returns:
+            `(batch, length, out_channels)`.
+        """
+        if runs_natively(low, skip, *self.parameters()):
+            return decoder_stage(
+                low,
+                skip,
+                list(grid),
+                self.dwconv.depthwise.weight.flatten(1),
+                None,
+                self.dwconv.pointwise.weight.flatten(1),
+                None,
+                self.scale.flatten(),
+                self.halve.weight.flatten(1),
+            )
+        x = _add_skip(low, skip, grid)
+        return to_tokens(self.halve(F.relu(torch.addcmul(self.dwconv(x), self.scale, x))))
+
+
+class Head(DWConv):
+    """DWConv of the upsampled decoder's output plus the stem's: tokens in, logits out."""
+
+    def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
+        """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
+        if not runs_natively(low, skip, *self.parameters()):
+            return super().forward(_add_skip(low, skip, grid))
+        logits = decoder_stage(
+            low,
+            skip,
+            list(grid),
+            self.depthwise.weight.flatten(1),
+            self.depthwise.bias,
+            self.pointwise.weight.flatten(1),
+            self.pointwise.bias,
+            None,
+            None,
+        )
+        return to_grid(logits, grid)
+
+
+def _add_skip(low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
+    """Both as a grid, the low one interpolated to the skip's resolution, and added."""
+    if low.shape[1] == skip.shape[1]:
+        return to_grid(low, grid) + to_grid(skip, grid)
+    low = to_grid(low, [size // 2 for size in grid])
+    mode = INTERPOLATIONS[len(grid)]
+    low = F.interpolate(low, scale_factor=2, mode=mode, align_corners=False)
+    return low + to_grid(skip, grid)
 
 
 def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from lightm_unet.networks.convolution import CONVOLUTIONS
 from lightm_unet.networks.scan_order import ORDERS, reorder, restore, to_grid, to_tokens
 from lightm_unet.ops import causal_conv1d, selective_scan
-from lightm_unet.ops.rvm_layer import can_run_rvm_layer, rvm_layer
+from lightm_unet.ops.native_layers import runs_natively, rvm_layer
+
+POOLINGS = {2: F.max_pool2d, 3: F.max_pool3d}
 
 
 class CausalConv(nn.Module):
@@ -189,11 +191,23 @@ class RVMLayer(nn.Module):
             self.projection.bias,
         ]
 
-    def forward(self, tokens: Tensor, spatial: Sequence[int]) -> Tensor:
-        """`(batch, length, in_channels)` to `(batch, length, out_channels)`."""
+    def forward(self, tokens: Tensor, spatial: Sequence[int], pool: bool = False) -> Tensor:
+        """Run the layer, and 2x max-pooling behind it if asked.
+
+        Args:
+            tokens: `(batch, length, in_channels)`.
+            spatial: the grid the tokens come from.
+            pool: halve the grid, whose sizes must then be even.
+
+        Returns:
+            `(batch, length, out_channels)`; pooled, 4 (2D) or 8 (3D) times shorter.
+        """
         if self.is_streamable:
             weights = self._native_weights()
-            if can_run_rvm_layer(tokens, weights):
-                return rvm_layer(tokens, weights, self.norm.eps)
+            if runs_natively(tokens, *weights):
+                return rvm_layer(tokens, weights, self.norm.eps, list(spatial) if pool else [])
         mixed = torch.addcmul(self.vssm(self.norm(tokens), spatial), self.scale, tokens)
-        return self.projection(self.projection_norm(mixed))
+        tokens = self.projection(self.projection_norm(mixed))
+        if pool:
+            tokens = to_tokens(POOLINGS[len(spatial)](to_grid(tokens, spatial), 2))
+        return tokens

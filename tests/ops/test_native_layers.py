@@ -1,5 +1,6 @@
 """The native RVM layer against the layer composed of torch's own modules."""
 
+import math
 import os
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from lightm_unet.networks import LightMUNet
+from lightm_unet.networks.lightm_unet import DecoderBlock, Head, Stem
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops import backends
-from lightm_unet.ops.rvm_layer import can_run_rvm_layer, release_workspace, rvm_layer
+from lightm_unet.ops.native_layers import release_workspace, runs_natively, rvm_layer
 
 pytestmark = pytest.mark.skipif(
     not backends()[0].available, reason="the native kernels were not built"
@@ -38,8 +40,8 @@ def assert_native_equals_composed(layer, tokens):
     assert composed.requires_grad
     weights = layer._native_weights()
     with torch.no_grad():
-        assert can_run_rvm_layer(tokens, weights)
-        native = rvm_layer(tokens, weights, layer.norm.eps)
+        assert runs_natively(tokens, *weights)
+        native = rvm_layer(tokens, weights, layer.norm.eps, [])
     difference = native - composed.detach()
     assert difference.norm() <= 2e-6 * composed.norm()
     assert difference.abs().max() <= 1e-5 * composed.abs().max()
@@ -79,16 +81,79 @@ def test_it_takes_every_size_of_the_layer(threads, options):
     assert_native_equals_composed(random_layer(20, 24, **options), random_tokens(2, 150, 20))
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 37, 21), (1, 1, 17, 9, 12), (2, 1, 64, 64)])
-def test_a_whole_network_gives_the_same_with_and_without_it(monkeypatch, shape):
-    torch.manual_seed(0)
-    network = LightMUNet(len(shape) - 2, shape[1], 3, width=8).eval()
-    image = torch.randn(shape)
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("grid", [(6, 4, 10), (2, 2, 2), (4, 34, 8), (8, 6), (2, 64)])
+@pytest.mark.parametrize("out_channels", [32, 7])
+def test_pooling_behind_it_is_the_maximum_over_the_cells_of_the_grid(
+    threads, count, grid, out_channels
+):
+    threads(count)
+    layer, tokens = random_layer(8, out_channels), random_tokens(2, math.prod(grid), 8)
+    composed = layer(tokens, grid, pool=True)
+    assert composed.requires_grad
     with torch.no_grad():
-        native = network(image)
-        monkeypatch.setattr(RVMLayer, "is_streamable", False)
-        composed = network(image)
-    torch.testing.assert_close(native, composed, rtol=1e-5, atol=1e-5)
+        pooled = layer(tokens, grid, pool=True)
+    assert pooled.shape == (2, math.prod(grid) // 2 ** len(grid), out_channels)
+    torch.testing.assert_close(pooled, composed.detach(), rtol=1e-4, atol=1e-5)
+
+
+def randomised(module):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return module
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("grid", [(8, 6, 10), (2, 2, 2), (4, 36, 18), (8, 6), (2, 64), (40, 2)])
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("channels", [32, 6])
+def test_a_decoder_block_and_the_head_equal_their_composed_forms(
+    threads, count, grid, factor, channels
+):
+    threads(count)
+    low = random_tokens(2, math.prod(size // factor for size in grid), channels)
+    skip = random_tokens(2, math.prod(grid), channels) + 1
+    for stage in (
+        DecoderBlock(len(grid), channels, channels // 2),
+        Head(len(grid), channels, 3, bias=True),
+    ):
+        randomised(stage)
+        composed = stage(low, skip, grid)
+        assert composed.requires_grad
+        with torch.no_grad():
+            native = stage(low, skip, grid)
+        torch.testing.assert_close(native, composed.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_stem_equals_its_composed_form(channels):
+    stem = randomised(Stem(2, channels, 20))
+    image = torch.randn(2, channels, 9, 14, generator=torch.Generator().manual_seed(0))
+    composed = stem(image)
+    with torch.no_grad():
+        torch.testing.assert_close(stem(image), composed.detach(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 37, 21), (1, 1, 17, 9, 12), (2, 1, 64, 64)])
+@pytest.mark.parametrize("options", [{}, {"conv": "spatial"}, {"directions": 4}, {"expand": 1}])
+def test_a_whole_network_gives_the_same_with_and_without_native_layers(shape, options):
+    torch.manual_seed(0)
+    network = LightMUNet(len(shape) - 2, shape[1], 3, width=8, **options).eval()
+    image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    composed = network(image).detach()
+    with torch.no_grad():
+        difference = network(image) - composed
+    assert difference.abs().max() <= 1e-5 * composed.abs().max()
+
+
+def test_a_nan_in_the_image_is_a_nan_in_the_logits():
+    network = LightMUNet(2, 1, 2, width=8).eval()
+    image = torch.zeros(1, 1, 32, 32)
+    image[0, 0, 3, 3] = float("nan")
+    with torch.no_grad():
+        assert network(image).isnan().any()
 
 
 def test_it_is_used_where_no_gradient_is_needed_and_not_where_one_is(monkeypatch):
@@ -108,13 +173,13 @@ def test_it_leaves_what_it_cannot_do_to_the_composed_layer(monkeypatch):
     layer, tokens = random_layer(8, 8), random_tokens(1, 10, 8)
     weights = layer._native_weights()
     with torch.no_grad():
-        assert can_run_rvm_layer(tokens, weights)
-        assert not can_run_rvm_layer(tokens.double(), weights)
-        assert not can_run_rvm_layer(tokens.to("meta"), weights)
+        assert runs_natively(tokens, *weights)
+        assert not runs_natively(tokens.double(), *weights)
+        assert not runs_natively(tokens.to("meta"), *weights)
         with torch.autocast("cpu", torch.bfloat16):
-            assert not can_run_rvm_layer(tokens, weights)
+            assert not runs_natively(tokens, *weights)
         monkeypatch.setenv("LIGHTM_UNET_BACKEND", "torch")
-        assert not can_run_rvm_layer(tokens, weights)
+        assert not runs_natively(tokens, *weights)
     assert not random_layer(8, 8, conv="spatial").is_streamable
     assert not random_layer(8, 8, directions=2).is_streamable
 
@@ -122,12 +187,12 @@ def test_it_leaves_what_it_cannot_do_to_the_composed_layer(monkeypatch):
 def test_two_threads_may_call_it_at_once():
     layer, tokens = random_layer(32, 32), random_tokens(1, 3000, 32)
     weights = [t.detach() for t in layer._native_weights()]
-    expected = rvm_layer(tokens, weights, 1e-5)
+    expected = rvm_layer(tokens, weights, 1e-5, [])
     wrong = []
 
     def work():
         for _ in range(10):
-            if not torch.allclose(rvm_layer(tokens, weights, 1e-5), expected, atol=1e-6):
+            if not torch.allclose(rvm_layer(tokens, weights, 1e-5, []), expected, atol=1e-6):
                 wrong.append(1)
 
     workers = [threading.Thread(target=work) for _ in range(3)]
@@ -143,13 +208,13 @@ def test_many_calls_keep_no_more_memory_than_a_few():
     layer, tokens = random_layer(16, 16), random_tokens(1, 500, 16)
     weights = [t.detach() for t in layer._native_weights()]
     for _ in range(20):
-        rvm_layer(tokens, weights, 1e-5)
+        rvm_layer(tokens, weights, 1e-5, [])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(200):
-        rvm_layer(tokens, weights, 1e-5)
+        rvm_layer(tokens, weights, 1e-5, [])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096  # KiB
     release_workspace()
-    rvm_layer(tokens, weights, 1e-5)  # and it can go on
+    rvm_layer(tokens, weights, 1e-5, [])  # and it can go on
 
 
 def test_it_is_registered_correctly_and_counted_like_the_composed_layer():
@@ -157,9 +222,9 @@ def test_it_is_registered_correctly_and_counted_like_the_composed_layer():
 
     layer, tokens = random_layer(32, 64), random_tokens(2, 50, 32)
     weights = [t.detach() for t in layer._native_weights()]
-    torch.library.opcheck(rvm_layer, (tokens, weights, 1e-5))
+    torch.library.opcheck(rvm_layer, (tokens, weights, 1e-5, []))
     with FlopCounterMode(display=False) as native:
-        rvm_layer(tokens, weights, 1e-5)
+        rvm_layer(tokens, weights, 1e-5, [])
     with FlopCounterMode(display=False) as composed:
         layer(tokens, (1, 1, 50))
     assert native.get_total_flops() == composed.get_total_flops()

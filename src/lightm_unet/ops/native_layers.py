@@ -1,0 +1,195 @@
+"""Whole layers as native ops, for inference.
+
+The networks compose these layers of torch's modules; that is their definition, and how they train.
+Where no gradient is needed, the native form does the same in one pass, a few rows at a time: it
+reads its inputs once, writes its output once, and needs no large buffers in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from lightm_unet.ops.dispatch import choose_backend, native
+from lightm_unet.ops.selective_scan import scan_flops
+
+RVM_WEIGHTS = (
+    "norm_weight",
+    "norm_bias",
+    "in_proj",
+    "conv_weight",
+    "conv_bias",
+    "x_proj",
+    "dt_weight",
+    "dt_bias",
+    "A",
+    "D",
+    "scan_norm_weight",
+    "scan_norm_bias",
+    "out_proj",
+    "scale",
+    "projection_norm_weight",
+    "projection_norm_bias",
+    "projection_weight",
+    "projection_bias",
+)
+"""An RVM layer's tensors in the order that the op takes them; shapes as in csrc/rvm_layer.h."""
+
+
+def runs_natively(*tensors: Tensor | None) -> bool:
+    """Whether a native layer gives what the composed one would, for these tensors, here and now.
+
+    It needs the "cpu" backend, float32 throughout, no autocast, and nobody who waits for a
+    gradient. Compilers trace the composed layer instead.
+    """
+    if native is None or torch.compiler.is_compiling():
+        return False
+    there = [t for t in tensors if t is not None]
+    return (
+        all(t.device.type == "cpu" and t.dtype == torch.float32 for t in there)
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in there))
+        and not torch.is_autocast_enabled("cpu")
+        and choose_backend(None, there[0].device, there[0].dtype) == "cpu"
+    )
+
+
+@torch.library.custom_op("lightm_unet::rvm_layer", mutates_args=())
+def rvm_layer(
+    tokens: Tensor, weights: list[Tensor], epsilon: float, pool_grid: Sequence[int]
+) -> Tensor:
+    """Run an RVM layer, and the 2x max-pooling behind it; ask `runs_natively` first.
+
+    Args:
+        tokens: `(batch, length, channels)`, in raster order.
+        weights: see `RVM_WEIGHTS`.
+        epsilon: of the three LayerNorms.
+        pool_grid: the spatial sizes of the tokens, even, to pool the result; empty for no pooling.
+
+    Returns:
+        `(batch, length, out_channels)`; pooled, 4 (2D) or 8 (3D) times shorter.
+    """
+    out = _rvm_out(tokens, weights, pool_grid)
+    native.rvm_layer(
+        tokens.contiguous(),
+        [t.contiguous() for t in weights],
+        epsilon,
+        list(pool_grid),
+        out,
+        torch.get_num_threads(),
+    )
+    return out
+
+
+def _rvm_out(tokens: Tensor, weights: list[Tensor], pool_grid: Sequence[int]) -> Tensor:
+    batch, length, _ = tokens.shape
+    fewer = 2 ** len(pool_grid)
+    return tokens.new_empty(batch, length // fewer, weights[-1].shape[0])
+
+
+@rvm_layer.register_fake
+def _(tokens, weights, epsilon, pool_grid):
+    return _rvm_out(tokens, weights, pool_grid)
+
+
+@register_flop_formula(torch.ops.lightm_unet.rvm_layer)
+def _(tokens_shape, weights_shapes, *_, **__) -> int:
+    batch, length, _ = tokens_shape
+    shapes = dict(zip(RVM_WEIGHTS, weights_shapes, strict=True))
+    products = ("in_proj", "conv_weight", "x_proj", "dt_weight", "out_proj", "projection_weight")
+    macs = sum(shapes[name][0] * shapes[name][1] for name in products)
+    return 2 * batch * length * macs + scan_flops(batch, length, *shapes["A"])
+
+
+@torch.library.custom_op("lightm_unet::decoder_stage", mutates_args=())
+def decoder_stage(
+    low: Tensor,
+    skip: Tensor,
+    grid: Sequence[int],
+    depthwise: Tensor,
+    depthwise_bias: Tensor | None,
+    pointwise: Tensor,
+    pointwise_bias: Tensor | None,
+    scale: Tensor | None,
+    halve: Tensor | None,
+) -> Tensor:
+    """Run a decoder block (with `scale` and `halve`) or the head (without); see csrc/decoder.h.
+
+    Args:
+        low: tokens of the stage before, `(batch, low_length, channels)`; on the same grid, or on
+            one of half the size, and then doubled by linear interpolation.
+        skip: `(batch, length, channels)`, added to it.
+        grid: spatial sizes of `skip`.
+        depthwise: `(channels, 3 ** dims)`.
+        depthwise_bias: `(channels,)`.
+        pointwise: `(channels, channels)`; in the head `(out_channels, channels)`.
+        pointwise_bias: `(out_channels,)`, head only.
+        scale: `(channels,)`, s' of equation 4.
+        halve: `(out_channels, channels)`.
+
+    Returns:
+        `(batch, length, out_channels)`.
+    """
+    last = pointwise if halve is None else halve
+    out = skip.new_empty(*skip.shape[:2], last.shape[0])
+    tensors = (depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve)
+    native.decoder_stage(
+        low.contiguous(),
+        skip.contiguous(),
+        list(grid),
+        1 if low.shape[1] == skip.shape[1] else 2,
+        *(None if t is None else t.contiguous() for t in tensors),
+        out,
+        torch.get_num_threads(),
+    )
+    return out
+
+
+@decoder_stage.register_fake
+def _(
+    low, skip, grid, depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve
+):  # fmt: skip
+    last = pointwise if halve is None else halve
+    return skip.new_empty(*skip.shape[:2], last.shape[0])
+
+
+@register_flop_formula(torch.ops.lightm_unet.decoder_stage)
+def _(low_shape, skip_shape, grid, *shapes, **__) -> int:
+    depthwise, _, pointwise, _, _, halve = shapes
+    macs = sum(math.prod(shape) for shape in (depthwise, pointwise, halve) if shape is not None)
+    return 2 * skip_shape[0] * skip_shape[1] * macs
+
+
+@torch.library.custom_op("lightm_unet::narrow_linear", mutates_args=())
+def narrow_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """`F.linear` for very many rows of very few columns, where BLAS is slow.
+
+    Args:
+        x: `(batch, length, inputs)`.
+        weight: `(outputs, inputs)`.
+
+    Returns:
+        `(batch, length, outputs)`.
+    """
+    out = x.new_empty(*x.shape[:2], weight.shape[0])
+    native.linear(x.contiguous(), weight.contiguous(), out, torch.get_num_threads())
+    return out
+
+
+@narrow_linear.register_fake
+def _(x, weight):
+    return x.new_empty(*x.shape[:2], weight.shape[0])
+
+
+@register_flop_formula(torch.ops.lightm_unet.narrow_linear)
+def _(x_shape, weight_shape, *_, **__) -> int:
+    return 2 * x_shape[0] * x_shape[1] * math.prod(weight_shape)
+
+
+def release_workspace() -> None:
+    """Give the memory that native layers keep between calls back to the system."""
+    if native is not None:
+        native.release_workspace()
