@@ -16,9 +16,9 @@ using lightm::ScanInputs;
 using lightm::ScanShape;
 using lightm::ShareSums;
 
-// States that the forward and the backward recurrence hold in registers at once.
-constexpr int kForwardGroup = kWidth == 16 ? 16 : 8;
-constexpr int kBackwardGroup = kWidth == 16 ? 8 : 4;
+// States that are in registers at once. All 16 would fit 32 registers, but leave none for the rates:
+// 8 are 8 % faster in the forward recurrence.
+constexpr int kGroupOfStates = kWidth == 16 ? 8 : 4;
 
 // Rows from one step of a tile to the same step of the tile that is visited next.
 template <bool kForward>
@@ -62,7 +62,7 @@ void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, i
     const float *C = in.C.at(b, t0 + t) + n0;
     const vf step = tile.step[t], drive = tile.drive[t];
     vf y[2] = {tile.y[t], vf{}};
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int n = 0; n < kGroup; ++n) {
       const vf decay = kSafe ? exp2_any(step * rates[n]) : exp2_product(step, rates[n]);
       h[n] = decay * h[n] + drive * B[n];
@@ -77,7 +77,7 @@ void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, i
   for (int n = 0; n < kGroup; ++n) h_memory[n] = h[n];
 }
 
-// All states over one tile: groups as large as registers allow, then single ones.
+// All states over one tile: in groups, then single ones.
 template <bool kKeep>
 void run_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n_count, const vf *rates,
               vf fastest, vf *h, Tile &tile, vf *decays, vf *states) {
@@ -92,16 +92,14 @@ void run_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n_coun
     for (; n + kGroup <= n_count; n += kGroup)
       run_group<kGroup, kSafe, kKeep>(in, b, t0, steps, n, n_count, rates + n, h + n, tile, decays, states);
   };
-  struct Large { enum { value = kForwardGroup }; };
-  struct Middle { enum { value = 4 }; };
+  struct Group { enum { value = kGroupOfStates }; };
   struct Single { enum { value = 1 }; };
   struct Yes { enum { value = true }; };
   struct No { enum { value = false }; };
   if (safe) {
     groups(Single{}, Yes{});
   } else {
-    groups(Large{}, No{});
-    groups(Middle{}, No{});
+    groups(Group{}, No{});
     groups(Single{}, No{});
   }
 }
@@ -269,9 +267,9 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
                                 g_all + i * n_count + n, grad_A_all + i * n_count + n, grad_B, grad_C,
                                 through_input, through_decay);
       };
-      struct Large { enum { value = kBackwardGroup }; };
+      struct Group { enum { value = kGroupOfStates }; };
       struct Single { enum { value = 1 }; };
-      groups(Large{});
+      groups(Group{});
       groups(Single{});
 
       const vf bias = in.delta_bias ? load_part(in.delta_bias + channel, lanes) : vf{};
