@@ -47,3 +47,7 @@ class MissingPartError(LightMUNetError, ImportError):
     """A backend or optional package that was asked for is not here; exit code 4."""
 
     exit_code = 4
+
+
+class DivergedError(LightMUNetError):
+    """Training has ended in numbers that are not finite; exit code 1."""

@@ -16,8 +16,8 @@ def field_docs(cls: type) -> dict[str, str]:
 
     Example:
         >>> from lightm_unet.training.settings import TrainingSettings
-        >>> field_docs(TrainingSettings)["batch_size"]
-        'Images of a step.'
+        >>> field_docs(TrainingSettings)["epochs"]
+        'Passes over the training cases.'
     """
     try:
         source = textwrap.dedent(inspect.getsource(cls))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ def check_checkpoint(path: Path, module: torch.nn.Module) -> None:
     """
     advice = f"copy {BEST} over it to go on from the best epoch, or start the run again"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the error says enough
+            content = torch.load(path, map_location="cpu", weights_only=True)
         found = {name: tuple(tensor.shape) for name, tensor in content["state_dict"].items()}
     except Exception as error:  # whatever broken bytes make of an unpickler
         reason = str(error).partition("\n")[0].partition(". ")[0]

@@ -42,12 +42,11 @@ def quiet_lightning() -> Iterator[None]:
 def stops_like_python() -> Iterator[None]:
     """Ctrl-C is a KeyboardInterrupt; being told to stop is no success.
 
-    Lightning makes the first an exit with code 1 and ignores SIGINT from then on, and the second
-    (SIGTERM, as a cluster's scheduler sends it) an exit with code 0.
+    Lightning makes the first an exit with code 1, and the second (SIGTERM, as a cluster's scheduler
+    sends it) an exit with code 0.
     """
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-    handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SIGTERMException as error:
@@ -55,5 +54,4 @@ def stops_like_python() -> Iterator[None]:
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
-        signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from error

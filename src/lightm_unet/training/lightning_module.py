@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 
 from lightm_unet.data.preprocessing import Preprocessing
+from lightm_unet.errors import DivergedError
 from lightm_unet.networks import LightMUNet
 from lightm_unet.training.logits import compute_logits
 from lightm_unet.training.losses import dice_cross_entropy, hard_dice
@@ -40,7 +41,7 @@ class SegmentationModule(pl.LightningModule):
         self.network, self.recipe, self.learning_rate = network, recipe, learning_rate
         self.label_names, self.preprocessing = label_names[1:], preprocessing
         self.validation_dice = torch.nn.ModuleList(MeanMetric() for _ in self.label_names)
-        self.epoch_loss = MeanMetric()
+        self.epoch_loss = MeanMetric(nan_strategy="disable")  # NaN must be seen
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:  # noqa: D102
         loss = dice_cross_entropy(self.network(batch["image"]), batch["labels"])
@@ -48,6 +49,15 @@ class SegmentationModule(pl.LightningModule):
         self.log("train_loss", self.epoch_loss, on_epoch=True, on_step=False)
         self.log("loss", loss.detach(), prog_bar=True, logger=False)
         return loss
+
+    def on_validation_start(self) -> None:
+        """Stop before a checkpoint or the model folder takes up what is broken."""
+        if not torch.isfinite(self.epoch_loss.compute()):
+            raise DivergedError(
+                f"the training loss became {float(self.epoch_loss.compute())} in epoch "
+                f"{self.current_epoch + 1}; the best model and last.ckpt of the epochs before are "
+                f"kept; start again with a learning rate below {self.learning_rate:g}"
+            )
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:  # noqa: D102
         logits = compute_logits(self.network, batch["image"], self.preprocessing, overlap=0.25)

@@ -8,7 +8,6 @@ folder: safetensors holds numbers only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from lightm_unet import __version__
 from lightm_unet.data.files import read_json, write_bytes, write_json
 from lightm_unet.data.preprocessing import Preprocessing
 from lightm_unet.errors import DataError, UsageError
@@ -85,7 +85,7 @@ def save_model(
     write_bytes(save(weights, metadata={"format": "pt"}), folder / WEIGHTS)
     card = {
         "format": FORMAT,
-        "lightm_unet": version("lightm-unet"),
+        "lightm_unet": __version__,
         "network": {"name": "lightm-unet", "options": network.config},
         "preprocessing": preprocessing.to_json_dict(),
         "channels": list(channel_names),

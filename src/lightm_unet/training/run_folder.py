@@ -19,12 +19,12 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from lightm_unet import __version__
 from lightm_unet.data.dataset import Dataset, open_dataset
 from lightm_unet.data.files import read_json, write_json
 from lightm_unet.data.preprocessing import Preprocessing
@@ -91,7 +91,7 @@ def write_record(folder: Path, plan: RunPlan) -> None:
     """Note what a run is determined by."""
     write_split(plan.split, folder / SPLIT)
     record = {
-        "lightm_unet": version("lightm-unet"),
+        "lightm_unet": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "dataset": str(plan.data.root.resolve()),

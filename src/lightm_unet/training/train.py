@@ -25,14 +25,10 @@ from lightm_unet.networks import LightMUNet
 from lightm_unet.training import run_folder
 from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
 from lightm_unet.training.model_folder import save_model
+from lightm_unet.training.preflight import check_settings, find_device, find_precision
 from lightm_unet.training.recipes import find_recipe
 from lightm_unet.training.run_folder import RunPlan
-from lightm_unet.training.settings import (
-    check_settings,
-    find_device,
-    find_precision,
-    make_settings,
-)
+from lightm_unet.training.settings import make_settings
 
 
 @dataclass(frozen=True)

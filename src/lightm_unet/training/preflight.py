@@ -1,0 +1,82 @@
+"""What can be found wrong with a run's settings before any image is read."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from lightm_unet.data.augmentation import STRENGTHS
+from lightm_unet.errors import MissingPartError, UsageError
+from lightm_unet.networks import LightMUNet
+from lightm_unet.training.recipes import RECIPES
+from lightm_unet.training.settings import DEVICES, PRECISIONS, TrainingSettings
+
+
+def check_settings(settings: TrainingSettings) -> None:
+    """Refuse what cannot be trained.
+
+    Raises:
+        UsageError: a value out of its range.
+        MissingPartError: a device that is not here.
+    """
+    for name, least in (
+        ("epochs", 1),
+        ("batch_size", 1),
+        ("samples_per_case", 1),
+        ("devices", 1),
+        ("workers", 0),
+        ("seed", 0),
+    ):
+        value = getattr(settings, name)
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise UsageError(f"{name} needs a whole number from {least} up, got {value!r}")
+    if settings.learning_rate is not None and not 0 < settings.learning_rate < math.inf:
+        raise UsageError(f"learning_rate needs a number above 0, got {settings.learning_rate!r}")
+    for name, known in (
+        ("recipe", tuple(RECIPES)),
+        ("augmentation", STRENGTHS),
+        ("device", DEVICES),
+        ("precision", PRECISIONS),
+    ):
+        if getattr(settings, name) not in known:
+            raise UsageError(f"{name} is {', '.join(known)}; got {getattr(settings, name)!r}")
+    try:
+        with torch.device("meta"):  # takes no memory: it is only built to have its options checked
+            LightMUNet(2, 1, 2, **settings.network)
+    except (TypeError, ArithmeticError) as error:
+        raise UsageError(f"network options that cannot be used: {error}") from error
+    _check_device(settings)
+
+
+def find_device(settings: TrainingSettings) -> str:
+    """The kind of device that trains: "cuda", "mps" or "cpu"."""
+    if settings.device != "auto":
+        return settings.device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def find_precision(settings: TrainingSettings) -> str:
+    """The precision that the network is computed in, by Lightning's name."""
+    if settings.precision != "auto":
+        return settings.precision
+    on_gpu = find_device(settings) == "cuda"
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def _check_device(settings: TrainingSettings) -> None:
+    device = find_device(settings)
+    there = {
+        "cpu": settings.devices,  # any number of processes
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }[device]
+    if settings.devices > there:
+        raise MissingPartError(
+            f"training on {settings.devices} {device} device(s) was asked for, and torch "
+            f"{torch.__version__} finds {there}; use device cpu, or a torch build for this machine"
+        )
+    if device == "cpu" and settings.precision == "16-mixed":
+        raise UsageError("precision 16-mixed needs a GPU; on the CPU use bf16-mixed or 32-true")

@@ -1,0 +1,102 @@
+import csv
+from types import SimpleNamespace
+
+import torch
+
+from lightm_unet.training.callbacks import CsvLog, EpochLines, SaveBestModel
+
+
+def trainer(epoch, **metrics):
+    """As much of a trainer as a callback looks at, at the end of an epoch (from 0)."""
+    return SimpleNamespace(
+        current_epoch=epoch,
+        max_epochs=4,
+        global_step=10 * (epoch + 1),
+        is_global_zero=True,
+        sanity_checking=False,
+        callback_metrics={name: torch.tensor(value) for name, value in metrics.items()},
+        optimizers=[SimpleNamespace(param_groups=[{"lr": 0.1}])],
+    )
+
+
+def epoch(number, dice):
+    return trainer(number, **{"train_loss": 1.5, "val_dice": dice, "val_dice/lung": dice})
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_only_a_higher_dice_than_ever_before_saves_the_model():
+    saved = []
+    best = SaveBestModel(saved.append)
+    for number, dice in enumerate([0.5, 0.25, 0.5, 0.75]):
+        best.on_validation_end(epoch(number, dice), None)
+    assert [scores["epoch"] for scores in saved] == [1, 4]
+    assert saved[-1] == {"epoch": 4, "val_dice": 0.75, "val_dice/lung": 0.75}
+
+
+def test_a_first_epoch_with_a_dice_of_0_is_saved_so_that_there_is_a_model():
+    saved = []
+    SaveBestModel(saved.append).on_validation_end(epoch(0, 0.0), None)
+    assert len(saved) == 1
+
+
+def test_a_resumed_run_remembers_the_best_dice():
+    saved = []
+    before, after = SaveBestModel(saved.append), SaveBestModel(saved.append)
+    before.on_validation_end(epoch(0, 0.5), None)
+    after.load_state_dict(before.state_dict())
+    after.on_validation_end(epoch(1, 0.4), None)
+    assert len(saved) == 1
+    assert after.best == 0.5
+
+
+def test_of_several_processes_only_the_first_writes(tmp_path):
+    saved, said = [], []
+    other = epoch(0, 0.5)
+    other.is_global_zero = False
+    best, log = SaveBestModel(saved.append), CsvLog(tmp_path / "log.csv")
+    best.on_validation_end(other, None)
+    log.on_train_epoch_end(other, None)
+    EpochLines(said.append).on_train_epoch_end(other, None)
+    assert (saved, said) == ([], [])
+    assert not (tmp_path / "log.csv").exists()
+    assert best.best == 0.5  # all of them know it
+
+
+def test_the_log_has_a_row_for_each_epoch_counted_from_1(tmp_path):
+    log = CsvLog(tmp_path / "log.csv")
+    log.on_train_start(trainer(0), None)
+    for number, dice in enumerate([0.25, 0.5]):
+        log.on_train_epoch_start(epoch(number, dice), None)
+        log.on_train_epoch_end(epoch(number, dice), None)
+    rows = read(tmp_path / "log.csv")
+    assert [(row["epoch"], row["step"], row["val_dice"]) for row in rows] == [
+        ("1", "10", "0.25"),
+        ("2", "20", "0.5"),
+    ]
+    assert list(rows[0]) == [
+        "epoch", "step", "seconds", "learning_rate", "train_loss", "val_dice", "val_dice/lung",
+    ]  # fmt: skip
+
+
+def test_a_resumed_log_keeps_the_epochs_before_the_checkpoint_and_repeats_the_others(tmp_path):
+    first = CsvLog(tmp_path / "log.csv")
+    for number, dice in enumerate([0.1, 0.2, 0.3]):
+        first.on_train_epoch_end(epoch(number, dice), None)
+    resumed = CsvLog(tmp_path / "log.csv")
+    resumed.on_train_start(trainer(2), None)  # two epochs are in the checkpoint
+    resumed.on_train_epoch_end(epoch(2, 0.35), None)
+    dice = [row["val_dice"] for row in read(tmp_path / "log.csv")]
+    assert dice == ["0.1", "0.2", "0.35"]
+
+
+def test_a_line_tells_epoch_loss_dice_and_the_time_to_go():
+    said = []
+    lines = EpochLines(said.append)
+    lines.on_train_start(trainer(0), None)
+    lines.on_train_epoch_end(epoch(0, 0.5), None)
+    assert said[0].startswith("epoch 1/4  loss 1.5000  validation Dice 0.5000 (lung 0.5000)  ")
+    assert said[0].endswith(" s an epoch, 0 min to go")

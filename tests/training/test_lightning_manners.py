@@ -1,0 +1,70 @@
+import logging
+import os
+import signal
+import warnings
+
+import pytest
+
+from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
+
+
+def act_at_epoch(epoch, act):
+    return lambda line: act() if line.startswith(f"epoch {epoch}/") else None
+
+
+def test_a_run_prints_nothing_and_warns_of_nothing(xray, train_tiny, tmp_path, capfd, monkeypatch):
+    # On a machine with many cores Lightning has more to say.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train_tiny(xray, tmp_path / "run", epochs=1)
+        train_tiny(xray, tmp_path / "run", resume=True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_lightning_s_own_settings_are_as_before_afterwards():
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    with quiet_lightning():
+        assert all(logger.level == logging.ERROR for logger in loggers)
+    levels, filters = [logger.level for logger in loggers], list(warnings.filters)
+    with pytest.raises(RuntimeError), quiet_lightning():
+        raise RuntimeError
+    assert [logger.level for logger in loggers] == levels != [logging.ERROR] * 2
+    assert list(warnings.filters) == filters
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_and_the_run_can_go_on(xray, finished, train_tiny, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(
+            xray,
+            tmp_path / "run",
+            say=act_at_epoch(3, lambda: signal.raise_signal(signal.SIGINT)),
+        )
+    assert signal.getsignal(signal.SIGINT) is before  # so that the next Ctrl-C works too
+    resumed = train_tiny(xray, tmp_path / "run", resume=True)
+    log, expected = (
+        [line.split(",")[4:] for line in (folder / "log.csv").read_text().splitlines()]
+        for folder in (resumed.folder, finished.folder)
+    )
+    assert log == expected
+
+
+def test_being_terminated_is_no_success_and_the_run_can_go_on(xray, train_tiny, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        train_tiny(
+            xray,
+            tmp_path / "run",
+            say=act_at_epoch(2, lambda: os.kill(os.getpid(), signal.SIGTERM)),
+        )
+    assert caught.value.code == 128 + 15
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    said = []
+    train_tiny(xray, tmp_path / "run", resume=True, say=said.append)
+    assert said[-1].startswith("epoch 4/4")
+
+
+def test_an_exit_that_is_meant_stays_one():
+    with pytest.raises(SystemExit) as caught, stops_like_python():
+        raise SystemExit(5)
+    assert caught.value.code == 5

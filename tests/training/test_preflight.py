@@ -1,0 +1,80 @@
+import pytest
+import torch
+
+from lightm_unet.errors import MissingPartError, UsageError
+from lightm_unet.training.preflight import check_settings, find_device, find_precision
+from lightm_unet.training.settings import TrainingSettings
+
+
+def test_the_defaults_can_be_trained_anywhere():
+    check_settings(TrainingSettings())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs needs a whole number from 1 up, got 0"),
+        ({"epochs": 2.5}, "epochs needs a whole number from 1 up, got 2.5"),
+        ({"batch_size": -1}, "batch_size needs a whole number from 1 up, got -1"),
+        ({"samples_per_case": 0}, "samples_per_case needs a whole number from 1 up, got 0"),
+        ({"devices": 0}, "devices needs a whole number from 1 up, got 0"),
+        ({"workers": -1}, "workers needs a whole number from 0 up, got -1"),
+        ({"seed": -1}, "seed needs a whole number from 0 up, got -1"),
+        ({"learning_rate": 0.0}, r"learning_rate needs a number above 0, got 0\.0"),
+        ({"learning_rate": float("nan")}, "learning_rate needs a number above 0, got nan"),
+        ({"learning_rate": float("inf")}, "learning_rate needs a number above 0, got inf"),
+        ({"recipe": "papper"}, "recipe is paper, released, default; got 'papper'"),
+        ({"augmentation": "lots"}, "augmentation is none, default, strong; got 'lots'"),
+        ({"device": "tpu"}, "device is auto, cpu, cuda, mps; got 'tpu'"),
+        ({"precision": "8"}, "precision is auto, 32-true, bf16-mixed, 16-mixed; got '8'"),
+        ({"network": {"width": 0}}, "width needs a positive whole number, got 0"),
+        ({"network": {"widht": 8}}, "no option widht"),
+        ({"network": {"spatial_dims": 3}}, "network options that cannot be used: .*spatial_dims"),
+        ({"device": "cpu", "precision": "16-mixed"}, "16-mixed needs a GPU"),
+    ],
+    ids=str,
+)
+def test_a_setting_out_of_range_is_named_with_what_was_expected(settings, message):
+    with pytest.raises(UsageError, match=message):
+        check_settings(TrainingSettings(**settings))
+
+
+def test_options_of_a_huge_network_are_checked_without_its_memory():
+    check_settings(TrainingSettings(network={"width": 2**20, "bottleneck_layers": 1}))
+
+
+def test_more_gpus_than_there_are_is_a_missing_part_with_their_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    check_settings(TrainingSettings(device="cuda"))
+    with pytest.raises(MissingPartError, match=r"on 2 cuda device\(s\) .* finds 1; use device cpu"):
+        check_settings(TrainingSettings(device="cuda", devices=2))
+
+
+def test_a_cpu_takes_any_number_of_processes():
+    check_settings(TrainingSettings(device="cpu", devices=64))
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "device"),
+    [(True, False, "cuda"), (False, True, "mps"), (False, False, "cpu"), (True, True, "cuda")],
+)
+def test_auto_prefers_a_gpu(monkeypatch, cuda, mps, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert find_device(TrainingSettings()) == device
+    assert find_device(TrainingSettings(device="cpu")) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "supported", "precision"),
+    [
+        ("cuda", True, "bf16-mixed"),
+        ("cuda", False, "32-true"),
+        ("cpu", True, "32-true"),
+        ("mps", True, "32-true"),
+    ],
+)
+def test_auto_computes_in_bfloat16_where_a_gpu_has_it(monkeypatch, device, supported, precision):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert find_precision(TrainingSettings(device=device)) == precision
+    assert find_precision(TrainingSettings(device=device, precision="16-mixed")) == "16-mixed"

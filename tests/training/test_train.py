@@ -1,0 +1,325 @@
+"""Whole runs, each a fraction of a second: what they learn, leave, repeat and go on with."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lightm_unet.data.files import read_json
+from lightm_unet.data.splits import read_split
+from lightm_unet.errors import DivergedError
+from lightm_unet.networks import LightMUNet
+from lightm_unet.training import lightning_module
+from lightm_unet.training import train as training
+from lightm_unet.training.losses import dice_cross_entropy
+from lightm_unet.training.model_folder import load_model
+from lightm_unet.training.recipes import RECIPES, Recipe
+from lightm_unet.training.train import _share
+
+
+def log_of(run):
+    with (run / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def results_of(run):
+    """The log without what depends on the clock."""
+    return [{name: row[name] for name in row if name != "seconds"} for row in log_of(run)]
+
+
+def last_weights(run):
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return content["state_dict"]
+
+
+def first_weights(seed, model):
+    torch.manual_seed(seed)
+    return LightMUNet(**model.network.config)
+
+
+def assert_same_training(one, other):
+    assert results_of(one) == results_of(other)
+    for name, tensor in last_weights(one).items():
+        assert torch.equal(tensor, last_weights(other)[name]), name
+    for name, tensor in load_file(one / "model" / "model.safetensors").items():
+        assert torch.equal(tensor, load_file(other / "model" / "model.safetensors")[name]), name
+
+
+# ----------------------------------------------------------------------------------- learning
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_changes_every_first_weight(recipe, xray, train_tiny, tmp_path):
+    run = train_tiny(xray, tmp_path / "run", recipe=recipe, epochs=1, learning_rate=0.01)
+    model = load_model(run.model)
+    assert model.card["training"]["recipe"] == recipe
+    for (name, before), after in zip(
+        first_weights(0, model).named_parameters(), model.network.parameters(), strict=True
+    ):
+        assert not torch.equal(before, after), name
+
+
+def test_what_is_easy_is_learnt_in_a_few_epochs(squares, train_tiny, tmp_path):
+    run = train_tiny(squares, tmp_path / "run", epochs=10)
+    losses = [float(row["train_loss"]) for row in log_of(run.folder)]
+    assert losses[-1] < losses[0] / 4
+    assert run.best_dice > 0.9
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "size", "roi_size"),
+    [
+        ("xray", {"size": (24, 32)}, (24, 32), None),
+        ("xray", {"patch": (16,)}, None, (16, 16)),
+        ("ct", {"size": (16,)}, (16, 16, 16), None),
+        ("ct", {"patch": (16, 8, 24), "precision": "bf16-mixed"}, None, (16, 8, 24)),
+        ("ct", {"patch": (16,), "spacing_mm": (12.0,), "augmentation": "none"}, None, (16,) * 3),
+    ],
+    ids=["pictures", "patches of pictures", "volumes", "patches in bfloat16", "with a spacing"],
+)
+def test_pictures_and_volumes_are_trained_whole_and_in_patches(
+    data, settings, size, roi_size, request, train_tiny, tmp_path
+):
+    run = train_tiny(request.getfixturevalue(data), tmp_path / "run", epochs=1, **settings)
+    model = load_model(run.model)
+    assert (model.preprocessing.size, model.preprocessing.roi_size) == (size, roi_size)
+    assert model.preprocessing.normalization == ("ct" if data == "ct" else "zscore")
+    assert model.preprocessing.spacing_mm == (
+        settings["spacing_mm"] * 3 if "spacing_mm" in settings else None
+    )
+    with torch.no_grad():
+        logits = model.network(torch.zeros(1, 1, *(size or roi_size)))
+    assert logits.shape == (1, len(model.label_names), *(size or roi_size))
+    assert logits.isfinite().all()
+
+
+def test_mixed_precision_runs_the_network_under_autocast(xray, train_tiny, tmp_path, monkeypatch):
+    forward, seen = LightMUNet.forward, set()
+
+    def spy(self, image):
+        seen.add((torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")))
+        return forward(self, image)
+
+    monkeypatch.setattr(LightMUNet, "forward", spy)
+    train_tiny(xray, tmp_path / "run", epochs=1, precision="bf16-mixed")
+    assert seen == {(True, torch.bfloat16)}
+
+
+def test_samples_per_case_and_batch_size_make_the_steps_of_an_epoch(xray, train_tiny, tmp_path):
+    settings = {"epochs": 1, "batch_size": 3, "samples_per_case": 2}
+    run = train_tiny(xray, tmp_path / "run", **settings)
+    assert log_of(run.folder)[0]["step"] == "3"  # 4 cases twice are 8 samples: 3, 3 and 2
+
+
+def test_gradients_are_clipped_as_the_recipe_says(xray, train_tiny, tmp_path, monkeypatch):
+    held = Recipe("sgd", 1.0, "poly", weight_decay=0.0, clip=1e-12, epochs=1, batch_size=(2, 2))
+    monkeypatch.setitem(RECIPES, "held", held)
+    run = train_tiny(xray, tmp_path / "run", recipe="held", epochs=1)
+    model = load_model(run.model)
+    for before, after in zip(
+        first_weights(0, model).parameters(), model.network.parameters(), strict=True
+    ):
+        torch.testing.assert_close(before, after, rtol=0, atol=1e-9)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_was_before(
+    xray, train_tiny, tmp_path, monkeypatch
+):
+    losses = iter(range(100))
+
+    def broken_in_step_4(logits, labels):
+        factor = float("nan") if next(losses) == 3 else 1.0  # the second step of the second epoch
+        return factor * dice_cross_entropy(logits, labels)
+
+    monkeypatch.setattr(lightning_module, "dice_cross_entropy", broken_in_step_4)
+    with pytest.raises(DivergedError, match=r"became nan in epoch 2; .* rate below 0\.02"):
+        train_tiny(xray, tmp_path / "run")
+    assert [row["epoch"] for row in log_of(tmp_path / "run")] == ["1"]
+    assert all(tensor.isfinite().all() for tensor in last_weights(tmp_path / "run").values())
+    assert load_model(tmp_path / "run").card["scores"]["epoch"] == 1
+
+
+# -------------------------------------------------------------------------- what a run leaves
+
+
+def test_a_run_leaves_its_record_log_checkpoints_and_best_model(xray, finished):
+    folder = finished.folder
+    assert sorted(entry.name for entry in folder.iterdir()) == [
+        "checkpoints", "log.csv", "model", "prepared", "run.json", "split.json", "tensorboard",
+    ]  # fmt: skip
+    assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+    ]
+    assert [row["epoch"] for row in log_of(folder)] == ["1", "2", "3", "4"]
+    assert read_split(folder / "split.json") == read_split(xray / "split.json")
+    record = read_json(folder / "run.json")
+    assert record["dataset"] == str(xray.resolve())
+    assert record["settings"]["size"] == [24]
+    assert record["best_dice"] == finished.best_dice
+    assert record["seconds"] == pytest.approx(
+        sum(float(row["seconds"]) for row in log_of(folder)), abs=0.01
+    )
+
+
+def test_the_model_is_that_of_the_epoch_with_the_highest_validation_dice(finished):
+    dice = [float(row["val_dice"]) for row in log_of(finished.folder)]
+    card = load_model(finished.model).card
+    assert card["scores"]["val_dice"] == finished.best_dice == pytest.approx(max(dice), rel=1e-5)
+    assert card["scores"]["epoch"] == dice.index(max(dice)) + 1
+    best = torch.load(finished.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    for name, tensor in load_file(finished.model / "model.safetensors").items():
+        assert torch.equal(tensor, best["state_dict"][f"network.{name}"]), name
+
+
+def test_the_model_tells_what_it_was_trained_with_also_where_the_recipe_chose(
+    xray, train_tiny, tmp_path
+):
+    run = train_tiny(xray, tmp_path / "run", epochs=1, batch_size=None, learning_rate=None)
+    training = load_model(run.model).card["training"]
+    assert (training["dataset"], training["cases"]) == ("Phantom X-ray", 4)
+    recipe = RECIPES["released"]
+    assert (training["recipe"], training["epochs"]) == ("released", 1)
+    assert training["batch_size"] == recipe.batch_size_for(2)
+    assert training["learning_rate"] == recipe.learning_rate
+
+
+def test_checkpoints_take_no_way_through_the_system_s_temporary_folder(
+    xray, train_tiny, tmp_path, monkeypatch
+):
+    # From another file system they would be copied, and a run killed meanwhile left without one.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    run = train_tiny(xray, tmp_path / "run", epochs=1)
+    assert (run.folder / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_say_is_told_of_the_cases_and_then_of_each_epoch(xray, train_tiny, tmp_path):
+    said = []
+    train_tiny(xray, tmp_path / "run", epochs=2, say=said.append)
+    assert [line.split("  ")[0] for line in said] == [
+        "4 cases train, 1 validate, 1 are left for the test; 2,307 parameters",
+        "epoch 1/2",
+        "epoch 2/2",
+    ]
+
+
+# ---------------------------------------------------------------------------------- repeating
+
+
+def test_the_same_seed_trains_the_same_network_and_another_seed_another(
+    xray, finished, train_tiny, tmp_path
+):
+    torch.manual_seed(123)  # whatever has drawn random numbers before does not matter
+    again = train_tiny(xray, tmp_path / "again")
+    assert_same_training(finished.folder, again.folder)
+    other = train_tiny(xray, tmp_path / "other", seed=1, epochs=1, learning_rate=1e-30)
+    model = load_model(other.model)
+    for name, tensor in first_weights(1, model).state_dict().items():
+        torch.testing.assert_close(model.network.state_dict()[name], tensor, rtol=0, atol=1e-20)
+
+
+@pytest.mark.parametrize(
+    "still",
+    [{"learning_rate": 1e-30, "batch_size": 4}, {"augmentation": "none"}],
+    ids=["their changes", "their order"],
+)
+def test_the_seed_draws_the_samples_too(still, xray, train_tiny, tmp_path, monkeypatch):
+    def same_weights(plan):
+        torch.manual_seed(0)
+        return LightMUNet(2, 1, 2, **plan.settings.network)
+
+    monkeypatch.setattr(training, "_first_weights", same_weights)
+    runs = [
+        train_tiny(xray, tmp_path / f"{seed}", **{"seed": seed, "epochs": 1, **still})
+        for seed in (0, 1)
+    ]
+    one, other = (float(log_of(run.folder)[0]["train_loss"]) for run in runs)
+    assert one != pytest.approx(other, rel=1e-4)
+
+
+def test_workers_change_nothing(xray, finished, train_tiny, tmp_path):
+    assert_same_training(finished.folder, train_tiny(xray, tmp_path / "run", workers=1).folder)
+
+
+# ----------------------------------------------------------------------------------- going on
+
+KILLED_IN_EPOCH_3 = """
+import os, signal, sys
+from lightm_unet.training.train import train
+
+def say(line):
+    if line.startswith("epoch 3/"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train(
+    sys.argv[1], "run", recipe="released", device="cpu", epochs=4, batch_size=2, size=(24,),
+    learning_rate=0.02, say=say,
+    network={"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
+)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no SIGKILL")
+def test_a_killed_run_printed_nothing_and_goes_on_to_the_same_end_even_if_moved(
+    xray, finished, train_tiny, tmp_path, recwarn
+):
+    killed = subprocess.run(
+        [sys.executable, "-W", "error", "-c", KILLED_IN_EPOCH_3, str(xray)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (killed.returncode, killed.stdout, killed.stderr) == (-9, "", "")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+    moved, said = (tmp_path / "run").rename(tmp_path / "moved"), []
+    resumed = train_tiny(xray, moved, resume=True, say=said.append)
+
+    assert [line.split("  ")[0] for line in said[1:]] == ["epoch 3/4", "epoch 4/4"]
+    assert_same_training(finished.folder, resumed.folder)
+    assert resumed.best_dice == finished.best_dice
+    assert [entry.name for entry in tmp_path.iterdir()] == ["moved"]
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_run_goes_on_from_its_last_epoch_even_if_that_was_not_its_best(
+    xray, train_tiny, stop_in_epoch, tmp_path
+):
+    with pytest.raises(stop_in_epoch.error):  # without learning no epoch is better than the first
+        train_tiny(xray, tmp_path / "run", learning_rate=1e-30, say=stop_in_epoch(4))
+    said = []
+    train_tiny(xray, tmp_path / "run", resume=True, say=said.append)
+    assert [line.split("  ")[0] for line in said[1:]] == ["epoch 4/4"]
+
+
+def test_resuming_a_finished_run_trains_nothing_and_tells_its_result(
+    xray, finished, train_tiny, tmp_path
+):
+    said = []
+    again = train_tiny(
+        xray, shutil.copytree(finished.folder, tmp_path / "run"), resume=True, say=said.append
+    )
+    assert len(said) == 1
+    assert again.best_dice == finished.best_dice
+    assert_same_training(finished.folder, again.folder)
+
+
+# ---------------------------------------------------------------------------- several processes
+
+
+@pytest.mark.parametrize(("cases", "processes"), [(5, 2), (4, 2), (3, 3), (1, 1)])
+def test_processes_share_the_validation_cases_each_taken_once(cases, processes):
+    shares = [_share(cases, rank, processes) for rank in range(processes)]
+    assert sorted(index for share in shares for index in share) == list(range(cases))
+    assert all(len(share) > 0 for share in shares)
+
+
+def test_with_fewer_validation_cases_than_processes_each_takes_all_so_that_none_waits():
+    assert [list(_share(2, rank, 3)) for rank in range(3)] == [[0, 1]] * 3
