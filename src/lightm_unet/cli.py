@@ -27,16 +27,11 @@ _TRAIN = field_docs(TrainingSettings)
 
 
 def main() -> None:
-    """Run the command line; the process ends with one of the exit codes above."""
+    """Run the command line; the process ends with one of the exit codes above, or 130 by Ctrl-C."""
     try:
         app()
     except LightMUNetError as error:
         _stop(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _stop("interrupted", 130)
-    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def _stop(message: str, code: int) -> None:
@@ -178,32 +173,39 @@ def train(
     ] = None,
 ) -> None:
     """Train on a data set; OUTPUT/model is then ready for `predict`."""
+    from lightm_unet.training.run_folder import LAST, is_first_process
     from lightm_unet.training.train import train as run
 
-    done = run(
-        dataset,
-        output,
-        resume=resume,
-        progress=sys.stderr.isatty(),
-        say=lambda line: print(line, flush=True),
-        recipe=recipe,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        size=_maybe(size, int, "size"),
-        patch=_maybe(patch, int, "patch"),
-        spacing_mm=_maybe(spacing, float, "spacing"),
-        normalization=normalization,
-        augmentation=augmentation,
-        samples_per_case=samples_per_case,
-        seed=seed,
-        device=device,
-        devices=devices,
-        precision=precision,
-        workers=workers,
-        network=_network_options(network) if network else None,
-    )
-    print(f"best validation Dice {done.best_dice:.4f}; the model is in {done.model}")
+    try:
+        done = run(
+            dataset,
+            output,
+            resume=resume,
+            progress=sys.stderr.isatty(),
+            say=lambda line: print(line, flush=True),
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            size=_maybe(size, int, "size"),
+            patch=_maybe(patch, int, "patch"),
+            spacing_mm=_maybe(spacing, float, "spacing"),
+            normalization=normalization,
+            augmentation=augmentation,
+            samples_per_case=samples_per_case,
+            seed=seed,
+            device=device,
+            devices=devices,
+            precision=precision,
+            workers=workers,
+            network=_network_options(network) if network else None,
+        )
+    except KeyboardInterrupt:
+        if (output / LAST).exists():
+            print("lightm-unet: stopped; go on with the same command and --resume", file=sys.stderr)
+        raise
+    if is_first_process():
+        print(f"best validation Dice {done.best_dice:.4f}; the model is in {done.model}")
 
 
 @app.command()

@@ -71,3 +71,10 @@ def test_a_filter_for_other_channels_is_refused():
         causal_conv1d(x, weight[:4], bias)
     with pytest.raises(UsageError, match=r"bias needs shape \(5,\)"):
         causal_conv1d(x, weight, bias[:4])
+
+
+def test_an_empty_sequence_is_refused():
+    _, weight, bias = random_inputs(1, 5, 4)
+    for shape in ((0, 5, 5), (2, 0, 5)):
+        with pytest.raises(UsageError, match="non-empty"):
+            causal_conv1d(torch.zeros(shape), weight, bias)

@@ -65,20 +65,31 @@ class LightMUNetOptions:
     def __post_init__(self) -> None:
         """Refuse what no network can be built from."""
         for name in ("width", "bottleneck_layers", "d_state", "d_conv"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} needs a positive whole number, got {value!r}")
+            if not _is_count(getattr(self, name)):
+                raise UsageError(
+                    f"{name} needs a positive whole number, got {getattr(self, name)!r}"
+                )
         layers = self.encoder_layers
-        if not layers or any(not isinstance(n, int) or n < 1 for n in layers):
+        if not isinstance(layers, tuple) or not layers or not all(map(_is_count, layers)):
             raise UsageError(
-                f"encoder_layers needs one positive number for each encoder block, got {layers!r}"
+                "encoder_layers needs a tuple of positive whole numbers, one for each encoder "
+                f"block, got {layers!r}"
             )
-        if round(self.expand * self.width) < 1:
-            raise UsageError(f"expand leaves no inner channels: {self.expand!r}")
+        is_number = isinstance(self.expand, (int, float)) and math.isfinite(self.expand)
+        if not is_number or round(self.expand * self.width) < 1:
+            raise UsageError(
+                f"expand needs a number that leaves inner channels, got {self.expand!r}"
+            )
         if self.conv not in ("causal", "spatial"):
             raise UsageError(f'conv is "causal" or "spatial", got {self.conv!r}')
-        if self.directions not in ORDERS:
+        if not _is_count(self.directions) or self.directions not in ORDERS:
             raise UsageError(f"directions is 1, 2 or 4, got {self.directions!r}")
+        if not isinstance(self.checkpoint_layers, bool):
+            raise UsageError(f"checkpoint_layers is true or false, got {self.checkpoint_layers!r}")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 class LightMUNet(nn.Module):
@@ -107,11 +118,12 @@ class LightMUNet(nn.Module):
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **options) -> None:
         super().__init__()
-        if spatial_dims not in CONVOLUTIONS:
+        if not _is_count(spatial_dims) or spatial_dims not in CONVOLUTIONS:
             raise UsageError(f"spatial_dims is 2 or 3, got {spatial_dims!r}")
-        if in_channels < 1 or out_channels < 1:
+        if not _is_count(in_channels) or not _is_count(out_channels):
             raise UsageError(
-                f"channels need to be positive, got {in_channels} in and {out_channels} out"
+                "channels need to be positive whole numbers, "
+                f"got {in_channels!r} in and {out_channels!r} out"
             )
         unknown = sorted(set(options) - set(LightMUNetOptions.__dataclass_fields__))
         if unknown:
@@ -119,7 +131,7 @@ class LightMUNet(nn.Module):
                 f"LightMUNet has no option {', '.join(unknown)}; "
                 f"it has {', '.join(LightMUNetOptions.__dataclass_fields__)}"
             )
-        if "encoder_layers" in options:
+        if isinstance(options.get("encoder_layers"), list):  # as JSON stores it
             options["encoder_layers"] = tuple(options["encoder_layers"])
         self.options = chosen = LightMUNetOptions(**options)
         self.spatial_dims, self.in_channels, self.out_channels = (
@@ -169,7 +181,8 @@ class LightMUNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`."""
         spatial = image.shape[2:]
-        if len(spatial) != self.spatial_dims or image.shape[1] != self.in_channels:
+        fits = image.dim() == self.spatial_dims + 2 and image.shape[1] == self.in_channels
+        if not fits or 0 in image.shape:
             raise UsageError(
                 f"this network takes (batch, {self.in_channels}, "
                 f"{', '.join('DHW'[-self.spatial_dims :])}), got {tuple(image.shape)}"

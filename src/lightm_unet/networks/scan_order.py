@@ -42,6 +42,7 @@ def restore(tokens: Tensor, spatial: Sequence[int], order: str) -> Tensor:
     """The inverse of `reorder`.
 
     Example:
+        >>> import torch
         >>> tokens = torch.arange(6.0).reshape(1, 6, 1)
         >>> walked = reorder(tokens, (2, 3), "transposed")
         >>> walked.flatten().tolist()

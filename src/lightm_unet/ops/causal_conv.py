@@ -43,9 +43,15 @@ def causal_conv1d(
         >>> causal_conv1d(x, difference, torch.zeros(1), silu=False).flatten().tolist()
         [1.0, 1.0, 2.0]
     """
-    if x.dim() != 3 or weight.dim() != 2 or weight.shape[0] != x.shape[2] or not weight.shape[1]:
+    if (
+        x.dim() != 3
+        or weight.dim() != 2
+        or weight.shape[0] != x.shape[2]
+        or 0 in (*x.shape, weight.shape[1])
+    ):
         raise UsageError(
-            "causal_conv1d needs x of (batch, length, channels) and weight of (channels, width), "
+            "causal_conv1d needs a non-empty x of (batch, length, channels) and weight of "
+            "(channels, width), "
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
         )
     if tuple(bias.shape) != (x.shape[2],):
