@@ -29,6 +29,7 @@ struct Tile {
   vf step[kStateInterval];   // delta, after bias and softplus
   vf drive[kStateInterval];  // delta * u
   vf y[kStateInterval];
+  vf longest;  // of |step| over the tile; NaN where a step is
 };
 
 LIGHTM_INLINE vf step_size(const ScanInputs &in, vf raw) { return in.delta_softplus ? softplus(raw) : raw; }
@@ -38,6 +39,7 @@ LIGHTM_INLINE void load_tile(const ScanInputs &in, int64_t b, int64_t t0, int st
                              int lanes, Tile &tile) {
   constexpr int kAhead = kAheadOf<kForward>;
   const vf bias = in.delta_bias ? load_part(in.delta_bias + channel, lanes) : vf{};
+  tile.longest = vf{};
   for (int t = 0; t < steps; ++t) {
     const vf raw = load_part(in.delta.at(b, t0 + t) + channel, lanes) + bias;
     // The next tile's rows: their distance is too large for the hardware to foresee them.
@@ -46,6 +48,7 @@ LIGHTM_INLINE void load_tile(const ScanInputs &in, int64_t b, int64_t t0, int st
     tile.step[t] = step_size(in, raw);
     tile.drive[t] = tile.step[t] * load_part(in.u.at(b, t0 + t) + channel, lanes);
     tile.y[t] = vf{};
+    tile.longest = max_or_nan(vabs(tile.step[t]), tile.longest);
   }
 }
 
@@ -81,10 +84,7 @@ void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, i
 template <bool kKeep>
 void run_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n_count, const vf *rates,
               vf fastest, vf *h, Tile &tile, vf *decays, vf *states) {
-  vf longest{};
-  for (int t = 0; t < steps; ++t) longest = vmax(vabs(tile.step[t]), longest);
-  bool safe = any_above(longest * fastest, splat(kExp2Limit));
-  for (int t = 0; !safe && t < steps; ++t) safe = any_above(vabs(tile.step[t]), longest);  // NaN
+  const bool safe = any_above(tile.longest * fastest, splat(kExp2Limit));
   int n = 0;
   const auto groups = [&](auto group, auto is_safe) {
     constexpr int kGroup = decltype(group)::value;
@@ -156,7 +156,9 @@ void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &sh
           const vf z = load_part(in.z.at(b, t0 + t) + channel, lanes);
           y *= z * sigmoid(z);
         }
-        store_part(out + (b * shape.length + t0 + t) * shape.channels + channel, y, lanes);
+        float *place = out + (b * shape.length + t0 + t) * shape.channels + channel;
+        __builtin_prefetch(place + kStateInterval * shape.channels, 1);
+        store_part(place, y, lanes);
       }
     }
   }

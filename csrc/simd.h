@@ -132,7 +132,11 @@ LIGHTM_INLINE vf exp2_any(vf x) {
 
 constexpr float kLog2e = 1.44269504f;
 
-LIGHTM_INLINE vf exp_any(vf x) { return exp2_any(x * kLog2e); }
+// exp(-|x|), never overflowing; NaN stays NaN.
+LIGHTM_INLINE vf exp_minus_abs(vf x) {
+  const vf lowest = splat(-kExp2Limit / kLog2e), y = -vabs(x);
+  return exp2_product(y < lowest ? lowest : y, splat(kLog2e));
+}
 
 // log(1 + y) for 0 <= y <= 1: y times a Chebyshev fit of log(1 + y) / y; relative error below 1e-7.
 LIGHTM_INLINE vf log1p_unit(vf y) {
@@ -148,10 +152,10 @@ LIGHTM_INLINE vf log1p_unit(vf y) {
   return p * y * y + y;
 }
 
-LIGHTM_INLINE vf softplus(vf x) { return vmax(x, vf{}) + log1p_unit(exp_any(-vabs(x))); }
+LIGHTM_INLINE vf softplus(vf x) { return max_or_nan(x, vf{}) + log1p_unit(exp_minus_abs(x)); }
 
 LIGHTM_INLINE vf sigmoid(vf x) {
-  const vf y = exp_any(-vabs(x));  // never overflows
+  const vf y = exp_minus_abs(x);
   const vf positive = 1.0f / (1.0f + y);
   return x > 0.0f ? positive : y * positive;
 }
