@@ -237,7 +237,8 @@ def predict(
     failed = [result for result in results if result.error]
     for result in failed:
         print(f"{result.name}: {result.error}", file=sys.stderr)
-    print(f"{len(results) - len(failed)} masks written to {output}, {len(failed)} cases failed")
+    written = len(results) - len(failed)
+    print(f"{written} mask{'' if written == 1 else 's'} written to {output}, {len(failed)} failed")
     if failed:
         raise typer.Exit(1)
 
