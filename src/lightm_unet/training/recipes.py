@@ -44,8 +44,8 @@ RECIPES = {
     "paper": Recipe("sgd", 1e-4, "poly", 3e-5, None, 100, (12, 2)),
     # The trainer in the authors' repository: Adam, gradients clipped at 12.
     "released": Recipe("adam", 1e-4, "poly", 1e-5, 12.0, 100, (12, 2)),
-    # Chosen by short runs, the clip and the 3D batch without a comparison of their own: docs/notes.md,
-    # "Which recipe learns soonest".
+    # Chosen by short runs; clip and 3D batch had no comparison of their own: docs/notes.md, "Which
+    # recipe learns soonest".
     "default": Recipe("sgd", 1e-2, "poly", 3e-5, 1.0, 50, (2, 1)),
 }
 
