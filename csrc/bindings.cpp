@@ -9,6 +9,7 @@
 
 #include "causal_conv.h"
 #include "decoder.h"
+#include "gated_norm.h"
 #include "rvm_layer.h"
 #include "selective_scan.h"
 #include "workspace.h"
@@ -134,6 +135,39 @@ void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weigh
   lightm::conv_backward(s, in, grad_rows, x_data, weight_data, bias_data, threads);
 }
 
+lightm::GatedNormShape norm_shape_of(const RowsIn &x) {
+  return {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2)};
+}
+
+lightm::GatedNormInputs norm_inputs_of(const lightm::GatedNormShape &s, const RowsIn &x, const RowsIn &gate,
+                                       const DenseIn &weight, const DenseIn &bias, float epsilon) {
+  return {rows(x, s.batch, s.length, s.channels, "x"), rows(gate, s.batch, s.length, s.channels, "gate"),
+          dense(weight, s.channels, "weight"), dense(bias, s.channels, "bias"), epsilon};
+}
+
+void gated_norm_forward(const RowsIn &x, const RowsIn &gate, const DenseIn &weight, const DenseIn &bias,
+                        float epsilon, const DenseOut &out, int threads) {
+  const lightm::GatedNormShape s = norm_shape_of(x);
+  const lightm::GatedNormInputs in = norm_inputs_of(s, x, gate, weight, bias, epsilon);
+  float *out_data = dense(out, s.batch * s.length * s.channels, "out");
+  nb::gil_scoped_release release;
+  lightm::gated_norm_forward(s, in, out_data, threads);
+}
+
+void gated_norm_backward(const RowsIn &grad_out, const RowsIn &x, const RowsIn &gate, const DenseIn &weight,
+                         const DenseIn &bias, float epsilon, const DenseOut &grad_x, const DenseOut &grad_gate,
+                         const DenseOut &grad_weight, const DenseOut &grad_bias, int threads) {
+  const lightm::GatedNormShape s = norm_shape_of(x);
+  const lightm::GatedNormInputs in = norm_inputs_of(s, x, gate, weight, bias, epsilon);
+  const lightm::Rows grad_rows = rows(grad_out, s.batch, s.length, s.channels, "grad_out");
+  const int64_t size = s.batch * s.length * s.channels;
+  const lightm::GatedNormGradients gradients = {
+      dense(grad_x, size, "grad_x"), dense(grad_gate, size, "grad_gate"),
+      dense(grad_weight, s.channels, "grad_weight"), dense(grad_bias, s.channels, "grad_bias")};
+  nb::gil_scoped_release release;
+  lightm::gated_norm_backward(s, in, grad_rows, gradients, threads);
+}
+
 // weights: in the order of RvmWeights. grid: empty, or what is pooled: (depth, height, width) or
 // (height, width).
 void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon,
@@ -218,6 +252,10 @@ NB_MODULE(_C, m) {
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a, "silu"_a, "out"_a, "threads"_a);
   m.def("conv_backward", &conv_backward, "grad_out"_a, "x"_a, "weight"_a, "bias"_a, "silu"_a, "grad_x"_a,
         "grad_weight"_a, "grad_bias"_a, "threads"_a);
+  m.def("gated_norm_forward", &gated_norm_forward, "x"_a, "gate"_a, "weight"_a, "bias"_a, "epsilon"_a, "out"_a,
+        "threads"_a);
+  m.def("gated_norm_backward", &gated_norm_backward, "grad_out"_a, "x"_a, "gate"_a, "weight"_a, "bias"_a,
+        "epsilon"_a, "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
   m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "grid"_a, "out"_a, "threads"_a);
   m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
         "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "halve"_a.none(),

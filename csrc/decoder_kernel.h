@@ -160,7 +160,7 @@ void decoder_item(const DecoderShape &s, const DecoderInputs &in, const DecoderW
         multiply(filtered, c, static_cast<int>(s.width), s.channels, w.pointwise, s.channels,
                  [&](int64_t x, int64_t v, vf value) {
                    const vf sum = value + load(w.scale + v * kWidth) * load(centre + x * c + v * kWidth);
-                   store(activated + x * c + v * kWidth, max_or_nan(sum, vf{}));
+                   store(activated + x * c + v * kWidth, vmax(vf{}, sum));
                  });
         last_input = activated;
       }

@@ -5,6 +5,7 @@
 
 #include "causal_conv.h"
 #include "decoder.h"
+#include "gated_norm.h"
 #include "rvm_layer.h"
 #include "selective_scan.h"
 #include "thread_pool.h"
@@ -16,8 +17,13 @@ struct Share {
   int64_t batch, first_channel, last_channel;
 };
 
-// Where a share leaves what must be summed over shares, each of its own and zeroed: A, D and
-// delta_bias as in the inputs for the whole batch entry, B and C (length, state) for this share.
+// Steps [first, last) of one batch entry, all channels.
+struct RowRange {
+  int64_t batch, first, last;
+};
+
+// Where a share leaves what must be summed over shares: A, D and delta_bias as in the inputs, its own
+// channels' part of them; B and C (length, state), of its own.
 struct ShareSums {
   float *A, *D, *delta_bias, *B, *C;
 };
@@ -51,6 +57,11 @@ struct KernelTable {
   void (*conv_forward)(const ConvShape &, const ConvInputs &, const Share &, float *out, void *scratch);
   void (*conv_backward)(const ConvShape &, const ConvInputs &, const Share &, const Rows &grad_out,
                         float *grad_x, const ConvSums &, void *scratch);
+  void (*gated_norm_forward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &, float *out);
+  int64_t (*gated_norm_scratch)(const GatedNormShape &);
+  // The gradients of weight and bias are this range's part of them.
+  void (*gated_norm_backward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &,
+                              const Rows &grad_out, const GatedNormGradients &, void *scratch);
   // One scratch space for the whole team, prepared by one thread before the team starts.
   int64_t (*rvm_scratch)(const RvmShape &);
   void (*rvm_prepare)(const RvmShape &, const RvmWeights &, float *scratch);

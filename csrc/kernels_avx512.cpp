@@ -1,6 +1,7 @@
 // All kernels for one instruction set: CMakeLists.txt gives this file its compiler flags.
 #include "causal_conv_kernel.h"
 #include "decoder_kernel.h"
+#include "gated_norm_kernel.h"
 #include "rvm_layer_kernel.h"
 #include "selective_scan_kernel.h"
 
@@ -15,6 +16,9 @@ const lightm::KernelTable lightm::kernels_avx512 = {
     conv_backward_scratch,
     conv_forward_share,
     conv_backward_share,
+    gated_norm_forward_rows,
+    gated_norm_scratch,
+    gated_norm_backward_rows,
     rvm_scratch,
     rvm_prepare,
     rvm_team_member,

@@ -2,15 +2,13 @@
 // them fused in.
 #pragma once
 
-#include "simd.h"
+#include "layer_norm_kernel.h"
 
 namespace {
 
 // Rows and vectors of columns whose sums are in registers at once.
 constexpr int kRows = kWidth == 16 ? 8 : 4;
 constexpr int kColumns = 2;
-
-inline int64_t vectors(int64_t n) { return (n + kWidth - 1) / kWidth; }
 
 // Floats that pack() writes.
 inline int64_t packed_size(int64_t outputs, int64_t inputs) { return vectors(outputs) * inputs * kWidth; }

@@ -16,6 +16,7 @@
 // Rows of scratch space are padded to whole vectors, and what is beyond the last channel is zero.
 #pragma once
 
+#include "layer_norm_kernel.h"
 #include "matmul_kernel.h"
 #include "selective_scan_kernel.h"
 
@@ -105,33 +106,6 @@ void rvm_prepare(const RvmShape &s, const RvmWeights &w, float *scratch) {
   pack(w.projection_weight, s.out_channels, s.channels, scratch + at.projection);
   load_rates(w.A, 0, s.inner, static_cast<int>(s.state), reinterpret_cast<vf *>(scratch + at.rates),
              reinterpret_cast<vf *>(scratch + at.fastest));
-}
-
-LIGHTM_INLINE float lane_sum(vf v) {
-  float sum = 0;
-  for (int i = 0; i < kWidth; ++i) sum += v[i];
-  return sum;
-}
-
-// (x - mean) / sqrt(variance + epsilon) * weight + bias over one row; get(v) is its v-th vector, zero
-// beyond the last channel, and put(v, y) takes the result.
-template <class Get, class Put>
-LIGHTM_INLINE void layer_norm(int64_t channels, const float *weight, const float *bias, float epsilon,
-                              const Get &get, const Put &put) {
-  const int64_t count = vectors(channels);
-  vf sum{};
-  for (int64_t v = 0; v < count; ++v) sum += get(v);
-  const float mean = lane_sum(sum) / static_cast<float>(channels);
-  vf squares{};
-  for (int64_t v = 0; v < count; ++v) {
-    const vf centred = get(v) - mean;
-    squares += centred * centred;
-  }
-  const float beside = static_cast<float>(count * kWidth - channels) * mean * mean;
-  const float variance = (lane_sum(squares) - beside) / static_cast<float>(channels);
-  const float factor = 1.0f / __builtin_sqrtf((variance > 0 ? variance : 0) + epsilon);
-  for (int64_t v = 0; v < count; ++v)
-    put(v, (get(v) - mean) * factor * load(weight + v * kWidth) + load(bias + v * kWidth));
 }
 
 // Rows [t0, t0 + rows) of the layer's result, for vectors [first, last) of their channels, into the
@@ -238,12 +212,12 @@ void rvm_team_member(const RvmShape &s, const RvmWeights &w, const float *x_all,
       team.wait();
 
       Tile tile;
+      const Ahead ahead[kAheads];
       for (int t1 = 0; t1 < rows; t1 += kStateInterval) {
         const int steps = rows - t1 < kStateInterval ? rows - t1 : kStateInterval;
         for (int64_t v = first_block; v < last_block; ++v) {
-          load_tile<true>(scan, 0, t1, steps, v * kWidth, kWidth, tile);
-          run_tile<false>(scan, 0, t1, steps, n_count, rates + v * n_count, fastest[v], h + v * n_count, tile,
-                          nullptr, nullptr);
+          load_tile<false>(scan, 0, t1, steps, v * kWidth, kWidth, tile, nullptr);
+          run_tile(scan, 0, t1, steps, n_count, rates + v * n_count, fastest[v], h + v * n_count, tile, ahead);
           const vf skip = load(scratch + at.D + v * kWidth);
           for (int t = 0; t < steps; ++t) {
             const int64_t place = (t1 + t) * d + v * kWidth;

@@ -2,6 +2,7 @@
 
 #include "sharing.h"
 #include "thread_pool.h"
+#include "workspace.h"
 
 namespace lightm {
 
@@ -22,18 +23,28 @@ void scan_backward(const ScanShape &shape, const ScanInputs &inputs, const float
   const int64_t parts = shape.batch > 0 ? count / shape.batch : 0;  // per batch entry
   Scratch scratch(count, table.backward_scratch(shape, widest(shares)), table.width);
 
+  // The gradients of B and C are sums over channels. The first share of a batch entry writes its own
+  // where they belong, the others beside each other in working memory.
   const int64_t row = shape.length * shape.state, rates = shape.channels * shape.state;
   std::vector<float> A(shape.batch * rates), D(shape.batch * shape.channels), bias(D.size());
-  std::vector<float> B(count * row), C(count * row);
+  Workspace others(2 * shape.batch * (parts - 1) * row * sizeof(float));
+  const auto sums_of = [&](int64_t b, int64_t part) {
+    float *beside = others.data() + 2 * (b * (parts - 1) + part - 1) * row;
+    return ShareSums{A.data() + b * rates, D.data() + b * shape.channels, bias.data() + b * shape.channels,
+                     part == 0 ? gradients.B + b * row : beside, part == 0 ? gradients.C + b * row : beside + row};
+  };
   parallel_for(count, threads, [&](int64_t i) {
     const int64_t b = shares[i].batch;
-    const ShareSums sums = {A.data() + b * rates, D.data() + b * shape.channels,
-                            bias.data() + b * shape.channels, B.data() + i * row, C.data() + i * row};
-    table.backward(shape, inputs, shares[i], states, grad_out, gradients, sums, scratch.of(i));
+    table.backward(shape, inputs, shares[i], states, grad_out, gradients, sums_of(b, i - b * parts), scratch.of(i));
   });
-  parallel_for(shape.batch, threads, [&](int64_t b) {
-    sum_parts(B.data() + b * parts * row, parts, row, gradients.B + b * row);
-    sum_parts(C.data() + b * parts * row, parts, row, gradients.C + b * row);
+  const int64_t slices = parts > 1 ? threads : 0;
+  parallel_for(shape.batch * slices, threads, [&](int64_t i) {
+    const int64_t b = i / slices, first = i % slices * row / slices, last = (i % slices + 1) * row / slices;
+    const ShareSums sum = sums_of(b, 0);
+    for (int64_t part = 1; part < parts; ++part) {
+      const ShareSums other = sums_of(b, part);
+      for (int64_t k = first; k < last; ++k) sum.B[k] += other.B[k], sum.C[k] += other.C[k];
+    }
   });
   sum_parts(A.data(), shape.batch, rates, gradients.A);
   if (gradients.D) sum_parts(D.data(), shape.batch, shape.channels, gradients.D);

@@ -37,7 +37,7 @@ struct ScanInputs {
 };
 
 // out: (batch, length, channels), dense.
-// states: (batch, intervals, channels, state), dense, the state before each interval; or nullptr.
+// states: (batch, intervals, state, channels), dense, the state before each interval; or nullptr.
 void scan_forward(const ScanShape &shape, const ScanInputs &inputs, float *out, float *states,
                   int threads);
 

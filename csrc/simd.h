@@ -71,34 +71,61 @@ LIGHTM_INLINE bool any_above(vf a, vf b) {
 #endif
 }
 
-LIGHTM_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
+// a > b ? a : b, so b where either is NaN.
+LIGHTM_INLINE vf vmax(vf a, vf b) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
 // The larger one; NaN if either is.
 LIGHTM_INLINE vf max_or_nan(vf a, vf b) { return ((a > b) | (a != a)) ? a : b; }
 LIGHTM_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
 LIGHTM_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+// The larger of |a| and b, where b has no sign either; NaN, whose bits are above infinity's, if either
+// is.
+LIGHTM_INLINE vf max_abs(vf a, vf b) {
+  const vi x = (vi)vabs(a), y = (vi)b;
+#if defined(__AVX512F__)
+  return (vf)_mm512_max_epi32((__m512i)x, (__m512i)y);
+#elif defined(__AVX2__)
+  return (vf)_mm256_max_epi32((__m256i)x, (__m256i)y);
+#else
+  return (vf)(x > y ? x : y);
+#endif
+}
 
-// 2^(s * m) for |s * m| <= kExp2Limit. The product is taken inside a fused multiply-add.
+// 2^(s * m) for |s * m| <= kExp2Limit, exactly 1 at zero. The product is taken inside a fused
+// multiply-add.
 //
 // Adding 1.5 * 2^(23 - b) rounds to multiples of 2^-b and leaves them in the mantissa's low bits.
-// The low b bits choose 2^(j / 2^b) from a table held in one register, the others go into the
-// exponent, and a polynomial takes care of the rest r: relative error 4e-7 with 16 entries and
-// degree 2; 2e-8 with 8 entries and degree 3; 1e-7 with no table and degree 5.
-constexpr float kExp2Limit = 125.0f;
+// The low b bits choose 2^(j / 2^b) from a table held in registers, the others go into the exponent,
+// and a polynomial takes care of the rest r. Relative error 2e-7 with 32 entries and a square,
+// 2e-8 with 8 entries and degree 3, 1e-7 with no table and degree 5, all before rounding.
+//
+// The square: 2^r is close to S ((r + a)^2 + c), of which S hides in the table and a in the number
+// that is subtracted, so that one multiply-add is left of the polynomial. a must be a multiple of
+// 1/32 for that, and 46/32 happens to lie where the best parabola has its own.
+constexpr float kExp2Limit = 122.0f;  // S takes away another 3 of the smallest exponent
 
 LIGHTM_INLINE vf exp2_product(vf s, vf m) {
 #if defined(__AVX512F__)
-  // Entry j is the bits of 2^(j / 16), less j << 19, which the shift below adds back.
-  const vi table = {0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532,
-                    0x3f75fed7, 0x3f75583f, 0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c,
-                    0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d};
-  const vf magic = splat(786432.0f);
-  const vf t = s * m + magic;
-  const vf r = s * m - (t - magic);
-  const vf q = r * (splat(0.69318783f) + r * splat(0.24022651f));
+  // Entry j is the bits of S * 2^(j / 32), less j << 18, which the shift below adds back.
+  const vi low = {0x3e76e2cc, 0x3e784ac2, 0x3e78e883, 0x3e77bb21, 0x3e769d92, 0x3e75902e,
+                  0x3e749350, 0x3e73a755, 0x3e72cc9c, 0x3e720384, 0x3e714c72, 0x3e70a7c9,
+                  0x3e7015f2, 0x3e6f9755, 0x3e6f2c5e, 0x3e6ed57d};
+  const vi high = {0x3e6e9320, 0x3e6e65bc, 0x3e6e4dc5, 0x3e6e4bb5, 0x3e6e6005, 0x3e6e8b33,
+                   0x3e6ecdbf, 0x3e6f282d, 0x3e6f9b01, 0x3e7026c6, 0x3e70cc06, 0x3e718b51,
+                   0x3e726538, 0x3e735a51, 0x3e746b35, 0x3e75987e};
+  const vf t = s * m + splat(393216.0f);
+  const vf v = s * m - (t - splat(393216.0f + 1.4375f));
+  const vf square = v * v + splat(2.0812583f);
   const vi index = (vi)t;
-  const vi entry = (vi)_mm512_permutexvar_epi32((__m512i)index, (__m512i)table);
-  const vf power = (vf)(entry + (index << 19));
-  return power + power * q;
+  const vi entry = (vi)_mm512_permutex2var_epi32((__m512i)low, (__m512i)index, (__m512i)high);
+  return (vf)(entry + (index << 18)) * square;
 #elif defined(__AVX2__)
   const vi table = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
                     0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};  // less j << 20
@@ -123,8 +150,8 @@ LIGHTM_INLINE vf exp2_product(vf s, vf m) {
 #endif
 }
 
-// The same for any argument: below the limit it stays at 2^-125, which is as good as nothing after
-// one step; above it at 2^125; NaN stays NaN.
+// The same for any argument: below the limit it stays at 2^-122, which is as good as nothing after
+// one step; above it at 2^122; NaN stays NaN.
 LIGHTM_INLINE vf exp2_any(vf x) {
   const vf clamped = vmax(vmin(x, splat(kExp2Limit)), splat(-kExp2Limit));
   return x == x ? exp2_product(clamped, splat(1.0f)) : x;
@@ -134,31 +161,28 @@ constexpr float kLog2e = 1.44269504f;
 
 // exp(-|x|), never overflowing; NaN stays NaN.
 LIGHTM_INLINE vf exp_minus_abs(vf x) {
-  const vf lowest = splat(-kExp2Limit / kLog2e), y = -vabs(x);
-  return exp2_product(y < lowest ? lowest : y, splat(kLog2e));
+  const vf lowest = splat(-kExp2Limit / kLog2e);
+  return exp2_product(vmax(lowest, -vabs(x)), splat(kLog2e));
 }
 
 // log(1 + y) for 0 <= y <= 1: y times a Chebyshev fit of log(1 + y) / y; relative error below 1e-7.
+// Even and odd powers make two chains of half the latency.
 LIGHTM_INLINE vf log1p_unit(vf y) {
-  vf p = splat(-0.0031760570f);
-  p = p * y + 0.019542528f;
-  p = p * y - 0.056373615f;
-  p = p * y + 0.10543624f;
-  p = p * y - 0.15269667f;
-  p = p * y + 0.19663274f;
-  p = p * y - 0.24951616f;
-  p = p * y + 0.33329710f;
-  p = p * y - 0.49999893f;
-  return p * y * y + y;
+  const vf y2 = y * y;
+  vf even = splat(-0.0031760570f), odd = splat(0.019542528f);
+  even = even * y2 - 0.056373615f, odd = odd * y2 + 0.10543624f;
+  even = even * y2 - 0.15269667f, odd = odd * y2 + 0.19663274f;
+  even = even * y2 - 0.24951616f, odd = odd * y2 + 0.33329710f;
+  even = even * y2 - 0.49999893f;
+  return (even + odd * y) * y2 + y;
 }
 
-LIGHTM_INLINE vf softplus(vf x) { return max_or_nan(x, vf{}) + log1p_unit(exp_minus_abs(x)); }
-
-LIGHTM_INLINE vf sigmoid(vf x) {
-  const vf y = exp_minus_abs(x);
+// The logistic function of x, given y = exp(-|x|).
+LIGHTM_INLINE vf sigmoid_from(vf x, vf y) {
   const vf positive = 1.0f / (1.0f + y);
   return x > 0.0f ? positive : y * positive;
 }
+LIGHTM_INLINE vf sigmoid(vf x) { return sigmoid_from(x, exp_minus_abs(x)); }
 
 // Lane l of the result is the sum of all lanes of v[l]: a transposition folded into the sums, 3
 // operations for each pair of vectors instead of a full reduction of each.
@@ -198,5 +222,16 @@ LIGHTM_INLINE vf sums_of_each(const vf *v) {
 
 // v: kWidth vectors.
 LIGHTM_INLINE vf sums_across_lanes(const vf *v) { return sums_of_each<kWidth / 2>(v); }
+
+LIGHTM_INLINE float lane_sum(vf v) {
+#if LIGHTM_WIDTH == 16
+  v = fold<8>(v, v);
+#endif
+#if LIGHTM_WIDTH >= 8
+  v = fold<4>(v, v);
+#endif
+  v = fold<2>(v, v);
+  return fold<1>(v, v)[0];
+}
 
 }  // namespace

@@ -222,7 +222,7 @@ def test_it_is_registered_correctly_and_counted_like_the_composed_layer():
 
     layer, tokens = random_layer(32, 64), random_tokens(2, 50, 32)
     weights = [t.detach() for t in layer._native_weights()]
-    torch.library.opcheck(rvm_layer, (tokens, weights, 1e-5, []))
+    torch.library.opcheck(torch.ops.lightm_unet.rvm_layer, (tokens, weights, 1e-5, []))
     with FlopCounterMode(display=False) as native:
         rvm_layer(tokens, weights, 1e-5, [])
     with FlopCounterMode(display=False) as composed:

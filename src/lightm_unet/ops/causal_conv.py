@@ -28,7 +28,8 @@ def causal_conv1d(
         weight: one filter for each channel, `(channels, width)`, the present step last.
         bias: `(channels,)`.
         silu: apply SiLU to the result.
-        backend: "cpu" or "torch"; by default the fastest that fits ("reference" means "torch").
+        backend: "cpu", "triton" or "torch"; by default the fastest that fits ("reference" means
+            "torch").
 
     Returns:
         `(batch, length, channels)` in x's dtype. Differentiable in every tensor.
@@ -58,7 +59,10 @@ def causal_conv1d(
         raise UsageError(f"bias needs shape ({x.shape[2]},), got {tuple(bias.shape)}")
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     name = choose_backend(backend, x.device, dtype)
-    out = _conv(x.to(dtype), weight.to(dtype), bias.to(dtype), silu, name)
+    tensors = x, weight, bias
+    if name != "triton":  # whose kernels convert what they load
+        tensors = tuple(t.to(dtype) for t in tensors)
+    out = _conv(*tensors, silu, name)
     return out.to(x.dtype)
 
 
@@ -71,6 +75,10 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor, silu: bool, backend: str) -> 
             torch.get_num_threads(),
         )  # fmt: skip
         return out
+    if backend == "triton":
+        from lightm_unet.ops.triton_causal_conv import conv_triton
+
+        return conv_triton(x, weight, bias, silu)
     p = _before_silu(x, weight, bias)
     return F.silu(p) if silu else p
 
@@ -88,6 +96,10 @@ def _conv_backward(
             *grads, torch.get_num_threads(),
         )  # fmt: skip
         return grads
+    if backend == "triton":
+        from lightm_unet.ops.triton_causal_conv import conv_triton_backward
+
+        return conv_triton_backward(grad_out, x, weight, bias, silu)
     length, width = x.shape[1], weight.shape[1]
     grad_p = grad_out
     if silu:

@@ -21,11 +21,11 @@ def scan_cpu(
     delta_softplus: bool,
     keep_states: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Native forward scan; arguments and results as `chunked.scan_chunked`."""
+    """Native forward scan; as `chunked.scan_chunked`, but states end in (state, channels)."""
     batch, length, channels = u.shape
     intervals = -(-length // native.STATE_INTERVAL) if keep_states else 0
     out = torch.empty_like(u, memory_format=torch.contiguous_format)
-    states = u.new_empty(batch, intervals, channels, A.shape[1])
+    states = u.new_empty(batch, intervals, A.shape[1], channels)
     native.scan_forward(
         *_inputs(u, delta, A, B, C, D, z, delta_bias),
         delta_softplus,

@@ -3,6 +3,9 @@
 The networks compose these layers of torch's modules; that is their definition, and how they train.
 Where no gradient is needed, the native form does the same in one pass, a few rows at a time: it
 reads its inputs once, writes its output once, and needs no large buffers in between.
+
+The ops are defined by torch's plain Library: the first call of a `custom_op` imports torch's
+compiler, which takes a second and 80 MB.
 """
 
 from __future__ import annotations
@@ -57,7 +60,18 @@ def runs_natively(*tensors: Tensor | None) -> bool:
     )
 
 
-@torch.library.custom_op("lightm_unet::rvm_layer", mutates_args=())
+_library = torch.library.Library("lightm_unet", "FRAGMENT")
+_library.define(
+    "rvm_layer(Tensor tokens, Tensor[] weights, float epsilon, SymInt[] pool_grid) -> Tensor"
+)
+_library.define(
+    "decoder_stage(Tensor low, Tensor skip, SymInt[] grid, Tensor depthwise, "
+    "Tensor? depthwise_bias, Tensor pointwise, Tensor? pointwise_bias, Tensor? scale, "
+    "Tensor? halve) -> Tensor"
+)
+_library.define("narrow_linear(Tensor x, Tensor weight) -> Tensor")
+
+
 def rvm_layer(
     tokens: Tensor, weights: list[Tensor], epsilon: float, pool_grid: Sequence[int]
 ) -> Tensor:
@@ -72,6 +86,11 @@ def rvm_layer(
     Returns:
         `(batch, length, out_channels)`; pooled, 4 (2D) or 8 (3D) times shorter.
     """
+    return torch.ops.lightm_unet.rvm_layer(tokens, weights, epsilon, pool_grid)
+
+
+@torch.library.impl(_library, "rvm_layer", "CPU")
+def _(tokens, weights, epsilon, pool_grid):
     out = _rvm_out(tokens, weights, pool_grid)
     native.rvm_layer(
         tokens.contiguous(),
@@ -90,7 +109,7 @@ def _rvm_out(tokens: Tensor, weights: list[Tensor], pool_grid: Sequence[int]) ->
     return tokens.new_empty(batch, length // fewer, weights[-1].shape[0])
 
 
-@rvm_layer.register_fake
+@torch.library.register_fake("lightm_unet::rvm_layer", lib=_library)
 def _(tokens, weights, epsilon, pool_grid):
     return _rvm_out(tokens, weights, pool_grid)
 
@@ -104,7 +123,6 @@ def _(tokens_shape, weights_shapes, *_, **__) -> int:
     return 2 * batch * length * macs + scan_flops(batch, length, *shapes["A"])
 
 
-@torch.library.custom_op("lightm_unet::decoder_stage", mutates_args=())
 def decoder_stage(
     low: Tensor,
     skip: Tensor,
@@ -133,6 +151,14 @@ def decoder_stage(
     Returns:
         `(batch, length, out_channels)`.
     """
+    tensors = (depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve)
+    return torch.ops.lightm_unet.decoder_stage(low, skip, grid, *tensors)
+
+
+@torch.library.impl(_library, "decoder_stage", "CPU")
+def _(
+    low, skip, grid, depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve
+):  # fmt: skip
     last = pointwise if halve is None else halve
     out = skip.new_empty(*skip.shape[:2], last.shape[0])
     tensors = (depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve)
@@ -148,7 +174,7 @@ def decoder_stage(
     return out
 
 
-@decoder_stage.register_fake
+@torch.library.register_fake("lightm_unet::decoder_stage", lib=_library)
 def _(
     low, skip, grid, depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve
 ):  # fmt: skip
@@ -163,7 +189,6 @@ def _(low_shape, skip_shape, grid, *shapes, **__) -> int:
     return 2 * skip_shape[0] * skip_shape[1] * macs
 
 
-@torch.library.custom_op("lightm_unet::narrow_linear", mutates_args=())
 def narrow_linear(x: Tensor, weight: Tensor) -> Tensor:
     """`F.linear` for very many rows of very few columns, where BLAS is slow.
 
@@ -174,12 +199,17 @@ def narrow_linear(x: Tensor, weight: Tensor) -> Tensor:
     Returns:
         `(batch, length, outputs)`.
     """
+    return torch.ops.lightm_unet.narrow_linear(x, weight)
+
+
+@torch.library.impl(_library, "narrow_linear", "CPU")
+def _(x, weight):
     out = x.new_empty(*x.shape[:2], weight.shape[0])
     native.linear(x.contiguous(), weight.contiguous(), out, torch.get_num_threads())
     return out
 
 
-@narrow_linear.register_fake
+@torch.library.register_fake("lightm_unet::narrow_linear", lib=_library)
 def _(x, weight):
     return x.new_empty(*x.shape[:2], weight.shape[0])
 

@@ -45,7 +45,8 @@ def selective_scan(
         z: gate, u's shape; the output is multiplied by silu(z).
         delta_bias: added to delta before softplus, `(channels,)`.
         delta_softplus: pass delta through softplus first.
-        backend: "cpu", "torch" or "reference"; by default the fastest that fits, see `backends()`.
+        backend: "cpu", "triton", "torch" or "reference"; by default the fastest that fits, see
+            `backends()`.
 
     Returns:
         `(batch, length, channels)` in u's dtype. Differentiable in every tensor.
@@ -65,7 +66,12 @@ def selective_scan(
     _check_shapes(u, delta, A, B, C, D, z, delta_bias)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     name = choose_backend(backend, u.device, dtype)
-    tensors = [None if t is None else t.to(dtype) for t in (u, delta, A, B, C, D, z, delta_bias)]
+    # The GPU kernels convert what they load: half-precision inputs are half the traffic.
+    as_is = (torch.float32, torch.bfloat16, torch.float16) if name == "triton" else (dtype,)
+    tensors = [
+        t if t is None or t.dtype in as_is else t.to(dtype)
+        for t in (u, delta, A, B, C, D, z, delta_bias)
+    ]
     if name == "reference":
         return scan_reference(*tensors, delta_softplus).to(u.dtype)
     keep_states = torch.is_grad_enabled() and any(
@@ -118,7 +124,10 @@ def _scan(
     keep_states: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
-    scan = cpu.scan_cpu if backend == "cpu" else chunked.scan_chunked
+    if backend == "triton":
+        from lightm_unet.ops.triton_scan import scan_triton as scan
+    else:
+        scan = cpu.scan_cpu if backend == "cpu" else chunked.scan_chunked
     return scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states)
 
 
@@ -138,18 +147,28 @@ def _scan_backward(
     backend: str,
 ) -> list[Tensor]:
     """Gradients of the tensors that are there, in the order of the arguments."""
-    scan_backward = cpu.scan_cpu_backward if backend == "cpu" else chunked.scan_chunked_backward
+    if backend == "triton":
+        from lightm_unet.ops.triton_scan_backward import scan_triton_backward as scan_backward
+    else:
+        scan_backward = cpu.scan_cpu_backward if backend == "cpu" else chunked.scan_chunked_backward
     gradients = scan_backward(grad_out, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     return [g for g in gradients if g is not None]
 
 
 @_scan.register_fake
 def _(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states, backend):
-    batch, length, channels = u.shape
-    interval = native.STATE_INTERVAL if backend == "cpu" else chunked.state_interval(u.device.type)
+    batch, length, _ = u.shape
+    if backend == "triton":
+        from lightm_unet.ops.triton_scan import STATE_INTERVAL as interval
+    elif backend == "cpu":
+        interval = native.STATE_INTERVAL
+    else:
+        interval = chunked.state_interval(u.device.type)
     kept = -(-length // interval) if keep_states else 0
     out = torch.empty_like(u, memory_format=torch.contiguous_format)
-    return out, u.new_empty(batch, kept, channels, A.shape[1])
+    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    each = A.shape[::-1] if backend == "cpu" else A.shape
+    return out, u.new_empty(batch, kept, *each, dtype=dtype)
 
 
 @_scan_backward.register_fake
