@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import LightMUNet, count_network
+from lightm_unet.networks import LightMUNet, build_network, count_network
 from lightm_unet.networks.rvm import SSM
 
 
@@ -68,6 +68,13 @@ def test_every_option_that_adds_work_is_counted():
     assert cost(expand=4).scan_flops == 2 * plain.scan_flops
     # The causal filter has 4 weights, the spatial one 9: 5 more at each place and inner channel.
     assert cost(conv="spatial").macs - plain.macs == 5 * (16 * 16 * 8 + 8 * 8 * 16)
+
+
+def test_in_training_the_extra_logits_of_deep_supervision_cost_their_share():
+    network = build_network("nnu-net", 2, 1, 2, features=(4, 8, 8)).eval()
+    alone, supervised = (count_network(network, (16, 16), training=t) for t in (False, True))
+    assert supervised.macs - alone.macs == 8 * 8 * 8 * 2  # places, channels and classes at half
+    assert supervised.parameters == alone.parameters
 
 
 def test_the_network_is_left_as_it_was():

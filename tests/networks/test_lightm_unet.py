@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import LightMUNet, LightMUNetOptions
+from lightm_unet.networks import LightMUNet, LightMUNetOptions, build_network
 
 TINY = {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1}
 OPTIONS = [
@@ -178,7 +178,7 @@ class TestEveryCombinationOfOptions:
 
     def test_is_the_same_again_from_its_config_and_weights(self, dims, options):
         network = make(dims, **options).eval()
-        again = LightMUNet(**json.loads(json.dumps(network.config))).eval()
+        again = build_network(**json.loads(json.dumps(network.config))).eval()
         x = image(1, 1, *(8, 6, 5)[:dims])
         with torch.no_grad():
             assert not torch.equal(again(x), network(x))

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightm_unet.training.losses import dice_cross_entropy, hard_dice
+from lightm_unet.training.losses import dice_cross_entropy, hard_dice, training_loss
 
 
 def logits_of(probabilities):
@@ -55,6 +55,27 @@ def test_one_gradient_step_lowers_the_loss():
     loss = dice_cross_entropy(logits, labels)
     loss.backward()
     assert dice_cross_entropy(logits - logits.grad, labels) < loss
+
+
+def test_one_resolution_is_trained_on_its_own_loss():
+    logits, labels = torch.randn(1, 3, 4, 4), torch.randint(3, (1, 1, 4, 4))
+    assert torch.equal(training_loss(logits, labels), dice_cross_entropy(logits, labels))
+    assert torch.equal(training_loss((logits,), labels), dice_cross_entropy(logits, labels))
+
+
+def test_resolutions_weigh_half_of_the_one_before_and_the_lowest_nothing():
+    labels = torch.randint(2, (1, 1, 9, 6), generator=torch.Generator().manual_seed(0))
+    sizes = [(9, 6), (5, 3), (3, 2), (2, 1)]
+    logits = [torch.randn(1, 2, *size, requires_grad=True) for size in sizes]
+    every_second = [labels[..., :: 2**level, :: 2**level] for level in range(4)]
+    losses = [dice_cross_entropy(*pair) for pair in zip(logits, every_second, strict=True)]
+    loss = training_loss(tuple(logits), labels)
+    # 1, 1/2 and 1/4 over their sum of 7/4.
+    expected = 4 / 7 * losses[0] + 2 / 7 * losses[1] + 1 / 7 * losses[2]
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert logits[2].grad.any()
+    assert not logits[3].grad.any()
 
 
 def test_hard_dice_is_twice_the_overlap_over_both_sizes_for_each_image_and_class():

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from lightm_unet.data.preprocessing import Preprocessing
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.networks import LightMUNet
+from lightm_unet.networks import LightMUNet, build_network, network_names
 from lightm_unet.training.model_folder import default_colours, find_model, load_model, save_model
 
 PREPROCESSING = Preprocessing(spatial_dims=2, channels=1, size=(24, 24))
@@ -52,6 +52,48 @@ def test_a_model_comes_back_with_everything_that_is_needed_to_use_it(network, fo
     assert model.card["scores"] == {"val_dice": 0.5}
     assert model.card["channels"] == ["CT"]
     assert model.path == folder
+
+
+SMALL = {
+    "lightm-unet": {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
+    "nnu-net": {"features": (4, 8)},
+    "u-mamba": {"features": (4, 8)},
+    "unetr": {"image_size": (24, 24), "hidden_size": 12, "mlp_dim": 16, "feature_size": 4},
+    "swin-unetr": {"feature_size": 12},
+}
+OTHERS = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_a_model_of_any_network_comes_back_by_its_name(name, tmp_path):
+    torch.manual_seed(0)
+    network = build_network(name, 2, 1, 2, **SMALL.get(name, OTHERS)).eval()
+    save_model(tmp_path, network, PREPROCESSING, ("background", "lung"), ("X-ray",), {}, {})
+    assert json.loads((tmp_path / "model.json").read_text())["network"]["name"] == name
+    model, image = load_model(tmp_path), torch.randn(1, 1, 24, 24)
+    assert model.network.config == network.config
+    with torch.no_grad():
+        assert torch.equal(model.network(image), network(image))
+
+
+def test_a_card_of_the_first_version_names_lightm_unet_and_its_options_only(network, folder):
+    card = json.loads((folder / "model.json").read_text())["network"]
+    assert card["name"] == "lightm-unet"
+    assert card["options"] == {
+        "spatial_dims": 2,
+        "in_channels": 1,
+        "out_channels": 3,
+        "width": 4,
+        "encoder_layers": [1],
+        "bottleneck_layers": 1,
+        "expand": 2,
+        "d_state": 16,
+        "conv": "causal",
+        "d_conv": 4,
+        "directions": 1,
+        "checkpoint_layers": False,
+    }
+    assert load_model(folder).network.config == network.config
 
 
 def test_a_model_folder_holds_two_files_and_no_pickle(folder):
@@ -142,7 +184,8 @@ def test_weights_of_another_network_are_named(folder, change, message):
 
 
 def network_with(**changes):
-    return {"name": "lightm-unet", "options": LightMUNet(2, 1, 3, width=4).config | changes}
+    options = LightMUNet(2, 1, 3, width=4).config | changes
+    return {"name": options.pop("name"), "options": options}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +193,7 @@ def network_with(**changes):
     [
         ({"format": 2}, "found format 2; expected format 1; upgrade"),
         ({"format": None}, "found format None"),
-        ({"network": {"name": "unet", "options": {}}}, "no network is called 'unet'"),
+        ({"network": network_with() | {"name": "unet"}}, "no network is called 'unet'"),
         ({"network": []}, "a description that cannot be used"),
         ({"network": network_with(width=-1)}, "width needs a positive whole number, got -1"),
         ({"network": network_with(depth=3)}, "no option depth"),

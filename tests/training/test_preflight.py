@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lightm_unet.errors import MissingPartError, UsageError
+from lightm_unet.networks import network_names
 from lightm_unet.training.preflight import check_settings, find_device, find_precision
 from lightm_unet.training.settings import TrainingSettings
 
@@ -30,6 +31,9 @@ def test_the_defaults_can_be_trained_anywhere():
         ({"network": {"width": 0}}, "width needs a positive whole number, got 0"),
         ({"network": {"widht": 8}}, "no option widht"),
         ({"network": {"spatial_dims": 3}}, "network options that cannot be used: .*spatial_dims"),
+        ({"network": {"image_size": (8, 8)}}, "network options that cannot be used: .*image_size"),
+        ({"architecture": "unet"}, "no network is called 'unet'; there are lightm-unet, "),
+        ({"architecture": "nnu-net", "network": {"width": 8}}, "nnu-net has no option width"),
         ({"device": "cpu", "precision": "16-mixed"}, "16-mixed needs a GPU"),
     ],
     ids=str,
@@ -37,6 +41,11 @@ def test_the_defaults_can_be_trained_anywhere():
 def test_a_setting_out_of_range_is_named_with_what_was_expected(settings, message):
     with pytest.raises(UsageError, match=message):
         check_settings(TrainingSettings(**settings))
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_every_network_can_be_trained(name):
+    check_settings(TrainingSettings(architecture=name))
 
 
 def test_options_of_a_huge_network_are_checked_without_its_memory():

@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from lightm_unet.data.files import read_json
 from lightm_unet.data.splits import read_split
 from lightm_unet.errors import DivergedError
-from lightm_unet.networks import LightMUNet
+from lightm_unet.networks import LightMUNet, build_network
 from lightm_unet.training import lightning_module
 from lightm_unet.training import train as training
+from lightm_unet.training.logits import compute_logits
 from lightm_unet.training.losses import dice_cross_entropy
 from lightm_unet.training.model_folder import load_model
 from lightm_unet.training.recipes import RECIPES, Recipe
@@ -40,7 +41,7 @@ def last_weights(run):
 
 def first_weights(seed, model):
     torch.manual_seed(seed)
-    return LightMUNet(**model.network.config)
+    return build_network(**model.network.config)
 
 
 def assert_same_training(one, other):
@@ -70,6 +71,35 @@ def test_what_is_easy_is_learnt_in_a_few_epochs(squares, train_tiny, tmp_path):
     losses = [float(row["train_loss"]) for row in log_of(run.folder)]
     assert losses[-1] < losses[0] / 4
     assert run.best_dice > 0.9
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("nnu-net", {"features": (4, 8, 8)}),  # with deep supervision
+        ("u-mamba", {"features": (4, 8)}),
+        ("unetr", {"hidden_size": 12, "mlp_dim": 16, "feature_size": 4}),
+        ("lightm-unet-released", {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}),
+    ],
+)
+@pytest.mark.parametrize("grid", [{"size": (24, 20)}, {"patch": (16,)}], ids=str)
+def test_any_network_is_trained_by_its_name_whole_and_in_patches(
+    architecture, options, grid, squares, train_tiny, tmp_path
+):
+    settings = {"architecture": architecture, "network": options, "epochs": 2, **grid}
+    run = train_tiny(squares, tmp_path / "run", **settings)
+    model = load_model(run.model)
+    assert model.network.name == model.card["training"]["architecture"] == architecture
+    assert all(float(row["train_loss"]) < 3 for row in log_of(run.folder))
+    logits = compute_logits(model.network, torch.zeros(1, 1, 24, 20), model.preprocessing)
+    assert logits.shape == (1, 2, 24, 20)
+
+
+def test_a_network_for_one_image_size_is_built_for_the_run_s(squares, train_tiny, tmp_path):
+    options = {"hidden_size": 12, "mlp_dim": 16, "feature_size": 4}
+    settings = {"architecture": "unetr", "network": options, "epochs": 1, "size": (24, 40)}
+    run = train_tiny(squares, tmp_path / "run", **settings)
+    assert load_model(run.model).network.config["image_size"] == (32, 48)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +167,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_was_before(
         factor = float("nan") if next(losses) == 3 else 1.0  # the second step of the second epoch
         return factor * dice_cross_entropy(logits, labels)
 
-    monkeypatch.setattr(lightning_module, "dice_cross_entropy", broken_in_step_4)
+    monkeypatch.setattr(lightning_module, "training_loss", broken_in_step_4)
     with pytest.raises(DivergedError, match=r"became nan in epoch 2; .* rate below 0\.02"):
         train_tiny(xray, tmp_path / "run")
     assert [row["epoch"] for row in log_of(tmp_path / "run")] == ["1"]

@@ -1,10 +1,15 @@
-"""Convolutions by the number of spatial dimensions."""
+"""Convolutions and their like by the number of spatial dimensions."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED_CONVOLUTIONS = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+INSTANCE_NORMS = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+MAX_POOLINGS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+AVERAGE_POOLINGS = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+INTERPOLATIONS = {2: "bilinear", 3: "trilinear"}
 
 
 class DWConv(nn.Module):

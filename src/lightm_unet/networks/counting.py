@@ -36,7 +36,11 @@ class NetworkCost:
 
 
 def count_network(
-    network: nn.Module, image_size: Sequence[int], in_channels: int | None = None
+    network: nn.Module,
+    image_size: Sequence[int],
+    in_channels: int | None = None,
+    *,
+    training: bool = False,
 ) -> NetworkCost:
     """Count a network's parameters and operations for one image.
 
@@ -44,6 +48,8 @@ def count_network(
         network: any module that takes `(1, in_channels, *image_size)`; it is left as it is.
         image_size: spatial size.
         in_channels: by default `network.in_channels`.
+        training: count the forward pass of a training step, which computes the extra logits of
+            deep supervision too.
 
     Raises:
         UsageError: the number of channels is not known, or the network refuses such an image.
@@ -59,7 +65,7 @@ def count_network(
         raise UsageError(
             f"{type(network).__name__} does not say how many channels it takes; pass in_channels"
         )
-    shadow = copy.deepcopy(network).to("meta").eval()
+    shadow = copy.deepcopy(network).to("meta").train(training)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(torch.empty(1, in_channels, *image_size, device="meta"))
     by_op = counter.get_flop_counts().get("Global", {})

@@ -26,12 +26,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.convolution import CONVOLUTIONS, DWConv
+from lightm_unet.networks.base import check_channels, check_image, crop, is_count, pad_to_multiple
+from lightm_unet.networks.convolution import CONVOLUTIONS, INTERPOLATIONS, DWConv
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
 from lightm_unet.ops.native_layers import decoder_stage, narrow_linear, runs_natively
-
-INTERPOLATIONS = {2: "bilinear", 3: "trilinear"}
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,12 @@ class LightMUNetOptions:
     def __post_init__(self) -> None:
         """Refuse what no network can be built from."""
         for name in ("width", "bottleneck_layers", "d_state", "d_conv"):
-            if not _is_count(getattr(self, name)):
+            if not is_count(getattr(self, name)):
                 raise UsageError(
                     f"{name} needs a positive whole number, got {getattr(self, name)!r}"
                 )
         layers = self.encoder_layers
-        if not isinstance(layers, tuple) or not layers or not all(map(_is_count, layers)):
+        if not isinstance(layers, tuple) or not layers or not all(map(is_count, layers)):
             raise UsageError(
                 "encoder_layers needs a tuple of positive whole numbers, one for each encoder "
                 f"block, got {layers!r}"
@@ -82,14 +81,10 @@ class LightMUNetOptions:
             )
         if self.conv not in ("causal", "spatial"):
             raise UsageError(f'conv is "causal" or "spatial", got {self.conv!r}')
-        if not _is_count(self.directions) or self.directions not in ORDERS:
+        if not is_count(self.directions) or self.directions not in ORDERS:
             raise UsageError(f"directions is 1, 2 or 4, got {self.directions!r}")
         if not isinstance(self.checkpoint_layers, bool):
             raise UsageError(f"checkpoint_layers is true or false, got {self.checkpoint_layers!r}")
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 class LightMUNet(nn.Module):
@@ -116,15 +111,12 @@ class LightMUNet(nn.Module):
         torch.Size([1, 2, 30, 41])
     """
 
+    name = "lightm-unet"
+    """What `build_network` calls it; networks of other names are made of other options."""
+
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **options) -> None:
         super().__init__()
-        if not _is_count(spatial_dims) or spatial_dims not in CONVOLUTIONS:
-            raise UsageError(f"spatial_dims is 2 or 3, got {spatial_dims!r}")
-        if not _is_count(in_channels) or not _is_count(out_channels):
-            raise UsageError(
-                "channels need to be positive whole numbers, "
-                f"got {in_channels!r} in and {out_channels!r} out"
-            )
+        check_channels(spatial_dims, in_channels, out_channels)
         unknown = sorted(set(options) - set(LightMUNetOptions.__dataclass_fields__))
         if unknown:
             raise UsageError(
@@ -170,8 +162,9 @@ class LightMUNet(nn.Module):
 
     @property
     def config(self) -> dict:
-        """What `LightMUNet(**config)` needs to build this network again; JSON-able."""
+        """What `build_network(**config)` needs to build this network again; JSON-able."""
         return {
+            "name": self.name,
             "spatial_dims": self.spatial_dims,
             "in_channels": self.in_channels,
             "out_channels": self.out_channels,
@@ -181,13 +174,8 @@ class LightMUNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`."""
         spatial = image.shape[2:]
-        fits = image.dim() == self.spatial_dims + 2 and image.shape[1] == self.in_channels
-        if not fits or 0 in image.shape:
-            raise UsageError(
-                f"this network takes (batch, {self.in_channels}, "
-                f"{', '.join('DHW'[-self.spatial_dims :])}), got {tuple(image.shape)}"
-            )
-        image = _pad_to_multiple(image, 2 ** len(self.encoder))
+        check_image(image, self.spatial_dims, self.in_channels)
+        image = pad_to_multiple(image, 2 ** len(self.encoder))
         grid = tuple(image.shape[2:])
         tokens = self.stem(image)
         skips = [(tokens, grid)]
@@ -199,7 +187,7 @@ class LightMUNet(nn.Module):
         for block in self.decoder:
             tokens = block(tokens, *skips.pop())
         logits = self.head(tokens, *skips.pop())
-        return logits[(..., *(slice(size) for size in spatial))]
+        return crop(logits, spatial)
 
 
 class Stem(DWConv):
@@ -299,11 +287,3 @@ def _add_skip(low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
     mode = INTERPOLATIONS[len(grid)]
     low = F.interpolate(low, scale_factor=2, mode=mode, align_corners=False)
     return low + to_grid(skip, grid)
-
-
-def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    missing = [math.ceil(size / multiple) * multiple - size for size in image.shape[2:]]
-    if not any(missing):
-        return image
-    pads = [amount for size in reversed(missing) for amount in (0, size)]
-    return F.pad(image, pads, mode="replicate")

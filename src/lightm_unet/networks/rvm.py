@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lightm_unet.networks.convolution import CONVOLUTIONS
 from lightm_unet.networks.scan_order import ORDERS, reorder, restore, to_grid, to_tokens
-from lightm_unet.ops import causal_conv1d, selective_scan
+from lightm_unet.ops import causal_conv1d, gated_norm, selective_scan
 from lightm_unet.ops.native_layers import runs_natively, rvm_layer
 
 POOLINGS = {2: F.max_pool2d, 3: F.max_pool3d}
@@ -76,8 +76,8 @@ class SSM(nn.Module):
             dt = torch.exp(torch.empty(channels).uniform_(math.log(1e-3), math.log(1e-1)))
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, length, channels)` to the same."""
+    def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
+        """`(batch, length, channels)` to the same; multiplied by silu(gate) where there is one."""
         dt, B, C = self.x_proj(x).split(self.split, dim=-1)
         # dt has 2 to 16 columns and millions of rows. With the weight stored the other way round,
         # its gradient is a product that BLAS is 4 times faster at.
@@ -89,6 +89,7 @@ class SSM(nn.Module):
             B,
             C,
             self.D,
+            z=gate,
             delta_bias=self.dt_proj.bias,
             delta_softplus=True,
         )
@@ -140,7 +141,8 @@ class VSSModule(nn.Module):
             restore(ssm(reorder(x, spatial, order)), spatial, order)
             for ssm, order in zip(self.ssm, self.orders, strict=True)
         )
-        return self.out_proj(self.norm(x) * F.silu(gate))
+        norm = self.norm
+        return self.out_proj(gated_norm(x, gate, norm.weight, norm.bias, norm.eps))
 
 
 class RVMLayer(nn.Module):

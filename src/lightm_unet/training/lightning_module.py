@@ -9,9 +9,8 @@ from torchmetrics import MeanMetric
 
 from lightm_unet.data.preprocessing import Preprocessing
 from lightm_unet.errors import DivergedError
-from lightm_unet.networks import LightMUNet
 from lightm_unet.training.logits import compute_logits
-from lightm_unet.training.losses import dice_cross_entropy, hard_dice
+from lightm_unet.training.losses import hard_dice, training_loss
 from lightm_unet.training.recipes import Recipe, build_optimizer, learning_rate_factor
 
 
@@ -22,7 +21,7 @@ class SegmentationModule(pl.LightningModule):
     the network sees; `evaluate` measures on the images' own grids.
 
     Args:
-        network: takes images, gives logits.
+        network: takes images, gives logits; in training mode perhaps of several resolutions.
         recipe: optimizer and schedule.
         learning_rate: the highest of the run.
         label_names: the index is the label's value.
@@ -31,7 +30,7 @@ class SegmentationModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: LightMUNet,
+        network: torch.nn.Module,
         recipe: Recipe,
         learning_rate: float,
         label_names: tuple[str, ...],
@@ -44,7 +43,7 @@ class SegmentationModule(pl.LightningModule):
         self.epoch_loss = MeanMetric(nan_strategy="disable")  # NaN must be seen
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:  # noqa: D102
-        loss = dice_cross_entropy(self.network(batch["image"]), batch["labels"])
+        loss = training_loss(self.network(batch["image"]), batch["labels"])
         self.epoch_loss.update(loss.detach())
         self.log("train_loss", self.epoch_loss, on_epoch=True, on_step=False)
         self.log("loss", loss.detach(), prog_bar=True, logger=False)

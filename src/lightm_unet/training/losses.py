@@ -1,4 +1,4 @@
-"""Cross-entropy plus Dice, as in section 3 of the paper."""
+"""Cross-entropy plus Dice, as in section 3 of the paper, at one resolution or several."""
 
 from __future__ import annotations
 
@@ -35,6 +35,35 @@ def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     logits, labels = logits.float(), labels.long()
     dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
     return F.cross_entropy(logits, labels[:, 0]) + dice(logits, labels)
+
+
+def training_loss(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
+    """`dice_cross_entropy` of what a network gives in training mode.
+
+    With deep supervision that is logits of several resolutions. They weigh 1, 1/2, 1/4 ... of each
+    other, in all 1, and the lowest not at all; labels of lower resolutions are every second voxel,
+    which is where the network's strided convolutions look.
+
+    Args:
+        logits: `(batch, classes, *spatial)`; or a tuple of them, the full resolution first, each
+            half the size of the one before, rounded up.
+        labels: `(batch, 1, *spatial)`, any integer type.
+
+    Returns:
+        A scalar.
+
+    Source: the weights of nnU-Net's trainer.
+    """
+    if isinstance(logits, Tensor):
+        return dice_cross_entropy(logits, labels)
+    weights = [2.0**-level for level in range(len(logits))]
+    if len(weights) > 1:
+        weights[-1] = 0.0  # and yet in the graph: training on several GPUs waits for its gradient
+    total = 0.0
+    for each, weight in zip(logits, weights, strict=True):
+        total = total + weight / sum(weights) * dice_cross_entropy(each, labels)
+        labels = labels[(..., *[slice(None, None, 2)] * (labels.dim() - 2))]
+    return total
 
 
 def hard_dice(logits: Tensor, labels: Tensor) -> Tensor:

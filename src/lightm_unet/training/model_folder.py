@@ -19,7 +19,7 @@ from lightm_unet import __version__
 from lightm_unet.data.files import read_json, write_bytes, write_json
 from lightm_unet.data.preprocessing import Preprocessing
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.networks import LightMUNet
+from lightm_unet.networks import build_network
 
 FORMAT = 1
 WEIGHTS, CARD = "model.safetensors", "model.json"
@@ -61,7 +61,7 @@ def default_colours(labels: int) -> tuple[tuple[int, int, int], ...]:
 
 def save_model(
     folder: Path,
-    network: LightMUNet,
+    network: torch.nn.Module,
     preprocessing: Preprocessing,
     label_names: tuple[str, ...],
     channel_names: tuple[str, ...],
@@ -72,7 +72,7 @@ def save_model(
 
     Args:
         folder: made where missing.
-        network: its `config` and weights are stored.
+        network: built by `build_network`; its `config` and weights are stored.
         preprocessing: what it was trained with.
         label_names: the index is the label's value.
         channel_names: of the images, in order.
@@ -83,10 +83,12 @@ def save_model(
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     write_bytes(save(weights, metadata={"format": "pt"}), folder / WEIGHTS)
+    options = dict(network.config)
+    name = options.pop("name")
     card = {
         "format": FORMAT,
         "lightm_unet": __version__,
-        "network": {"name": "lightm-unet", "options": network.config},
+        "network": {"name": name, "options": options},
         "preprocessing": preprocessing.to_json_dict(),
         "channels": list(channel_names),
         "labels": [
@@ -155,12 +157,10 @@ def find_model(path: Path | str) -> Path:
     )
 
 
-def _build_network(description: dict[str, Any]) -> LightMUNet:
+def _build_network(description: dict[str, Any]) -> torch.nn.Module:
     """The network without values: a damaged card may describe one larger than the memory."""
-    if description["name"] != "lightm-unet":
-        raise UsageError(f"no network is called {description['name']!r}")
     with torch.device("meta"):
-        return LightMUNet(**description["options"])
+        return build_network(description["name"], **description["options"])
 
 
 def _load_weights(network: torch.nn.Module, path: Path) -> None:

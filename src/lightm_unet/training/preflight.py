@@ -8,7 +8,7 @@ import torch
 
 from lightm_unet.data.augmentation import STRENGTHS
 from lightm_unet.errors import MissingPartError, UsageError
-from lightm_unet.networks import LightMUNet
+from lightm_unet.networks import build_network
 from lightm_unet.training.recipes import RECIPES
 from lightm_unet.training.settings import DEVICES, PRECISIONS, TrainingSettings
 
@@ -43,7 +43,7 @@ def check_settings(settings: TrainingSettings) -> None:
             raise UsageError(f"{name} is {', '.join(known)}; got {getattr(settings, name)!r}")
     try:
         with torch.device("meta"):  # takes no memory: it is only built to have its options checked
-            LightMUNet(2, 1, 2, **settings.network)
+            build_network(settings.architecture, 2, 1, 2, None, **settings.network)
     except (TypeError, ArithmeticError) as error:
         raise UsageError(f"network options that cannot be used: {error}") from error
     _check_device(settings)

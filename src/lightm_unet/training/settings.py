@@ -48,8 +48,10 @@ class TrainingSettings:
     """32-true, bf16-mixed or 16-mixed; auto takes bf16 where a GPU has it, else 32."""
     workers: int = 0
     """Processes that prepare samples beside the training."""
+    architecture: str = "lightm-unet"
+    """The network's name, such as lightm-unet, nnu-net or segresnet."""
     network: dict[str, Any] = field(default_factory=dict)
-    """Options of the network, see LightMUNetOptions."""
+    """Options of the network, see network_options."""
 
     def to_json_dict(self) -> dict[str, Any]:
         """The settings as JSON's own types."""

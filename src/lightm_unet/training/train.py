@@ -21,7 +21,7 @@ from lightm_unet.data.planning import plan_preprocessing
 from lightm_unet.data.splits import find_split
 from lightm_unet.data.training_data import EpochIndexSampler, TrainingDataset
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import LightMUNet
+from lightm_unet.networks import build_network
 from lightm_unet.training import run_folder
 from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
 from lightm_unet.training.model_folder import save_model
@@ -54,7 +54,7 @@ def train(
     say: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> TrainedRun:
-    """Train LightM-UNet on a data set in nnU-Net's raw layout.
+    """Train LightM-UNet, or another network, on a data set in nnU-Net's raw layout.
 
     The data set's split.json is used if there is one, else a 7:1:2 split drawn from the seed.
 
@@ -116,11 +116,18 @@ def _plan_run(dataset: Path, given: dict[str, Any]) -> RunPlan:
     return RunPlan(settings, data, split, preprocessing)
 
 
-def _first_weights(plan: RunPlan) -> LightMUNet:
-    dims, channels = plan.preprocessing.spatial_dims, plan.preprocessing.channels
+def _first_weights(plan: RunPlan) -> torch.nn.Module:
+    settings, preprocessing = plan.settings, plan.preprocessing
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.settings.seed)
-        return LightMUNet(dims, channels, len(plan.data.label_names), **plan.settings.network)
+        torch.manual_seed(settings.seed)
+        return build_network(
+            settings.architecture,
+            preprocessing.spatial_dims,
+            preprocessing.channels,
+            len(plan.data.label_names),
+            preprocessing.size or preprocessing.roi_size,
+            **settings.network,
+        )
 
 
 class _ValidationCases(Dataset):
@@ -159,7 +166,7 @@ def _prepare(
 
 def _fit(
     plan: RunPlan,
-    network: LightMUNet,
+    network: torch.nn.Module,
     training: TrainingDataset,
     validation: _ValidationCases,
     output: Path,

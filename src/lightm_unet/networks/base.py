@@ -1,0 +1,174 @@
+"""What every network here has in common: it knows itself, and it takes an image of any size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightm_unet.errors import UsageError
+
+
+class SegmentationNetwork(nn.Module):
+    """An image in, one logit for each class and voxel out, whatever the image's size.
+
+    A subclass computes on sizes that suit it, in `compute`; around it the image is padded by
+    repeating its last rows, and the logits are cropped back.
+
+    Args:
+        name: what `build_network` calls it.
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        out_channels: classes, background included.
+        multiple: `compute` takes spatial sizes that are multiples of it.
+        options: what the network was built with besides, JSON-able.
+
+    Shape: `(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`. In training
+    mode a network with deep supervision gives a tuple of them: full resolution first, each half
+    (rounded up) the size of the one before.
+
+    Raises:
+        UsageError: dimensions or channels are no positive whole numbers, or an input does not fit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        multiple: int,
+        options: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        check_channels(spatial_dims, in_channels, out_channels)
+        self.name, self.multiple, self.options = name, multiple, options
+        self.spatial_dims, self.in_channels = spatial_dims, in_channels
+        self.out_channels = out_channels
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `build_network(**config)` needs to build this network again; JSON-able."""
+        return {
+            "name": self.name,
+            "spatial_dims": self.spatial_dims,
+            "in_channels": self.in_channels,
+            "out_channels": self.out_channels,
+            **self.options,
+        }
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:  # noqa: D102
+        check_image(image, self.spatial_dims, self.in_channels)
+        spatial = tuple(image.shape[2:])
+        logits = self.compute(self.pad(image))
+        if isinstance(logits, tuple):
+            return tuple(
+                crop(each, [math.ceil(size / 2**level) for size in spatial])
+                for level, each in enumerate(logits)
+            )
+        return crop(logits, spatial)
+
+    def pad(self, image: Tensor) -> Tensor:
+        """The image at a size that `compute` takes."""
+        return pad_to_multiple(image, self.multiple)
+
+    def compute(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Logits of an image whose sizes are multiples of `multiple`."""
+        raise NotImplementedError
+
+
+def check_channels(spatial_dims: object, in_channels: object, out_channels: object) -> None:
+    """Refuse what no network can be built for.
+
+    Raises:
+        UsageError: `spatial_dims` is not 2 or 3, or channels are no positive whole numbers.
+    """
+    if not is_count(spatial_dims) or spatial_dims not in (2, 3):
+        raise UsageError(f"spatial_dims is 2 or 3, got {spatial_dims!r}")
+    if not is_count(in_channels) or not is_count(out_channels):
+        raise UsageError(
+            "channels need to be positive whole numbers, "
+            f"got {in_channels!r} in and {out_channels!r} out"
+        )
+
+
+def check_counts(name: str, values: object, length: int | None = None) -> tuple[int, ...]:
+    """An option that lists positive whole numbers, as a tuple; JSON stores it as a list.
+
+    Args:
+        name: of the option.
+        values: what was given.
+        length: how many numbers there must be; by default at least one.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    fits = isinstance(values, (tuple, list)) and values and all(map(is_count, values))
+    if not fits or length not in (None, len(values)):
+        count = "" if length is None else f"{length} "
+        raise UsageError(f"{name} needs a list of {count}positive whole numbers, got {values!r}")
+    return tuple(values)
+
+
+def check_blocks(
+    init_filters: object, blocks_down: object, blocks_up: object
+) -> dict[str, int | tuple[int, ...]]:
+    """The options of SegResNet and of what is made from it.
+
+    Args:
+        init_filters: channels at full resolution, a multiple of the 8 groups of each GroupNorm.
+        blocks_down: blocks at each of at least two resolutions on the way down.
+        blocks_up: on the way up, one entry fewer.
+
+    Raises:
+        UsageError: they are something else.
+    """
+    if not is_count(init_filters) or init_filters % 8:
+        raise UsageError(f"init_filters needs a multiple of 8, got {init_filters!r}")
+    blocks_down = check_counts("blocks_down", blocks_down)
+    if len(blocks_down) < 2:
+        raise UsageError(f"blocks_down needs at least two resolutions, got {list(blocks_down)}")
+    blocks_up = check_counts("blocks_up", blocks_up, len(blocks_down) - 1)
+    return {"init_filters": init_filters, "blocks_down": blocks_down, "blocks_up": blocks_up}
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a positive whole number."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def check_image(image: Tensor, spatial_dims: int, in_channels: int) -> None:
+    """Refuse an input that is not `(batch, in_channels, *spatial)`, or has nothing in it.
+
+    Raises:
+        UsageError: says which shape was expected.
+    """
+    fits = image.dim() == spatial_dims + 2 and image.shape[1] == in_channels
+    if not fits or 0 in image.shape:
+        raise UsageError(
+            f"this network takes (batch, {in_channels}, {', '.join('DHW'[-spatial_dims:])}), "
+            f"got {tuple(image.shape)}"
+        )
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row along each axis until its size is a multiple."""
+    return pad_to(image, [math.ceil(size / multiple) * multiple for size in image.shape[2:]])
+
+
+def pad_to(image: Tensor, spatial: Sequence[int]) -> Tensor:
+    """Repeat the last row along each axis until it has the size asked for."""
+    missing = [wanted - size for wanted, size in zip(spatial, image.shape[2:], strict=True)]
+    if not any(missing):
+        return image
+    pads = [amount for size in reversed(missing) for amount in (0, size)]
+    return F.pad(image, pads, mode="replicate")
+
+
+def crop(image: Tensor, spatial: Sequence[int]) -> Tensor:
+    """The first so many voxels along each axis."""
+    return image[(..., *(slice(size) for size in spatial))]

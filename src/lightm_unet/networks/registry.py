@@ -1,0 +1,128 @@
+"""Every network by its name, so that commands, model folders and tables can speak of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from lightm_unet.errors import UsageError
+from lightm_unet.networks.authors import AuthorsLightMUNet
+from lightm_unet.networks.lightm_unet import LightMUNet, LightMUNetOptions
+from lightm_unet.networks.monai_peers import UNETR, SegResNet, SwinUNETR
+from lightm_unet.networks.nnunet import PlainUNet
+from lightm_unet.networks.umamba import UMamba
+
+
+class Entry(NamedTuple):
+    """How a network is built."""
+
+    build: Callable[..., nn.Module]
+    """Takes spatial_dims, in_channels, out_channels, and options by keyword."""
+    presets: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    """Options that make it what its name says, and so cannot be given otherwise."""
+
+
+NETWORKS: dict[str, Entry] = {
+    "lightm-unet": Entry(LightMUNet),
+    "lightm-unet-released": Entry(AuthorsLightMUNet, {"form": "released"}),
+    "lightm-unet-first-upload": Entry(AuthorsLightMUNet, {"form": "first-upload"}),
+    "nnu-net": Entry(PlainUNet),
+    "segresnet": Entry(SegResNet),
+    "unetr": Entry(UNETR),
+    "swin-unetr": Entry(SwinUNETR),
+    "u-mamba": Entry(UMamba),
+    "vssm-to-conv3": Entry(AuthorsLightMUNet, {"form": "first-upload", "layer": "conv3"}),
+    "vssm-to-self-attention": Entry(
+        AuthorsLightMUNet, {"form": "first-upload", "layer": "self-attention"}
+    ),
+    "without-adjustment-factors": Entry(
+        AuthorsLightMUNet, {"form": "first-upload", "layer": "unscaled"}
+    ),
+    "without-residual-connections": Entry(
+        AuthorsLightMUNet, {"form": "first-upload", "layer": "without-residual"}
+    ),
+}
+"""The names, in the order in which tables list them."""
+
+
+def network_names() -> tuple[str, ...]:
+    """The names that `build_network` knows, in the order of tables."""
+    return tuple(NETWORKS)
+
+
+def network_options(name: str) -> tuple[str, ...]:
+    """The options that a network takes.
+
+    Raises:
+        UsageError: there is no such network.
+
+    Example:
+        >>> network_options("segresnet")
+        ('init_filters', 'blocks_down', 'blocks_up')
+    """
+    build = _find(name).build
+    if build is LightMUNet:
+        return tuple(LightMUNetOptions.__dataclass_fields__)
+    return tuple(
+        parameter.name
+        for parameter in inspect.signature(build).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "image_size"
+    )
+
+
+def build_network(
+    name: str,
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    image_size: Sequence[int] | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Build a network by its name, with random weights.
+
+    Args:
+        name: one of `network_names()`.
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        out_channels: classes, background included.
+        image_size: of the images it is meant for; matters to unetr, which is built for one size,
+            and to nnu-net and u-mamba, which have fewer stages for small images. By default the
+            paper's 512x512 or 128x128x128.
+        options: of the network, see `network_options(name)`.
+
+    Returns:
+        A module from `(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`
+        for any spatial size (unetr: up to `image_size`). In training mode, one with deep
+        supervision gives a tuple of logits, full resolution first, each half the one before.
+        It has `.name`, `.spatial_dims`, `.in_channels`, `.out_channels` and `.config`, from which
+        `build_network(**config)` builds it again.
+
+    Raises:
+        UsageError: an unknown name or option, or a value that no network can be built from.
+
+    Example:
+        >>> network = build_network("segresnet", 2, 1, 2, init_filters=8)
+        >>> sum(p.numel() for p in network.parameters())
+        394986
+    """
+    entry = _find(name)
+    known = network_options(name)
+    if unknown := sorted(set(options) - set(known)):
+        raise UsageError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+    for option, value in entry.presets.items():
+        if options.get(option, value) != value:
+            raise UsageError(f"{name} means {option}={value}, got {options[option]!r}")
+    if "image_size" in inspect.signature(entry.build).parameters:
+        options["image_size"] = image_size
+    network = entry.build(spatial_dims, in_channels, out_channels, **{**entry.presets, **options})
+    network.name = name
+    return network
+
+
+def _find(name: str) -> Entry:
+    if name not in NETWORKS:
+        raise UsageError(f"no network is called {name!r}; there are {', '.join(NETWORKS)}")
+    return NETWORKS[name]

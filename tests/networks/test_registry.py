@@ -1,0 +1,130 @@
+"""Networks by name: what a name stands for, to the parameter, and what is refused."""
+
+import pytest
+import torch
+
+from lightm_unet.errors import UsageError
+from lightm_unet.networks import build_network, count_network, network_names
+from lightm_unet.networks.registry import network_options
+
+PAPER = {3: (1, 3, (128, 128, 128)), 2: (3, 2, (512, 512))}
+
+# Parameters; GMACs of one image as a decimal of so many digits; GFLOP of the scans. 3D, then 2D.
+COSTS = {
+    "lightm-unet": [(2_542_078, "64.17", "33.07"), (2_533_469, "21.53", "7.35")],
+    "lightm-unet-released": [(5_015_766, "154.54", "91.86"), (5_011_765, "47.75", "18.98")],
+    "lightm-unet-first-upload": [(6_150_168, "352.96", "91.86"), (5_375_991, "61.50", "18.98")],
+    "nnu-net": [(31_196_399, "477.37", "0.00"), (46_325_134, "59.76", "0.00")],
+    "segresnet": [(18_796_035, "579.15", "0.00"), (6_299_106, "62.25", "0.00")],
+    "unetr": [(93_029_619, "175.99", "0.00"), (88_317_186, "119.81", "0.00")],
+    "swin-unetr": [(62_186_757, "762.89", "0.00"), (25_139_324, "71.13", "0.00")],
+    "u-mamba": [(58_407_567, "985.41", "0.01"), (86_148_014, "117.01", "0.00")],
+    "vssm-to-conv3": [(18_796_035, "756.72", "0.00"), (6_299_106, "73.12", "0.00")],
+    "without-adjustment-factors": [
+        (6_150_168 - 21, "352.96", "91.86"),
+        (5_375_991 - 21, "61.50", "18.98"),
+    ],
+    "without-residual-connections": [
+        (6_150_168 - 21, "352.96", "91.86"),
+        (5_375_991 - 21, "61.50", "18.98"),
+    ],
+}
+
+
+def on_meta(name, dims, in_channels, out_channels, **options):
+    with torch.device("meta"):
+        return build_network(name, dims, in_channels, out_channels, **options)
+
+
+@pytest.mark.parametrize("dims", [3, 2])
+@pytest.mark.parametrize("name", COSTS)
+def test_the_paper_s_networks_cost_exactly_this(name, dims):
+    in_channels, classes, size = PAPER[dims]
+    parameters, gmacs, scan_gflop = COSTS[name][3 - dims]
+    # The extra logits of deep supervision are part of nnU-Net's and U-Mamba's published counts.
+    cost = count_network(on_meta(name, dims, in_channels, classes), size, training=True)
+    assert cost.parameters == parameters
+    assert f"{cost.macs / 1e9:.2f}" == gmacs
+    assert f"{cost.scan_flops / 1e9:.2f}" == scan_gflop
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("lightm-unet", 2_533_387),
+        ("lightm-unet-released", 5_011_683),
+        ("lightm-unet-first-upload", 5_375_415),
+    ],
+)
+def test_grey_pictures_take_a_few_parameters_less_than_coloured_ones(name, parameters):
+    assert sum(p.numel() for p in on_meta(name, 2, 1, 2).parameters()) == parameters
+
+
+def test_self_attention_replaces_the_eight_scans_of_the_lowest_resolution():
+    with_attention = on_meta("vssm-to-self-attention", 3, 1, 3)
+    assert sum(key.endswith("qkv.weight") for key in with_attention.state_dict()) == 8
+    # Mamba at 256 channels, 512 inner: in_proj, conv1d, x_proj, dt_proj, A_log, D, out_proj.
+    mamba = 256 * 1024 + 512 * 5 + 512 * 48 + (16 * 512 + 512) + 512 * 16 + 512 + 512 * 256
+    expected = 6_150_168 - 8 * mamba + 8 * 256 * 768
+    assert sum(p.numel() for p in with_attention.parameters()) == expected
+
+
+def test_an_unknown_name_is_answered_with_the_names():
+    with pytest.raises(UsageError, match="no network is called 'unet'; there are lightm-unet, "):
+        build_network("unet", 2, 1, 2)
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_an_unknown_option_is_answered_with_the_options(name):
+    known = ", ".join(network_options(name))
+    with pytest.raises(UsageError, match=f"{name} has no option depth; it has {known}"):
+        build_network(name, 2, 1, 2, depth=3)
+
+
+@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((4, 1, 2), "spatial_dims is 2 or 3, got 4"),
+        ((2, 0, 2), "positive whole numbers, got 0 in and 2 out"),
+        ((2, 1, 1.5), "positive whole numbers, got 1 in and 1.5 out"),
+    ],
+)
+def test_impossible_dimensions_and_channels_are_refused(name, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        build_network(name, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("segresnet", {"init_filters": 12}, "init_filters needs a multiple of 8, got 12"),
+        ("segresnet", {"blocks_down": (1, 0)}, "blocks_down needs a list of positive whole"),
+        ("segresnet", {"blocks_down": (1, 2)}, "blocks_up needs a list of 1 positive whole"),
+        ("segresnet", {"blocks_down": (1,), "blocks_up": ()}, "at least two resolutions, got"),
+        ("unetr", {"hidden_size": 100}, "hidden_size needs a multiple of num_heads, got 100"),
+        ("unetr", {"mlp_dim": "wide"}, "mlp_dim needs a positive whole number, got 'wide'"),
+        ("unetr", {"image_size": (32,)}, "image_size needs a list of 2 positive whole"),
+        ("swin-unetr", {"feature_size": 20}, "feature_size needs a multiple of 12, got 20"),
+        ("swin-unetr", {"num_heads": (5, 5, 5, 5)}, "48 channels cannot be shared by 5"),
+        ("swin-unetr", {"depths": (2, 2)}, "depths needs a list of 4 positive whole"),
+        ("nnu-net", {"features": (32,)}, "features needs at least two stages"),
+        ("nnu-net", {"features": 32}, "features needs a list of positive whole numbers, got 32"),
+        ("nnu-net", {"deep_supervision": 1}, "deep_supervision is true or false, got 1"),
+        ("nnu-net", {"image_size": (32,)}, "image_size needs a list of 2 positive whole"),
+        ("u-mamba", {"blocks_encoder": 0}, "blocks_encoder needs a positive whole number, got 0"),
+        ("lightm-unet-released", {"init_filters": 4}, "init_filters needs a multiple of 8, got 4"),
+        ("lightm-unet-released", {"form": "first-upload"}, "means form=released, got 'first-upl"),
+        ("vssm-to-conv3", {"layer": "mamba"}, "vssm-to-conv3 means layer=conv3, got 'mamba'"),
+        ("lightm-unet-released", {"layer": "lstm"}, "layer is one of mamba, .*; got 'lstm'"),
+    ],
+)
+def test_options_that_no_network_can_be_built_from_are_refused(name, options, message):
+    with pytest.raises(UsageError, match=message):
+        build_network(name, 2, 1, 2, **options)
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_an_image_of_another_shape_is_refused(name):
+    with pytest.raises(UsageError, match=r"takes \(batch, 1, H, W\), got \(1, 2, 8, 8\)"):
+        on_meta(name, 2, 1, 2)(torch.empty(1, 2, 8, 8, device="meta"))
