@@ -66,6 +66,22 @@ def test_the_main_job_runs_from_phantoms_to_a_report(run, tmp_path):
     assert summary["cases"] == 1
 
 
+def test_another_network_is_trained_by_its_name_and_options_and_predicts(run, trained, tmp_path):
+    code, _, error = run(
+        *("train", trained / "data", "--output", tmp_path / "run", "--size", "16"),
+        *("--epochs", 1, "--device", "cpu", "--architecture", "nnu-net"),
+        *("--network", "features=4,8", "--network", "deep_supervision=true"),
+    )
+    assert (code, error) == (0, "")
+    card = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["network"]
+    assert (card["name"], card["options"]["features"]) == ("nnu-net", [4, 8])
+    code, _, error = run(
+        "predict", tmp_path / "run", "--part", "test", "--output", tmp_path / "out"
+    )
+    assert (code, error) == (0, "")
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 1
+
+
 def test_a_training_run_can_be_resumed_and_refuses_other_settings(run, trained):
     words = ("train", trained / "data", "--output", trained / "run")
     code, _, error = run(*words)
@@ -118,9 +134,14 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         (("train", "nowhere", "--output", "out", "--size", "big"), 2, "--size needs numbers"),
         (("train", "nowhere", "--output", "out", "--network", "width"), 2, "name=value"),
         (("train", "nowhere", "--output", "out", "--recipe", "fast"), 2, "got 'fast'"),
+        (("train", "nowhere", "--output", "out", "--architecture", "unet"), 2, "called 'unet'"),
         (("evaluate", "nowhere", "nowhere"), 3, "nowhere"),
         (("phantom", "mri", "out"), 2, "mri"),
         (("import-dataset", "nowhere", "out"), 3, "nowhere"),
+        (("bench", "u-nett"), 2, "no network is called 'u-nett'"),
+        (("bench", "--size", "big"), 2, "--size needs numbers"),
+        (("bench", "--what", "sleep"), 2, "got 'sleep'"),
+        (("bench", "nnu-net", "--what", "scan"), 2, "--what scan takes"),
         (("frobnicate",), 2, "No such command"),
     ],
 )
@@ -139,3 +160,20 @@ def test_doctor_says_which_kernels_run(run):
     code, printed, _ = run("doctor")
     assert code == 0
     assert "selective scan on the CPU" in printed
+
+
+def test_bench_prints_a_table_and_exits_1_when_a_contestant_failed(run, tmp_path):
+    tiny = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
+    settings = ("--size", "8x8", "--threads", 1, "--allocator", "default", "--rounds", 1)
+    out = tmp_path / "out"
+    code, printed, _ = run("bench", tiny, "lightm-unet:width=0", *settings, "--output", out)
+    assert code == 1
+    assert "1.00 (1.00 to 1.00)" in printed
+    assert "width needs a positive whole number, got 0" in printed
+    assert (out / "bench.json").exists()
+
+
+def test_bench_of_the_scan_prints_a_row_for_each_shape(run):
+    code, printed, _ = run("bench", "--what", "scan", "--size", "16x8", "--rounds", 1)
+    assert code == 0
+    assert "| 16 x 8 |" in printed

@@ -64,8 +64,8 @@ def _network_options(pairs: list[str]) -> dict[str, Any]:
 
 
 def _option_value(name: str, text: str) -> Any:
-    if name == "encoder_layers":
-        return _numbers(text, int, "network encoder_layers")
+    if "," in text or name in ("encoder_layers", "features", "blocks_down", "blocks_up"):
+        return _numbers(text, int, f"network {name}")
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):
@@ -167,6 +167,7 @@ def train(
     devices: Annotated[int | None, typer.Option(help=_TRAIN.get("devices"))] = None,
     precision: Annotated[str | None, typer.Option(help=_TRAIN.get("precision"))] = None,
     workers: Annotated[int | None, typer.Option(help=_TRAIN.get("workers"))] = None,
+    architecture: Annotated[str | None, typer.Option(help=_TRAIN.get("architecture"))] = None,
     network: Annotated[
         list[str] | None,
         typer.Option(help="Option of the network, name=value, such as width=16; repeatable."),
@@ -198,6 +199,7 @@ def train(
             devices=devices,
             precision=precision,
             workers=workers,
+            architecture=architecture,
             network=_network_options(network) if network else None,
         )
     except KeyboardInterrupt:
@@ -281,6 +283,99 @@ def evaluate(
     if output is not None:
         print(f"report: {output / 'report.html'}")
     if evaluation.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names, with options if wanted (lightm-unet:width=16); the others are compared "
+            "with the first. By default lightm-unet and nnu-net."
+        ),
+    ] = None,
+    what: Annotated[
+        str, typer.Option(help="forward, train (a whole training step), or scan (the op alone).")
+    ] = "forward",
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of the images, in voxels; repeatable. By default 512x512. With --what scan: "
+            "LENGTHxCHANNELS."
+        ),
+    ] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(help="torch or onnxruntime; repeatable. By default torch.")
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="cpu, cuda or mps; repeatable. By default cpu.")
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="Repeatable; by default as many as torch takes.")
+    ] = None,
+    allocator: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="default, or kept: the C library keeps freed memory; repeatable. By default both."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Turns of each contestant.")] = 5,
+    batch: Annotated[int, typer.Option(help="Images in one pass.")] = 1,
+    in_channels: Annotated[
+        int | None, typer.Option(help="Of the images; by default 3 in 2D, 1 in 3D.")
+    ] = None,
+    out_channels: Annotated[
+        int | None, typer.Option(help="Classes; by default 2 in 2D, 3 in 3D.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="New folder for bench.json, table.md and latency.png, .svg.")
+    ] = None,
+) -> None:
+    """Measure latency, throughput and peak memory of networks that take turns."""
+    sizes = [_numbers(text, int, "size") for text in size or []]
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    if what == "scan":
+        from lightm_unet.benchmark.scan import SHAPES, bench_scan, show_rows
+
+        if networks or engine or allocator or len(threads or []) > 1 or len(device or []) > 1:
+            raise UsageError(
+                "--what scan takes --size, --rounds, --output, and one of --threads and --device"
+            )
+        rows = bench_scan(
+            sizes or SHAPES,
+            output,
+            threads=threads[0] if threads else 1,
+            rounds=rounds,
+            device=device[0] if device else "cpu",
+            say=say,
+        )
+        print("\n".join(show_rows(rows)))
+        return
+    from lightm_unet.benchmark.bench import DEFAULT_NETWORKS
+    from lightm_unet.benchmark.bench import bench as run
+    from lightm_unet.benchmark.tables import print_report
+
+    report = run(
+        networks or DEFAULT_NETWORKS,
+        output,
+        what=what,
+        sizes=sizes or [(512, 512)],
+        engines=engine or ["torch"],
+        devices=device or ["cpu"],
+        threads=threads,
+        allocators=allocator,
+        rounds=rounds,
+        batch=batch,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        say=say,
+    )
+    print_report(report)
+    if report.failed:
         raise typer.Exit(1)
 
 

@@ -1,0 +1,273 @@
+"""The race: contestants of a group take turns, round by round, each in its own process.
+
+    for each group (size, threads, allocator, device)
+        start its contestants, one pass each to warm up
+        for each round: for each contestant: rest, then passes for `TURN_SECONDS`
+
+A rest precedes each turn: thread pools spin for some milliseconds after their last work, and
+would take the cores from the next in turn.
+
+Where the machine's memory does not hold all of a group at once, the group runs in several heats.
+The first contestant runs in each of them, so that every ratio is still one of the same minutes.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lightm_unet.benchmark.contestants import (
+    Contestant,
+    available_allocators,
+    make_contestants,
+    split_name,
+)
+from lightm_unet.benchmark.process import ContestantError, ContestantProcess, MemoryNeededError
+from lightm_unet.benchmark.results import Growth, Result, growths
+from lightm_unet.data.files import new_folder
+from lightm_unet.errors import UsageError
+
+DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
+TURN_SECONDS = 0.5
+"""A turn is passes for this long, one at least: short passes are repeated until they are steady."""
+REST_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """Everything that one run of `bench` has found."""
+
+    machine: dict[str, Any]
+    """What `doctor` says."""
+    rounds: int
+    """Turns of each contestant."""
+    results: tuple[Result, ...]
+    """One for each contestant, the failed ones too, in the order of the request."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the numbers should know of how the run went."""
+    growths: tuple[Growth, ...] = field(default=())
+    """For each series of several sizes, how time grows with the number of voxels."""
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """The contestants without numbers."""
+        return tuple(result for result in self.results if result.error)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as bench.json holds it."""
+        return {
+            "machine": self.machine,
+            "rounds": self.rounds,
+            "turn_seconds": TURN_SECONDS,
+            "rest_seconds": REST_SECONDS,
+            "notes": list(self.notes),
+            "results": [result.to_json() for result in self.results],
+            "growth": [asdict(growth) for growth in self.growths],
+        }
+
+
+def bench(
+    networks: Sequence[str] = DEFAULT_NETWORKS,
+    output: str | Path | None = None,
+    *,
+    what: str = "forward",
+    sizes: Sequence[Sequence[int]] = ((512, 512),),
+    engines: Sequence[str] = ("torch",),
+    devices: Sequence[str] = ("cpu",),
+    threads: Sequence[int] | None = None,
+    allocators: Sequence[str] | None = None,
+    rounds: int = 5,
+    batch: int = 1,
+    in_channels: int | None = None,
+    out_channels: int | None = None,
+    say: Callable[[str], object] | None = None,
+) -> BenchReport:
+    """Measure latency, throughput and peak memory of networks that take turns on this machine.
+
+    Args:
+        networks: names that `build_network` knows, each with options if wanted, such as
+            `lightm-unet:width=16`. The first is what the others are compared with.
+        output: a new folder for bench.json, table.md, latency.png and latency.svg.
+        what: "forward", inference; or "train", forward, backward and the optimizer's step.
+        sizes: spatial sizes, 2D and 3D as you like.
+        engines: "torch", and "onnxruntime" for inference on the CPU.
+        devices: "cpu", "cuda", "mps".
+        threads: numbers of threads; by default as many as torch takes.
+        allocators: "default", and "kept", where the C library keeps freed memory; by default
+            both where the system has both.
+        rounds: turns of each contestant.
+        batch: images in one pass.
+        in_channels: by default 3 in 2D and 1 in 3D.
+        out_channels: classes, by default 2 in 2D and 3 in 3D.
+        say: called with a line on what is being done.
+
+    Returns:
+        The report. A contestant that failed is in it with its reason.
+
+    Raises:
+        UsageError: a network or a setting that does not exist, or `output` is not a new folder.
+    """
+    import torch
+
+    from lightm_unet.benchmark.tables import write_report
+    from lightm_unet.diagnosis import doctor
+    from lightm_unet.networks.registry import network_names
+
+    known = network_names()
+    for text in networks:
+        name, _ = split_name(text)
+        if name not in known:
+            raise UsageError(f"no network is called {name!r}; there are {', '.join(known)}")
+    if rounds < 1:
+        raise UsageError(f"rounds needs a positive whole number, got {rounds}")
+    contestants = make_contestants(
+        networks,
+        sizes=sizes,
+        engines=engines,
+        devices=devices,
+        threads=threads or (torch.get_num_threads(),),
+        allocators=allocators or available_allocators(),
+        job=what,
+        batch=batch,
+        in_channels=in_channels,
+        out_channels=out_channels,
+    )
+    with ExitStack() as stack:
+        folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
+        race = Race(rounds, say or (lambda _: None))
+        for group in dict.fromkeys(c.group for c in contestants):
+            race.run_group([c for c in contestants if c.group == group])
+        results = tuple(race.results[c] for c in contestants)
+        report = BenchReport(
+            asdict(doctor()), rounds, results, tuple(race.notes), tuple(growths(results))
+        )
+        if folder is not None:
+            write_report(report, folder)
+    return report
+
+
+class Race:
+    """Runs groups of contestants and collects their results.
+
+    Args:
+        rounds: turns of each contestant.
+        say: called with a line on what is being done.
+        start: starts a contestant's process, for tests.
+        rest: waits so many seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        rounds: int,
+        say: Callable[[str], object],
+        start: Callable[[Contestant], ContestantProcess] = ContestantProcess,
+        rest: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.rounds, self.say, self.start, self.rest = rounds, say, start, rest
+        self.results: dict[Contestant, Result] = {}
+        self.notes: list[str] = []
+        self.heats = 0
+
+    def run_group(self, group: Sequence[Contestant]) -> None:
+        """Measure contestants of one group, in as few heats as memory allows."""
+        first, waiting = group[0], list(group)
+        while waiting:
+            entrants = waiting if first in waiting else [first, *waiting]
+            if first in self.results and self.results[first].error:
+                entrants = waiting
+            ran = self._run_heat(entrants, first)
+            waiting = [c for c in waiting if c not in ran]
+            if waiting:
+                self.notes.append(
+                    f"{_setting(first)}: memory does not hold all contestants at once; "
+                    f"{', '.join(_name(c) for c in waiting)} ran in a later heat"
+                )
+                self.say(self.notes[-1])
+
+    def _run_heat(self, entrants: Sequence[Contestant], first: Contestant) -> set[Contestant]:
+        """Start as many as memory holds and let them take turns; returns those dealt with."""
+        self.heats += 1
+        ran: set[Contestant] = set()
+        running: dict[Contestant, tuple[ContestantProcess, Result]] = {}
+        with ExitStack() as stack:
+            for contestant in entrants:
+                process = stack.enter_context(self.start(contestant))
+                try:
+                    result = self._warm_up(process, contestant)
+                except MemoryNeededError as error:
+                    # Beside the first alone it had all the memory that it can get.
+                    if running.keys() - {first}:
+                        break
+                    self._fail(contestant, str(error))
+                except ContestantError as error:
+                    self._fail(contestant, str(error))
+                else:
+                    running[contestant] = process, result
+                ran.add(contestant)
+            self._take_turns(running, first)
+        return ran
+
+    def _warm_up(self, process: ContestantProcess, contestant: Contestant) -> Result:
+        built = process.build()
+        passed = process.turn(0)
+        result = Result(
+            contestant,
+            parameters=built["parameters"],
+            first_seconds=passed["seconds"][0],
+            idle_bytes=built["idle_bytes"],
+            peak_bytes=passed["peak_bytes"],
+            heat=self.heats,
+        )
+        self.say(
+            f"{_setting(contestant)}: {_name(contestant)} is ready, {result.parameters:,} "
+            f"parameters, first pass {result.first_seconds:.3f} s"
+        )
+        return result
+
+    def _take_turns(
+        self, running: dict[Contestant, tuple[ContestantProcess, Result]], first: Contestant
+    ) -> None:
+        times: dict[Contestant, list[float]] = {c: [] for c in running}
+        peaks: dict[Contestant, int] = {}
+        for number in range(1, self.rounds + 1):
+            for contestant, (process, _) in running.items():
+                if contestant not in times:
+                    continue
+                self.rest(REST_SECONDS)
+                try:
+                    turn = process.turn(TURN_SECONDS)
+                except ContestantError as error:
+                    self._fail(contestant, str(error))
+                    del times[contestant]
+                    continue
+                times[contestant].append(statistics.median(turn["seconds"]))
+                peaks[contestant] = turn["peak_bytes"]
+            if times:
+                self.say(f"{_setting(first)}: round {number} of {self.rounds}")
+        for contestant, seconds in times.items():
+            if contestant in self.results:  # the first, again in a later heat
+                continue
+            self.results[contestant] = replace(
+                running[contestant][1],
+                seconds=tuple(seconds),
+                peak_bytes=peaks[contestant],
+                first_of_heat=tuple(times.get(first, ())),
+            )
+
+    def _fail(self, contestant: Contestant, reason: str) -> None:
+        self.say(f"{_setting(contestant)}: {_name(contestant)} failed: {reason}")
+        self.results.setdefault(contestant, Result(contestant, error=reason))
+
+
+def _setting(contestant: Contestant) -> str:
+    threads = f"{contestant.threads} thread{'' if contestant.threads == 1 else 's'}"
+    return f"{contestant.size_text}, {threads}, {contestant.allocator} memory, {contestant.device}"
+
+
+def _name(contestant: Contestant) -> str:
+    return f"{contestant.network} ({contestant.engine})"

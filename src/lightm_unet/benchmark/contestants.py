@@ -1,0 +1,175 @@
+"""Who is measured: every combination of the networks and settings that were asked for."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightm_unet.errors import UsageError
+
+ENGINES = ("torch", "onnxruntime")
+ALLOCATORS = ("default", "kept")
+DEVICES = ("cpu", "cuda", "mps")
+JOBS = ("forward", "train")
+CHANNELS = {2: (3, 2), 3: (1, 3)}
+"""Channels in and classes out for each number of spatial dimensions, as in the paper's data."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One network in one setting: what one process measures."""
+
+    network: str
+    """Its name, with options: `lightm-unet` or `lightm-unet:width=16:encoder_layers=[1,1,1]`."""
+    size: tuple[int, ...]
+    """Spatial size of the images."""
+    engine: str = "torch"
+    """What runs it: "torch" or "onnxruntime"."""
+    threads: int = 1
+    """Threads within an operation."""
+    allocator: str = "default"
+    """"default", or "kept": the C library gives no freed memory back to the system."""
+    device: str = "cpu"
+    """"cpu", "cuda" or "mps"."""
+    job: str = "forward"
+    """"forward": one inference; "train": forward, backward and the optimizer's step."""
+    batch: int = 1
+    """Images in one pass."""
+    in_channels: int = 1
+    """Channels of the images."""
+    out_channels: int = 2
+    """Classes, background included."""
+
+    @property
+    def voxels(self) -> int:
+        """Voxels of one image."""
+        return math.prod(self.size)
+
+    @property
+    def group(self) -> tuple:
+        """Contestants of equal groups do the same work in the same setting: they take turns."""
+        return self.size, self.threads, self.allocator, self.device
+
+    @property
+    def series(self) -> tuple:
+        """Contestants of equal series differ in the size alone: one line of the plot."""
+        return self.network, self.engine, self.threads, self.allocator, self.device, len(self.size)
+
+    @property
+    def size_text(self) -> str:
+        """The size as people write it.
+
+        Example:
+            >>> Contestant("nnu-net", (128, 96)).size_text
+            '128x96'
+        """
+        return "x".join(map(str, self.size))
+
+
+def read_contestant(fields: dict[str, Any]) -> Contestant:
+    """A contestant from its JSON form."""
+    return Contestant(**{**fields, "size": tuple(fields["size"])})
+
+
+def split_name(text: str) -> tuple[str, dict[str, Any]]:
+    """A network's name and its options.
+
+    Args:
+        text: `NAME` or `NAME:option=value:option=value`; values are JSON, anything else is text.
+
+    Raises:
+        UsageError: an option has no value.
+
+    Example:
+        >>> split_name("lightm-unet:encoder_layers=[1,1]:conv=spatial")
+        ('lightm-unet', {'encoder_layers': [1, 1], 'conv': 'spatial'})
+    """
+    name, *pairs = text.split(":")
+    options = {}
+    for pair in pairs:
+        option, separator, value = pair.partition("=")
+        if not separator:
+            raise UsageError(f"{text!r}: an option needs NAME:option=value, got {pair!r}")
+        try:
+            options[option] = json.loads(value)
+        except ValueError:
+            options[option] = value
+    return name, options
+
+
+def available_allocators() -> tuple[str, ...]:
+    """The allocators that this system can be told to use; "kept" is a setting of glibc."""
+    return ALLOCATORS if platform.libc_ver()[0] == "glibc" else ALLOCATORS[:1]
+
+
+def make_contestants(
+    networks: Sequence[str],
+    *,
+    sizes: Sequence[Sequence[int]],
+    engines: Sequence[str],
+    devices: Sequence[str],
+    threads: Sequence[int],
+    allocators: Sequence[str],
+    job: str,
+    batch: int,
+    in_channels: int | None,
+    out_channels: int | None,
+) -> list[Contestant]:
+    """Every combination, those that take turns next to each other.
+
+    The allocator is a matter of the CPU's memory: other devices are measured once, with the
+    first.
+
+    Raises:
+        UsageError: a value that cannot be measured, with those that can.
+    """
+    if job not in JOBS:
+        raise UsageError(f"what to measure is {_listed(JOBS)}, got {job!r}")
+    for values, known, what in (
+        (engines, ENGINES, "engine"),
+        (devices, DEVICES, "device"),
+        (allocators, available_allocators(), "allocator"),
+    ):
+        for value in values:
+            if value not in known:
+                raise UsageError(f"no {what} is called {value!r} here; there are {_listed(known)}")
+    for name, values in (("networks", networks), ("sizes", sizes), ("threads", threads)):
+        if not values:
+            raise UsageError(f"bench needs one of {name} at least, got none")
+    for size in sizes:
+        if len(size) not in CHANNELS or min(size) < 1:
+            raise UsageError(f"a size needs 2 or 3 positive numbers, got {tuple(size)}")
+    for name, values in (("threads", threads), ("batch", (batch,))):
+        if min(values) < 1:
+            raise UsageError(f"{name} needs positive whole numbers, got {min(values)}")
+    contestants = []
+    for size, count, device, allocator in itertools.product(sizes, threads, devices, allocators):
+        if device != "cpu" and allocator != allocators[0]:
+            continue
+        default_in, default_out = CHANNELS[len(size)]
+        contestants += [
+            Contestant(
+                network,
+                tuple(size),
+                engine,
+                count,
+                allocator,
+                device,
+                job,
+                batch,
+                in_channels or default_in,
+                out_channels or default_out,
+            )
+            for engine in engines
+            for network in networks
+        ]
+    return list(dict.fromkeys(contestants))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,101 @@
+"""One inference of a network under ONNX Runtime.
+
+The export is a process of its own: this one then never loads torch, and its memory is that of a
+program that only runs the network.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.memory import forget_peak, peak_bytes, resident_bytes
+from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
+
+MODEL, IMAGE, LOGITS, FACTS = "network.onnx", "image.npy", "logits.npy", "facts.json"
+TOLERANCE = 1e-3
+"""Largest difference from torch's logits, as a share of the largest logit."""
+
+
+class OnnxPass:
+    """An exported network in a session of its own, checked against torch; call it for one pass.
+
+    Raises:
+        UsageError: another device than the CPU, or training, was asked for.
+        MissingPartError: onnxruntime is not installed.
+        LightMUNetError: the network cannot be exported, or its ONNX form computes something else.
+    """
+
+    def __init__(self, contestant: Contestant) -> None:
+        if contestant.device != "cpu" or contestant.job != "forward":
+            raise UsageError("ONNX Runtime is measured in inference on the CPU only")
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingPartError(
+                f"ONNX Runtime is not here ({error}); pip install 'lightm-unet[onnx]'"
+            ) from error
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            _export(contestant, folder)
+            self.image = np.load(folder / IMAGE, allow_pickle=False)
+            self._expected = np.load(folder / LOGITS, allow_pickle=False)
+            self.parameters = json.loads((folder / FACTS).read_text())["parameters"]
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = contestant.threads
+            options.inter_op_num_threads = 1
+            # Threads may spin within a run, as by default, but not on into others' turns.
+            options.add_session_config_entry("session.force_spinning_stop", "1")
+            self.session = onnxruntime.InferenceSession(
+                folder / MODEL, options, providers=["CPUExecutionProvider"]
+            )
+        forget_peak()
+        self.idle_bytes = resident_bytes()
+
+    def __call__(self) -> np.ndarray:
+        """Do one pass; returns the logits, of which the first are checked."""
+        logits = self.session.run(None, {"image": self.image})[0]
+        if self._expected is not None:
+            check_agreement(logits, self._expected)
+            self._expected = None
+        return logits
+
+    def peak_bytes(self) -> int:
+        """The most memory of this process so far."""
+        return peak_bytes()
+
+
+def check_agreement(logits: np.ndarray, expected: np.ndarray) -> None:
+    """Refuse an ONNX form that computes something else than the network.
+
+    Raises:
+        LightMUNetError: the shapes differ, or a value by more than `TOLERANCE`.
+    """
+    if logits.shape != expected.shape:
+        raise LightMUNetError(f"ONNX gives logits of {logits.shape}, torch of {expected.shape}")
+    difference = float(np.abs(logits - expected).max() / np.abs(expected).max())
+    if not difference <= TOLERANCE:  # so that NaN is refused too
+        raise LightMUNetError(
+            f"ONNX and torch differ by {difference:.2g} of the largest logit; "
+            f"expected {TOLERANCE:g} at most"
+        )
+
+
+def _export(contestant: Contestant, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lightm_unet.benchmark.onnx_export", str(folder)],
+        input=json.dumps(asdict(contestant)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise LightMUNetError(f"it cannot be exported to ONNX: {lines[-1]}")

@@ -1,0 +1,207 @@
+"""What was measured, and the numbers that follow from it; all plain arithmetic."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lightm_unet.benchmark.contestants import Contestant
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of some numbers, and how far they reach."""
+
+    median: float
+    """Half of them are below."""
+    min: float
+    """The smallest."""
+    max: float
+    """The largest."""
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Median, smallest and largest.
+
+    Example:
+        >>> spread_of([3.0, 1.0, 2.0])
+        Spread(median=2.0, min=1.0, max=3.0)
+    """
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Result:
+    """The measurement of one contestant; of one that failed, `error` alone is filled."""
+
+    contestant: Contestant
+    """Who."""
+    error: str | None = None
+    """Why there is nothing, or None."""
+    parameters: int = 0
+    """Of the network, each once."""
+    seconds: tuple[float, ...] = ()
+    """Of a pass, one number for each round: the median of that turn's passes."""
+    first_seconds: float = 0.0
+    """Of the very first pass, which warms up and is not in `seconds`."""
+    idle_bytes: int = 0
+    """Memory of the process with the network built, before the first pass."""
+    peak_bytes: int = 0
+    """The most memory of the process."""
+    heat: int = 0
+    """Contestants of equal heats took turns."""
+    first_of_heat: tuple[float, ...] = field(default=(), repr=False)
+    """`seconds` of the group's first contestant, round by round; empty where it failed."""
+
+    @property
+    def latency(self) -> Spread:
+        """Seconds of one pass over the rounds."""
+        return spread_of(self.seconds)
+
+    @property
+    def images_per_second(self) -> float:
+        """At the median latency."""
+        return self.contestant.batch / self.latency.median
+
+    @property
+    def voxels_per_second(self) -> float:
+        """At the median latency."""
+        return self.images_per_second * self.contestant.voxels
+
+    @property
+    def peak_above_idle(self) -> int:
+        """Bytes that the passes needed beyond the idle process."""
+        return self.peak_bytes - self.idle_bytes
+
+    @property
+    def ratio(self) -> Spread | None:
+        """This time / the first contestant's, taken round by round: above 1 is slower."""
+        if self.error or not self.first_of_heat:
+            return None
+        return spread_of(round_ratios(self.seconds, self.first_of_heat))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, with the numbers that follow."""
+        who = asdict(self.contestant)
+        if self.error:
+            return {**who, "error": self.error}
+        return {
+            **who,
+            "error": None,
+            "parameters": self.parameters,
+            "seconds": list(self.seconds),
+            "first_seconds": self.first_seconds,
+            "latency": asdict(self.latency),
+            "images_per_second": self.images_per_second,
+            "voxels_per_second": self.voxels_per_second,
+            "idle_bytes": self.idle_bytes,
+            "peak_bytes": self.peak_bytes,
+            "peak_above_idle": self.peak_above_idle,
+            "ratio_to_first": asdict(self.ratio) if self.ratio else None,
+            "heat": self.heat,
+        }
+
+
+def round_ratios(times: Sequence[float], first: Sequence[float]) -> list[float]:
+    """Each round's time over the first contestant's in the same round.
+
+    What slows the machine for a round slows both, and leaves their ratio.
+
+    Example:
+        >>> round_ratios([2.0, 6.0], [1.0, 2.0])
+        [2.0, 3.0]
+    """
+    return [own / other for own, other in zip(times, first, strict=True)]
+
+
+def time_at_twice_the_voxels(voxels: tuple[int, int], seconds: tuple[float, float]) -> float:
+    """By which factor time grows when voxels double, from two sizes; 2 is linear growth.
+
+    Between them, time is taken to be a power of the number of voxels.
+
+    Example:
+        >>> time_at_twice_the_voxels((100, 400), (1.0, 4.0))  # 4x voxels, 4x time
+        2.0
+        >>> time_at_twice_the_voxels((100, 400), (1.0, 16.0))
+        4.0
+    """
+    power = math.log(seconds[1] / seconds[0]) / math.log(voxels[1] / voxels[0])
+    return 2.0**power
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the time of one series grows from size to size."""
+
+    name: str
+    """The series."""
+    sizes: tuple[str, ...]
+    """From the smallest."""
+    steps: tuple[float, ...]
+    """Time at twice the voxels / time, between neighbouring sizes."""
+    overall: float
+    """The same between the smallest and the largest."""
+
+
+def growths(results: Sequence[Result]) -> list[Growth]:
+    """The growth of each series that was measured at two or more sizes."""
+    found = []
+    for members in series(results).values():
+        voxels = [r.contestant.voxels for r in members]
+        if len(set(voxels)) < 2:
+            continue
+        points = [(r.contestant.voxels, r.latency.median) for r in members]
+        steps = tuple(
+            time_at_twice_the_voxels((v0, v1), (t0, t1))
+            for (v0, t0), (v1, t1) in itertools.pairwise(points)
+            if v1 > v0
+        )
+        (v0, t0), (v1, t1) = points[0], points[-1]
+        found.append(
+            Growth(
+                series_name(members[0].contestant, results),
+                tuple(r.contestant.size_text for r in members),
+                steps,
+                time_at_twice_the_voxels((v0, v1), (t0, t1)),
+            )
+        )
+    return found
+
+
+def series(results: Sequence[Result]) -> dict[tuple, list[Result]]:
+    """Measured results that differ in size alone, the smallest first."""
+    lines: dict[tuple, list[Result]] = {}
+    for result in results:
+        if not result.error:
+            lines.setdefault(result.contestant.series, []).append(result)
+    return {k: sorted(v, key=lambda r: r.contestant.voxels) for k, v in lines.items()}
+
+
+def series_name(contestant: Contestant, among: Sequence[Result]) -> str:
+    """The network, and of the settings those that tell contestants apart."""
+    everyone = [r.contestant for r in among]
+    parts = [contestant.network]
+    for name, text in (
+        ("engine", {"torch": "torch", "onnxruntime": "ONNX Runtime"}[contestant.engine]),
+        ("threads", f"{contestant.threads} thread{'s' if contestant.threads > 1 else ''}"),
+        ("allocator", f"{contestant.allocator} memory"),
+        ("device", contestant.device),
+    ):
+        if len({getattr(other, name) for other in everyone}) > 1:
+            parts.append(text)
+    return ", ".join(parts)
+
+
+def three_digits(value: float) -> str:
+    """A positive number with three digits that count, without an exponent.
+
+    Example:
+        >>> [three_digits(value) for value in (0.012345, 1.5, 12.345, 1804.2)]
+        ['0.0123', '1.50', '12.3', '1804']
+    """
+    decimals = max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:.{decimals}f}"

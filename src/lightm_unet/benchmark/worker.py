@@ -1,0 +1,86 @@
+"""The process of one contestant: builds it, then does passes when it is told to.
+
+    python -m lightm_unet.benchmark.worker
+
+Each line on stdin is a request, each on stdout its answer, both JSON:
+
+    {"do": "build", "contestant": {...}}   {"parameters": 2533469, "idle_bytes": 330000000}
+    {"do": "turn", "seconds": 0.5}         {"seconds": [0.31, 0.30], "peak_bytes": 450000000}
+
+A turn is passes until `seconds` are over, one at least. What goes wrong is answered with
+{"error": "..."}, after which the process ends; it also ends when stdin does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+from lightm_unet.benchmark.contestants import Contestant, read_contestant
+
+
+def build(contestant: Contestant):
+    """The contestant's pass; only what its engine needs is imported."""
+    if contestant.engine == "onnxruntime":
+        from lightm_unet.benchmark.onnx_pass import OnnxPass
+
+        return OnnxPass(contestant)
+    from lightm_unet.benchmark.torch_pass import TorchPass
+
+    return TorchPass(contestant)
+
+
+def take_turn(do_pass: Callable[[], Any], seconds: float) -> list[float]:
+    """Seconds of each pass, until `seconds` are over; one at least."""
+    times: list[float] = []
+    begin = time.perf_counter()
+    while not times or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        do_pass()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def serve(requests: IO[str], answers: IO[str]) -> None:
+    """Answer requests until there are no more, or one fails."""
+    do_pass = None
+    for line in requests:
+        try:
+            request = json.loads(line)
+            if request["do"] == "build":
+                do_pass = build(read_contestant(request["contestant"]))
+                answer = {"parameters": do_pass.parameters, "idle_bytes": do_pass.idle_bytes}
+            else:
+                times = take_turn(do_pass, request["seconds"])
+                answer = {"seconds": times, "peak_bytes": do_pass.peak_bytes()}
+        except Exception as error:
+            answer = {"error": _reason(error)}
+        print(json.dumps(answer), file=answers, flush=True)
+        if "error" in answer:
+            return
+
+
+def _reason(error: Exception) -> str:
+    from lightm_unet.errors import LightMUNetError
+
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, LightMUNetError):
+        return text
+    if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text:
+        return f"out of memory: {text}"
+    return f"{type(error).__name__}: {text}"
+
+
+def main() -> None:
+    """Serve stdin and stdout; whatever else the process prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

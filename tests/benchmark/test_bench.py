@@ -1,0 +1,121 @@
+"""The whole of it: processes, files, the request refused before anything starts."""
+
+import json
+
+import pytest
+
+import lightm_unet
+from lightm_unet.benchmark.bench import BenchReport
+from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.plot import draw_latency
+from lightm_unet.benchmark.results import Result, growths
+from lightm_unet.benchmark.tables import markdown, remarks, table_rows
+from lightm_unet.errors import UsageError
+
+TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
+PNG, SVG = b"\x89PNG", b"<?xml"
+
+
+def test_bench_measures_the_good_names_the_bad_and_writes_all_files(tmp_path):
+    said = []
+    report = lightm_unet.bench(
+        [TINY, "lightm-unet:width=0"],
+        tmp_path / "out",
+        sizes=[(8, 8)],
+        threads=[1],
+        allocators=["default"],
+        rounds=1,
+        say=said.append,
+    )
+    good, bad = report.results
+    assert good.ratio.median == 1.0
+    assert good.peak_bytes > good.idle_bytes
+    assert "width needs a positive whole number" in bad.error
+    folder = tmp_path / "out"
+    names = {"bench.json", "table.md", "latency.png", "latency.svg"}
+    assert {file.name for file in folder.iterdir()} == names
+    stored = json.loads((folder / "bench.json").read_text())
+    assert stored["machine"]["version"] == lightm_unet.__version__
+    assert stored["results"] == json.loads(json.dumps([good.to_json(), bad.to_json()]))
+    assert any("round 1 of 1" in line for line in said)
+
+
+def test_onnx_runtime_runs_a_peer_after_agreeing_with_torch():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    (result,) = lightm_unet.bench(
+        ["segresnet:init_filters=8"],
+        sizes=[(16, 16)],
+        engines=["onnxruntime"],
+        threads=[1],
+        allocators=["default"],
+        rounds=1,
+    ).results
+    assert result.error is None
+    assert result.parameters > 10_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"networks": ["u-nett"]}, "no network is called 'u-nett'; there are lightm-unet"),
+        ({"rounds": 0}, "rounds needs a positive"),
+        ({"what": "sleep"}, "got 'sleep'"),
+    ],
+)
+def test_a_wrong_request_starts_nothing_and_writes_nothing(tmp_path, request_, message):
+    with pytest.raises(UsageError, match=message):
+        lightm_unet.bench(**{"output": tmp_path / "out", **request_})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_files_is_refused_before_the_measurement(tmp_path, monkeypatch):
+    monkeypatch.setattr("lightm_unet.benchmark.bench.Race", None)
+    (tmp_path / "precious").touch()
+    with pytest.raises(UsageError, match="found files there already"):
+        lightm_unet.bench(output=tmp_path)
+
+
+@pytest.fixture
+def report(make_result):
+    results = (
+        make_result("a", (8, 8), (0.01, 0.01, 0.01)),
+        make_result("b", (8, 8), (0.02, 0.03, 0.04), (0.01, 0.01, 0.01)),
+        make_result("a", (16, 16), (0.04, 0.04, 0.04)),
+        Result(Contestant("b", (16, 16)), error="too large"),
+    )
+    machine = {"version": "1", "system": "s", "packages": {"torch": "2"}, "devices": {"cpu": "c"}}
+    return BenchReport(machine, 3, results, ("a note",), tuple(growths(results)))
+
+
+def test_the_table_has_a_row_for_each_contestant_and_the_failed_ones_have_reasons(report):
+    rows = table_rows(report)
+    assert rows[1] == (
+        *("8x8", "b", "10", "30.0", "20.0 to 40.0", "33.3", "0.00213", "0", "0"),
+        "3.00 (2.00 to 4.00)",
+    )
+    assert rows[3][:4] == ("16x16", "b", "failed", "–")
+    assert remarks(report) == [
+        "a: time at 2x the voxels / time is 2.00 from 8x8 to 16x16 (from size to size: 2.00); "
+        "2.00 is linear",
+        "b, 8x8: the slowest round took 2.0 times the fastest; did something else run on this "
+        "machine?",
+        "b (torch), 16x16 failed: too large",
+        "a note",
+    ]
+    page = markdown(report)
+    assert page.count("\n| ") == 6  # head, rule and four rows
+    assert "- a note\n" in page
+
+
+@pytest.mark.parametrize("sizes", [[(8, 8)], [(8, 8), (16, 16)], [(8, 8), (4, 4, 4), (8, 8, 8)]])
+def test_the_plot_is_drawn_for_one_size_several_and_both_dimensions(make_result, tmp_path, sizes):
+    results = [
+        make_result(network, size, engine=engine)
+        for size in sizes
+        for network in ("a", "b")
+        for engine in ("torch", "onnxruntime")
+    ]
+    draw_latency(results, "title", tmp_path / "x.png", tmp_path / "x.svg")
+    assert (tmp_path / "x.png").read_bytes().startswith(PNG)
+    assert (tmp_path / "x.svg").read_bytes().startswith(SVG)

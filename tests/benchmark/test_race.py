@@ -1,0 +1,66 @@
+"""The order of turns, and what happens when a contestant cannot go on."""
+
+import pytest
+
+from lightm_unet.benchmark.process import MemoryNeededError
+
+
+def turns(diary):
+    return [line.split()[1] for line in diary if line.startswith("turn")]
+
+
+def test_contestants_take_turns_round_by_round_and_rest_before_each(race):
+    done = race(["a", "b"], rounds=2)
+    assert done.diary == [
+        *("start a", "warm-up a", "start b", "warm-up b"),
+        *("rest", "turn a", "rest", "turn b"),
+        *("rest", "turn a", "rest", "turn b"),
+        *("end b", "end a"),
+    ]
+    assert done.by_name["b"].seconds == (2.0, 2.0)  # the median of each turn's passes
+    assert done.by_name["b"].ratio.median == 1.0
+
+
+@pytest.mark.parametrize("moment", ["build", "warm-up", "turn"])
+def test_a_contestant_that_fails_is_reported_and_the_others_go_on(race, moment):
+    done = race(["a", "b", "c"], {("b", moment): "no such layer"}, rounds=2)
+    assert done.by_name["b"].error == "no such layer"
+    assert turns(done.diary) == ["a", "c", "a", "c"]
+    assert done.by_name["c"].ratio.median == 1.0
+
+
+def test_without_its_first_contestant_a_group_has_times_but_no_ratios(race):
+    done = race(["a", "b"], {("a", "turn"): "broken"})
+    assert done.by_name["a"].error == "broken"
+    assert done.by_name["b"].latency.median == 2.0
+    assert done.by_name["b"].ratio is None
+
+
+def test_where_memory_is_short_the_others_run_in_a_later_heat_with_the_first(race):
+    def beside_b(diary):
+        together = diary.count("start b") > diary.count("end b")
+        return MemoryNeededError("out of memory") if together else None
+
+    done = race(["a", "b", "c", "d"], {("c", "warm-up"): beside_b})
+    assert turns(done.diary) == ["a", "b", "a", "c", "d"]
+    assert [done.by_name[name].heat for name in "abcd"] == [1, 1, 2, 2]
+    assert done.by_name["d"].ratio.median == 1.0
+    assert "c (torch), d (torch) ran in a later heat" in done.notes[0]
+
+
+def test_what_does_not_fit_beside_the_first_alone_is_reported_not_tried_for_ever(race):
+    done = race(["a", "b", "c"], {("c", "warm-up"): MemoryNeededError("wanted 99 GB")})
+    assert turns(done.diary) == ["a", "b", "a"]
+    assert done.by_name["c"].error == "wanted 99 GB"
+
+
+def test_an_interrupt_ends_every_process(race):
+    diary = []
+
+    def interrupt(lines):
+        diary.append(lines)
+        return KeyboardInterrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        race(["a", "b"], {("b", "turn"): interrupt})
+    assert diary[0][-2:] == ["end b", "end a"]

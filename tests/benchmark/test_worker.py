@@ -1,0 +1,100 @@
+"""The contestant's side: answers to requests, and reasons instead of silence."""
+
+import io
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.memory import forget_peak, peak_bytes, resident_bytes
+from lightm_unet.benchmark.onnx_pass import check_agreement
+from lightm_unet.benchmark.torch_pass import TorchPass, training_loss
+from lightm_unet.benchmark.worker import serve, take_turn
+from lightm_unet.errors import LightMUNetError
+
+TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def answers(*requests):
+    out = io.StringIO()
+    serve(io.StringIO("".join(json.dumps(request) + "\n" for request in requests)), out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def build(network=TINY, **who):
+    return {"do": "build", "contestant": asdict(Contestant(network, (8, 8), **who))}
+
+
+@pytest.mark.parametrize("job", ["forward", "train"])
+def test_it_builds_and_takes_turns(job):
+    built, turn = answers(build(job=job), {"do": "turn", "seconds": 0})
+    assert built["parameters"] > 100
+    assert len(turn["seconds"]) == 1
+    assert turn["peak_bytes"] >= built["idle_bytes"] > 10**7
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (build("no-such-network"), "no-such-network"),
+        (build("lightm-unet:width=0"), "width needs a positive whole number"),
+        (build(engine="onnxruntime", job="train"), "in inference on the CPU only"),
+        ({"do": "turn", "seconds": 0}, "TypeError"),
+    ],
+)
+def test_what_fails_is_answered_with_its_reason_and_nothing_after_it(request_, reason):
+    (answer,) = answers(request_, {"do": "turn", "seconds": 0})
+    assert reason in answer["error"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there_is_named():
+    (answer,) = answers(build(device="cuda"))
+    assert "no cuda device" in answer["error"]
+
+
+def test_a_turn_repeats_passes_until_its_time_is_over_one_at_least():
+    assert len(take_turn(lambda: None, 0.0)) == 1
+    assert len(take_turn(lambda: None, 0.01)) > 1
+
+
+def test_a_training_step_changes_the_network_and_an_inference_does_not():
+    for job, changes in (("train", True), ("forward", False)):
+        do_pass = TorchPass(Contestant(TINY, (8, 8), job=job))
+        before = [p.detach().clone() for p in do_pass.network.parameters()]
+        do_pass()
+        after = do_pass.network.parameters()
+        assert changes != all(torch.equal(b, a) for b, a in zip(before, after, strict=True))
+
+
+def test_under_deep_supervision_each_output_weighs_half_the_one_before():
+    labels = torch.zeros(1, 1, 4, 4, dtype=torch.long)
+    full, half = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2)  # undecided: each loss is ln 2
+    loss = training_loss((full, half, half[..., :1, :1]), labels)
+    assert loss.item() == pytest.approx(1.75 * np.log(2))
+
+
+def test_an_onnx_form_that_computes_something_else_is_refused():
+    logits = np.array([[1.0, -2.0]])
+    check_agreement(logits * 1.0009, logits)
+    for wrong in (logits * 1.01, logits * np.nan, logits[:, :1]):
+        with pytest.raises(LightMUNetError, match="ONNX"):
+            check_agreement(wrong, logits)
+
+
+def test_the_peak_counts_what_was_freed_again_until_it_is_forgotten():
+    forget_peak()
+    before = resident_bytes()
+    block = np.ones(40_000_000, dtype=np.uint8)
+    del block
+    assert peak_bytes() - before > 35_000_000
