@@ -10,8 +10,10 @@
 #include "causal_conv.h"
 #include "decoder.h"
 #include "gated_norm.h"
+#include "kept_memory.h"
 #include "rvm_layer.h"
 #include "selective_scan.h"
+#include "stem.h"
 #include "workspace.h"
 
 namespace nb = nanobind;
@@ -227,14 +229,33 @@ void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<in
   lightm::decoder_stage(s, in, out_data, threads);
 }
 
-void linear(const DenseIn &x, const DenseIn &weight, const DenseOut &out, int threads) {
-  if (weight.ndim() != 2 || weight.shape(1) == 0) throw nb::value_error("weight");
-  const int64_t outputs = (int64_t)weight.shape(0), inputs = (int64_t)weight.shape(1);
-  const int64_t rows = (int64_t)x.size() / inputs;
-  const float *x_data = dense(x, rows * inputs, "x"), *weight_data = weight.data();
-  float *out_data = dense(out, rows * outputs, "out");
+void stem(const DenseIn &image, const DenseIn &depthwise, const DenseIn &pointwise, const DenseOut &out,
+          int threads) {
+  const bool flat = image.ndim() == 4;
+  if ((!flat && image.ndim() != 5) || pointwise.ndim() != 2) throw nb::value_error("image or pointwise");
+  const size_t last = image.ndim() - 1;
+  const lightm::StemShape s = {(int64_t)image.shape(0),        (int64_t)image.shape(1),
+                               flat ? 1 : (int64_t)image.shape(2), (int64_t)image.shape(last - 1),
+                               (int64_t)image.shape(last),     (int64_t)pointwise.shape(0), flat};
+  const lightm::StemInputs in = {image.data(), dense(depthwise, s.channels * (flat ? 9 : 27), "depthwise"),
+                                 dense(pointwise, s.out_channels * s.channels, "pointwise")};
+  float *out_data = dense(out, s.rows() * s.width * s.out_channels, "out");
   nb::gil_scoped_release release;
-  lightm::linear(rows, inputs, outputs, x_data, weight_data, out_data, threads);
+  lightm::stem(s, in, out_data, threads);
+}
+
+// A tensor of torch's, not filled.
+nb::ndarray<float, nb::pytorch> empty(const std::vector<size_t> &shape) {
+  size_t bytes = sizeof(float);
+  for (const size_t n : shape) bytes *= n;
+  void *block = lightm::take_kept(bytes);
+  const nb::capsule owner(block, [](void *p) noexcept { lightm::give_kept(p); });
+  return nb::ndarray<float, nb::pytorch>(block, shape.size(), shape.data(), owner);
+}
+
+void release_memory() {
+  lightm::Workspace::release();
+  lightm::release_kept();
 }
 
 }  // namespace
@@ -260,6 +281,7 @@ NB_MODULE(_C, m) {
   m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
         "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "halve"_a.none(),
         "out"_a, "threads"_a);
-  m.def("linear", &linear, "x"_a, "weight"_a, "out"_a, "threads"_a);
-  m.def("release_workspace", &lightm::Workspace::release);
+  m.def("stem", &stem, "image"_a, "depthwise"_a, "pointwise"_a, "out"_a, "threads"_a);
+  m.def("empty", &empty, "shape"_a);
+  m.def("release_memory", &release_memory);
 }

@@ -13,7 +13,6 @@ namespace {
 // Blocks of this many rows keep a ring of three planes in the second-level cache at 32 channels and
 // 128 tokens a row.
 constexpr int64_t kBlockRows = 16;
-constexpr int64_t kLinearRows = 1024;
 
 // Blocks of rows first; then slabs of depth, until every thread has a few items.
 std::vector<DecoderItem> items_of(const DecoderShape &s, int threads) {
@@ -48,18 +47,6 @@ void decoder_stage(const DecoderShape &shape, const DecoderInputs &inputs, float
     float *scratch = workspace.data() + weights_floats + member * each;
     for (int64_t i; (i = next.fetch_add(1)) < count;)
       table.decoder_item(shape, inputs, weights, items[i], out, scratch);
-  });
-}
-
-void linear(int64_t rows, int64_t inputs, int64_t outputs, const float *x, const float *weight, float *out,
-            int threads) {
-  const KernelTable &table = kernels();
-  Workspace workspace(rounded(table.linear_weights_size(inputs, outputs)) * sizeof(float));
-  table.linear_prepare(inputs, outputs, weight, workspace.data());
-  parallel_for((rows + kLinearRows - 1) / kLinearRows, threads, [&](int64_t i) {
-    const int64_t first = i * kLinearRows;
-    table.linear_rows(std::min(kLinearRows, rows - first), inputs, outputs, x + first * inputs, workspace.data(),
-                      out + first * outputs);
   });
 }
 

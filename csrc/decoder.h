@@ -34,8 +34,4 @@ struct DecoderInputs {
 // out: (batch, length, out_channels), dense.
 void decoder_stage(const DecoderShape &shape, const DecoderInputs &inputs, float *out, int threads);
 
-// out = x weight^T for any number of rows; x: (rows, inputs), weight: (outputs, inputs), all dense.
-void linear(int64_t rows, int64_t inputs, int64_t outputs, const float *x, const float *weight, float *out,
-            int threads);
-
 }  // namespace lightm

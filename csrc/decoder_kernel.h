@@ -175,17 +175,4 @@ void decoder_item(const DecoderShape &s, const DecoderInputs &in, const DecoderW
   }
 }
 
-int64_t linear_weights_size(int64_t inputs, int64_t outputs) { return packed_size(outputs, inputs); }
-
-void linear_prepare(int64_t inputs, int64_t outputs, const float *weight, float *packed) {
-  pack(weight, outputs, inputs, packed);
-}
-
-void linear_rows(int64_t rows, int64_t inputs, int64_t outputs, const float *x, const float *packed, float *out) {
-  multiply(x, inputs, static_cast<int>(rows), inputs, packed, outputs, [&](int64_t r, int64_t v, vf value) {
-    const int64_t left = outputs - v * kWidth;
-    store_part(out + r * outputs + v * kWidth, value, static_cast<int>(left < kWidth ? left : kWidth));
-  });
-}
-
 }  // namespace

@@ -8,6 +8,7 @@
 #include "gated_norm.h"
 #include "rvm_layer.h"
 #include "selective_scan.h"
+#include "stem.h"
 #include "thread_pool.h"
 
 namespace lightm {
@@ -72,10 +73,9 @@ struct KernelTable {
   DecoderWeights (*decoder_prepare)(const DecoderShape &, const DecoderInputs &, float *memory);
   void (*decoder_item)(const DecoderShape &, const DecoderInputs &, const DecoderWeights &, const DecoderItem &,
                        float *out, float *scratch);
-  int64_t (*linear_weights_size)(int64_t inputs, int64_t outputs);  // in floats
-  void (*linear_prepare)(int64_t inputs, int64_t outputs, const float *weight, float *packed);
-  void (*linear_rows)(int64_t rows, int64_t inputs, int64_t outputs, const float *x, const float *packed,
-                      float *out);
+  int64_t (*stem_scratch)(const StemShape &);
+  void (*stem_prepare)(const StemShape &, const StemInputs &, void *scratch);
+  void (*stem_rows)(const StemShape &, const StemInputs &, int64_t first, int64_t last, float *out, void *scratch);
 };
 
 #ifdef LIGHTM_X86

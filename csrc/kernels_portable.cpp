@@ -4,6 +4,7 @@
 #include "gated_norm_kernel.h"
 #include "rvm_layer_kernel.h"
 #include "selective_scan_kernel.h"
+#include "stem_kernel.h"
 
 const lightm::KernelTable lightm::kernels_portable = {
     "portable",
@@ -26,7 +27,7 @@ const lightm::KernelTable lightm::kernels_portable = {
     decoder_weights_size,
     decoder_prepare,
     decoder_item,
-    linear_weights_size,
-    linear_prepare,
-    linear_rows,
+    stem_scratch,
+    stem_prepare,
+    stem_rows,
 };

@@ -13,7 +13,8 @@ from lightm_unet.networks import LightMUNet
 from lightm_unet.networks.lightm_unet import DecoderBlock, Head, Stem
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops import backends
-from lightm_unet.ops.native_layers import release_workspace, runs_natively, rvm_layer
+from lightm_unet.ops.memory import release_memory
+from lightm_unet.ops.native_layers import runs_natively, rvm_layer
 
 pytestmark = pytest.mark.skipif(
     not backends()[0].available, reason="the native kernels were not built"
@@ -213,7 +214,7 @@ def test_many_calls_keep_no_more_memory_than_a_few():
     for _ in range(200):
         rvm_layer(tokens, weights, 1e-5, [])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096  # KiB
-    release_workspace()
+    release_memory()
     rvm_layer(tokens, weights, 1e-5, [])  # and it can go on
 
 

@@ -30,7 +30,7 @@ from lightm_unet.networks.base import check_channels, check_image, crop, is_coun
 from lightm_unet.networks.convolution import CONVOLUTIONS, INTERPOLATIONS, DWConv
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
-from lightm_unet.ops.native_layers import decoder_stage, narrow_linear, runs_natively
+from lightm_unet.ops.native_layers import decoder_stage, runs_natively, stem
 
 
 @dataclass(frozen=True)
@@ -195,10 +195,10 @@ class Stem(DWConv):
 
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
-        filtered = self.depthwise(image)
-        if runs_natively(filtered, self.pointwise.weight):
-            return narrow_linear(to_tokens(filtered), self.pointwise.weight.flatten(1))
-        return to_tokens(self.pointwise(filtered))
+        weights = self.depthwise.weight, self.pointwise.weight
+        if runs_natively(image, *weights):
+            return stem(image, *(weight.flatten(1) for weight in weights))
+        return to_tokens(self.pointwise(self.depthwise(image)))
 
 
 class RVMLayers(nn.ModuleList):

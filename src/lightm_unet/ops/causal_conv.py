@@ -16,6 +16,7 @@ from torch.utils.flop_counter import register_flop_formula
 from lightm_unet.errors import UsageError
 from lightm_unet.ops.cpu import dense_rows
 from lightm_unet.ops.dispatch import choose_backend, native
+from lightm_unet.ops.memory import empty_like
 
 
 def causal_conv1d(
@@ -69,7 +70,7 @@ def causal_conv1d(
 @torch.library.custom_op("lightm_unet::causal_conv1d", mutates_args=())
 def _conv(x: Tensor, weight: Tensor, bias: Tensor, silu: bool, backend: str) -> Tensor:
     if backend == "cpu":
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        out = empty_like(x)
         native.conv_forward(
             dense_rows(x), weight.contiguous(), bias.contiguous(), silu, out,
             torch.get_num_threads(),
@@ -88,9 +89,7 @@ def _conv_backward(
     grad_out: Tensor, x: Tensor, weight: Tensor, bias: Tensor, silu: bool, backend: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     if backend == "cpu":
-        grads = tuple(
-            torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, weight, bias)
-        )
+        grads = tuple(empty_like(t) for t in (x, weight, bias))
         native.conv_backward(
             dense_rows(grad_out), dense_rows(x), weight.contiguous(), bias.contiguous(), silu,
             *grads, torch.get_num_threads(),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightm_unet.ops.chunked import ScanGradients
 from lightm_unet.ops.dispatch import native
+from lightm_unet.ops.memory import empty, empty_like
 
 
 def scan_cpu(
@@ -24,8 +25,8 @@ def scan_cpu(
     """Native forward scan; as `chunked.scan_chunked`, but states end in (state, channels)."""
     batch, length, channels = u.shape
     intervals = -(-length // native.STATE_INTERVAL) if keep_states else 0
-    out = torch.empty_like(u, memory_format=torch.contiguous_format)
-    states = u.new_empty(batch, intervals, A.shape[1], channels)
+    out = empty_like(u)
+    states = empty((batch, intervals, A.shape[1], channels))
     native.scan_forward(
         *_inputs(u, delta, A, B, C, D, z, delta_bias),
         delta_softplus,
@@ -51,7 +52,7 @@ def scan_cpu_backward(
 ) -> ScanGradients:
     """Native backward scan; arguments and results as `chunked.scan_chunked_backward`."""
     inputs = (u, delta, A, B, C, D, z, delta_bias)
-    gradients = ScanGradients(*(None if t is None else _like(t) for t in inputs))
+    gradients = ScanGradients(*(None if t is None else empty_like(t) for t in inputs))
     native.scan_backward(
         dense_rows(grad_out),
         states,
@@ -79,7 +80,3 @@ def _inputs(u, delta, A, B, C, D, z, delta_bias) -> tuple[Tensor | None, ...]:
 def dense_rows(t: Tensor) -> Tensor:
     """The same values with a dense last axis; slices of wider rows pass without a copy."""
     return t if t.stride(-1) == 1 or t.shape[-1] == 1 else t.contiguous()
-
-
-def _like(t: Tensor) -> Tensor:
-    return torch.empty_like(t, memory_format=torch.contiguous_format)

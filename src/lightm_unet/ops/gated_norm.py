@@ -15,6 +15,7 @@ from torch import Tensor
 from lightm_unet.errors import UsageError
 from lightm_unet.ops.cpu import dense_rows
 from lightm_unet.ops.dispatch import choose_backend, native
+from lightm_unet.ops.memory import empty_like
 
 
 def gated_norm(
@@ -76,7 +77,7 @@ def _gated_norm(
 
         return gated_norm_triton(x, gate, weight, bias, epsilon)
     if backend == "cpu":
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        out = empty_like(x)
         native.gated_norm_forward(
             dense_rows(x), dense_rows(gate), weight.contiguous(), bias.contiguous(), epsilon, out,
             torch.get_num_threads(),
@@ -100,7 +101,7 @@ def _gated_norm_backward(
 
         return gated_norm_triton_backward(grad_out, x, gate, weight, bias, epsilon)
     if backend == "cpu":
-        grads = _empty_gradients(x, gate, weight, bias)
+        grads = tuple(empty_like(t) for t in (x, gate, weight, bias))
         native.gated_norm_backward(
             dense_rows(grad_out), dense_rows(x), dense_rows(gate), weight.contiguous(),
             bias.contiguous(), epsilon, *grads, torch.get_num_threads(),
@@ -117,10 +118,6 @@ def _gated_norm_backward(
     return grad_x, grad_gate, (into_normed * n).sum((0, 1)), into_normed.sum((0, 1))
 
 
-def _empty_gradients(*tensors: Tensor) -> tuple[Tensor, ...]:
-    return tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors)
-
-
 @_gated_norm.register_fake
 def _(x, gate, weight, bias, epsilon, backend):
     return torch.empty_like(x, memory_format=torch.contiguous_format)
@@ -128,7 +125,9 @@ def _(x, gate, weight, bias, epsilon, backend):
 
 @_gated_norm_backward.register_fake
 def _(grad_out, x, gate, weight, bias, epsilon, backend):
-    return _empty_gradients(x, gate, weight, bias)
+    return tuple(
+        torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, gate, weight, bias)
+    )
 
 
 def _setup_context(ctx, inputs, output) -> None:

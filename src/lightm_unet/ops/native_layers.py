@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from lightm_unet.ops.dispatch import choose_backend, native
+from lightm_unet.ops.memory import empty
 from lightm_unet.ops.selective_scan import scan_flops
 
 RVM_WEIGHTS = (
@@ -69,7 +70,7 @@ _library.define(
     "Tensor? depthwise_bias, Tensor pointwise, Tensor? pointwise_bias, Tensor? scale, "
     "Tensor? halve) -> Tensor"
 )
-_library.define("narrow_linear(Tensor x, Tensor weight) -> Tensor")
+_library.define("stem(Tensor image, Tensor depthwise, Tensor pointwise) -> Tensor")
 
 
 def rvm_layer(
@@ -91,7 +92,7 @@ def rvm_layer(
 
 @torch.library.impl(_library, "rvm_layer", "CPU")
 def _(tokens, weights, epsilon, pool_grid):
-    out = _rvm_out(tokens, weights, pool_grid)
+    out = empty(_rvm_shape(tokens, weights, pool_grid))
     native.rvm_layer(
         tokens.contiguous(),
         [t.contiguous() for t in weights],
@@ -103,15 +104,15 @@ def _(tokens, weights, epsilon, pool_grid):
     return out
 
 
-def _rvm_out(tokens: Tensor, weights: list[Tensor], pool_grid: Sequence[int]) -> Tensor:
+def _rvm_shape(tokens: Tensor, weights: list[Tensor], pool_grid: Sequence[int]) -> tuple[int, ...]:
     batch, length, _ = tokens.shape
     fewer = 2 ** len(pool_grid)
-    return tokens.new_empty(batch, length // fewer, weights[-1].shape[0])
+    return batch, length // fewer, weights[-1].shape[0]
 
 
 @torch.library.register_fake("lightm_unet::rvm_layer", lib=_library)
 def _(tokens, weights, epsilon, pool_grid):
-    return _rvm_out(tokens, weights, pool_grid)
+    return tokens.new_empty(_rvm_shape(tokens, weights, pool_grid))
 
 
 @register_flop_formula(torch.ops.lightm_unet.rvm_layer)
@@ -160,7 +161,7 @@ def _(
     low, skip, grid, depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve
 ):  # fmt: skip
     last = pointwise if halve is None else halve
-    out = skip.new_empty(*skip.shape[:2], last.shape[0])
+    out = empty((*skip.shape[:2], last.shape[0]))
     tensors = (depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve)
     native.decoder_stage(
         low.contiguous(),
@@ -189,37 +190,44 @@ def _(low_shape, skip_shape, grid, *shapes, **__) -> int:
     return 2 * skip_shape[0] * skip_shape[1] * macs
 
 
-def narrow_linear(x: Tensor, weight: Tensor) -> Tensor:
-    """`F.linear` for very many rows of very few columns, where BLAS is slow.
+def stem(image: Tensor, depthwise: Tensor, pointwise: Tensor) -> Tensor:
+    """Filter each channel of an image and mix them to tokens; ask `runs_natively` first.
 
     Args:
-        x: `(batch, length, inputs)`.
-        weight: `(outputs, inputs)`.
+        image: `(batch, channels, *grid)`, the grid of 2 or 3 dimensions.
+        depthwise: `(channels, 3 ** dims)`.
+        pointwise: `(out_channels, channels)`.
 
     Returns:
-        `(batch, length, outputs)`.
+        `(batch, length, out_channels)`, in raster order.
     """
-    return torch.ops.lightm_unet.narrow_linear(x, weight)
+    return torch.ops.lightm_unet.stem(image, depthwise, pointwise)
 
 
-@torch.library.impl(_library, "narrow_linear", "CPU")
-def _(x, weight):
-    out = x.new_empty(*x.shape[:2], weight.shape[0])
-    native.linear(x.contiguous(), weight.contiguous(), out, torch.get_num_threads())
+@torch.library.impl(_library, "stem", "CPU")
+def _(image, depthwise, pointwise):
+    out = empty(_stem_shape(image, pointwise))
+    native.stem(
+        image.contiguous(),
+        depthwise.contiguous(),
+        pointwise.contiguous(),
+        out,
+        torch.get_num_threads(),
+    )
     return out
 
 
-@torch.library.register_fake("lightm_unet::narrow_linear", lib=_library)
-def _(x, weight):
-    return x.new_empty(*x.shape[:2], weight.shape[0])
+def _stem_shape(image: Tensor, pointwise: Tensor) -> tuple[int, ...]:
+    return image.shape[0], math.prod(image.shape[2:]), pointwise.shape[0]
 
 
-@register_flop_formula(torch.ops.lightm_unet.narrow_linear)
-def _(x_shape, weight_shape, *_, **__) -> int:
-    return 2 * x_shape[0] * x_shape[1] * math.prod(weight_shape)
+@torch.library.register_fake("lightm_unet::stem", lib=_library)
+def _(image, depthwise, pointwise):
+    return image.new_empty(_stem_shape(image, pointwise))
 
 
-def release_workspace() -> None:
-    """Give the memory that native layers keep between calls back to the system."""
-    if native is not None:
-        native.release_workspace()
+@register_flop_formula(torch.ops.lightm_unet.stem)
+def _(image_shape, depthwise_shape, pointwise_shape, *_, **__) -> int:
+    batch, _, *grid = image_shape
+    macs = math.prod(depthwise_shape) + math.prod(pointwise_shape)
+    return 2 * batch * math.prod(grid) * macs

@@ -1,0 +1,25 @@
+// The stem, for inference: a depthwise 3x3(x3) filter of each image channel, then a mixture of them, from
+// an image to tokens in one pass. No biases.
+#pragma once
+
+#include <cstdint>
+
+namespace lightm {
+
+// A 2D image has depth 1 and flat = true: then the filter is 3x3 over height and width.
+struct StemShape {
+  int64_t batch, channels, depth, height, width, out_channels;
+  bool flat;
+  int64_t rows() const { return batch * depth * height; }
+};
+
+struct StemInputs {
+  const float *image;      // (batch, channels, depth, height, width), dense
+  const float *depthwise;  // (channels, 27 or 9)
+  const float *pointwise;  // (out_channels, channels)
+};
+
+// out: (batch, depth * height * width, out_channels), dense.
+void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads);
+
+}  // namespace lightm
