@@ -18,6 +18,13 @@ struct Share {
   int64_t batch, first_channel, last_channel;
 };
 
+// Steps [first, last) of a share that is one of several along the length. Its recurrence starts from
+// zero and leaves its last state, (state, channels), and the sum of its steps' sizes, (channels).
+struct Segment {
+  int64_t first, last;
+  float *end = nullptr, *step_sums = nullptr;  // or nullptr: nobody wants to know
+};
+
 // Steps [first, last) of one batch entry, all channels.
 struct RowRange {
   int64_t batch, first, last;
@@ -49,8 +56,11 @@ struct KernelTable {
   int width;  // channels in a vector; a share begins at a multiple of it
   int64_t (*forward_scratch)(const ScanShape &, int64_t share_channels);
   int64_t (*backward_scratch)(const ScanShape &, int64_t share_channels);
-  void (*forward)(const ScanShape &, const ScanInputs &, const Share &, float *out, float *states,
+  void (*forward)(const ScanShape &, const ScanInputs &, const Share &, const Segment &, float *out, float *states,
                   void *scratch);
+  // Adds to a segment's output and states what the state before it, (state, channels), leads to.
+  void (*forward_correct)(const ScanShape &, const ScanInputs &, const Share &, const Segment &,
+                          const float *before, float *out, float *states, void *scratch);
   void (*backward)(const ScanShape &, const ScanInputs &, const Share &, const float *states,
                    const Rows &grad_out, const ScanGradients &, const ShareSums &, void *scratch);
   int64_t (*conv_forward_scratch)(const ConvShape &, int64_t share_channels);

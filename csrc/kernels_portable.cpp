@@ -12,6 +12,7 @@ const lightm::KernelTable lightm::kernels_portable = {
     forward_scratch,
     backward_scratch,
     forward_share,
+    forward_correct_share,
     backward_share,
     conv_forward_scratch,
     conv_backward_scratch,

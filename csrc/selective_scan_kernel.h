@@ -14,6 +14,7 @@ using lightm::kStateInterval;
 using lightm::ScanGradients;
 using lightm::ScanInputs;
 using lightm::ScanShape;
+using lightm::Segment;
 using lightm::ShareSums;
 
 // States that are in registers at once. All 16 would fit 32 registers, but leave none for the rates:
@@ -137,36 +138,41 @@ void load_rates(const float *A, int64_t first, int64_t last, int n_count, vf *ra
   }
 }
 
-inline int steps_of(const ScanShape &shape, int64_t t0) {
-  const int64_t left = shape.length - t0;
+inline int steps_of(int64_t last, int64_t t0) {
+  const int64_t left = last - t0;
   return static_cast<int>(left < kStateInterval ? left : kStateInterval);
 }
 
-// Vectors of scratch space that forward_share needs.
-int64_t forward_scratch(const ScanShape &shape, int64_t share_channels) {
-  return blocks(share_channels) * (2 * shape.state + 1);
+// Where a block of channels finds the state before the tile at t0: n_count rows of channels.
+inline int64_t state_at(const ScanShape &shape, int64_t b, int64_t t0, int64_t channel) {
+  return (b * shape.intervals() + t0 / kStateInterval) * shape.state * shape.channels + channel;
 }
 
-void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &share, float *out,
-                   float *states, void *scratch) {
+// Vectors of scratch space that forward_share and forward_correct_share need.
+int64_t forward_scratch(const ScanShape &shape, int64_t share_channels) {
+  return blocks(share_channels) * (2 * shape.state + 2);
+}
+
+void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &share, const Segment &segment,
+                   float *out, float *states, void *scratch) {
   const int n_count = static_cast<int>(shape.state);
   const int64_t count = blocks(share.last_channel - share.first_channel);
   vf *rates = static_cast<vf *>(scratch), *fastest = rates + count * n_count, *h_all = fastest + count;
+  vf *step_sums = h_all + count * n_count;
   load_rates(in.A, share.first_channel, share.last_channel, n_count, rates, fastest);
-  for (int64_t i = 0; i < count * n_count; ++i) h_all[i] = vf{};
+  for (vf *p = h_all; p != step_sums + count; ++p) *p = vf{};
 
   const int64_t b = share.batch;
   Tile tile;
-  for (int64_t t0 = 0; t0 < shape.length; t0 += kStateInterval) {
-    const int steps = steps_of(shape, t0);
+  for (int64_t t0 = segment.first; t0 < segment.last; t0 += kStateInterval) {
+    const int steps = steps_of(segment.last, t0);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t channel = share.first_channel + i * kWidth;
       const int lanes = lanes_of(share, channel);
       vf *h = h_all + i * n_count;
       if (states)
         for (int n = 0; n < n_count; ++n)
-          store_part(states + ((b * shape.intervals() + t0 / kStateInterval) * n_count + n) * shape.channels + channel,
-                     h[n], lanes);
+          store_part(states + state_at(shape, b, t0, channel) + n * shape.channels, h[n], lanes);
       load_tile<false>(in, b, t0, steps, channel, lanes, tile, nullptr);
       Ahead ahead[kAheads];
       look_ahead(ahead[0], 0, in.delta, b, t0 + kStateInterval, channel);
@@ -174,6 +180,8 @@ void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &sh
       look_ahead(ahead[1], 0, {out, shape.length * shape.channels, shape.channels}, b, t0 + kStateInterval, channel);
       if (in.z.data) look_ahead(ahead[1], 1, in.z, b, t0 + kStateInterval, channel);
       run_tile(in, b, t0, steps, n_count, rates + i * n_count, fastest[i], h, tile, ahead);
+      if (segment.step_sums)
+        for (int t = 0; t < steps; ++t) step_sums[i] += tile.step[t];
       const vf skip = in.D ? load_part(in.D + channel, lanes) : vf{};
       for (int t = 0; t < steps; ++t) {
         vf y = tile.y[t];
@@ -182,8 +190,57 @@ void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &sh
           const vf z = load_part(in.z.at(b, t0 + t) + channel, lanes);
           y *= z * sigmoid(z);
         }
+        store_part(out + (b * shape.length + t0 + t) * shape.channels + channel, y, lanes);
+      }
+    }
+  }
+  if (segment.end == nullptr) return;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t channel = share.first_channel + i * kWidth;
+    const int lanes = lanes_of(share, channel);
+    store_part(segment.step_sums + channel, step_sums[i], lanes);
+    for (int n = 0; n < n_count; ++n)
+      store_part(segment.end + n * shape.channels + channel, h_all[i * n_count + n], lanes);
+  }
+}
+
+// The recurrence is linear: what comes from the state before is the recurrence without input. It is
+// over for a block of channels once no state has kept more than e^-28 of it, less than rounding.
+void forward_correct_share(const ScanShape &shape, const ScanInputs &in, const Share &share,
+                           const Segment &segment, const float *before, float *out, float *states,
+                           void *scratch) {
+  const int n_count = static_cast<int>(shape.state);
+  const int64_t count = blocks(share.last_channel - share.first_channel), b = share.batch;
+  vf *rates = static_cast<vf *>(scratch), *fastest = rates + count * n_count, *carried = fastest + count;
+  load_rates(in.A, share.first_channel, share.last_channel, n_count, rates, fastest);
+  const Ahead nothing_ahead[kAheads];
+  const vf gone = splat(-28.0f * kLog2e);
+  Tile tile;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t channel = share.first_channel + i * kWidth;
+    const int lanes = lanes_of(share, channel);
+    vf step_sum{}, *h = carried + i * n_count;
+    for (int n = 0; n < n_count; ++n) h[n] = load_part(before + n * shape.channels + channel, lanes);
+    for (int64_t t0 = segment.first; t0 < segment.last; t0 += kStateInterval) {
+      bool any_left = false;
+      for (int n = 0; n < n_count; ++n) any_left |= any_above(step_sum * rates[i * n_count + n], gone);
+      if (!any_left) break;
+      const int steps = steps_of(segment.last, t0);
+      for (int n = 0; states && n < n_count; ++n) {
+        float *place = states + state_at(shape, b, t0, channel) + n * shape.channels;
+        store_part(place, load_part(place, lanes) + h[n], lanes);
+      }
+      load_tile<false>(in, b, t0, steps, channel, lanes, tile, nullptr);
+      for (int t = 0; t < steps; ++t) step_sum += tile.step[t], tile.drive[t] = vf{};
+      run_tile(in, b, t0, steps, n_count, rates + i * n_count, fastest[i], h, tile, nothing_ahead);
+      for (int t = 0; t < steps; ++t) {
+        vf y = tile.y[t];
+        if (in.z.data) {
+          const vf z = load_part(in.z.at(b, t0 + t) + channel, lanes);
+          y *= z * sigmoid(z);
+        }
         float *place = out + (b * shape.length + t0 + t) * shape.channels + channel;
-        store_part(place, y, lanes);
+        store_part(place, load_part(place, lanes) + y, lanes);
       }
     }
   }
@@ -274,7 +331,7 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
   Tile tile;
   vf slope[kStateInterval], grad_y[kStateInterval], through_input[kStateInterval], through_decay[kStateInterval];
   for (int64_t t0 = (shape.intervals() - 1) * kStateInterval; t0 >= 0; t0 -= kStateInterval) {
-    const int steps = steps_of(shape, t0);
+    const int steps = steps_of(shape.length, t0);
     for (int64_t i = 0; i < kStateInterval * n_count * kFolds; ++i) sums[i] = vf{};
     bool any_single = false;
 
@@ -285,8 +342,7 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
       const int64_t row0 = (b * shape.length + t0) * shape.channels + channel;
       for (int n = 0; n < n_count; ++n)
         h[n] = before[n] =
-            load_part(states + ((b * shape.intervals() + t0 / kStateInterval) * n_count + n) * shape.channels + channel,
-                      lanes);
+            load_part(states + state_at(shape, b, t0, channel) + n * shape.channels, lanes);
       load_tile<true>(in, b, t0, steps, channel, lanes, tile, slope);
       for (int t = 0; t < steps; ++t) {
         grad_y[t] = load_part(grad_out.at(b, t0 + t) + channel, lanes);

@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -202,6 +203,33 @@ def test_two_threads_may_call_it_at_once():
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
+def test_an_interrupt_at_any_moment_leaves_the_kernels_usable():
+    network = LightMUNet(2, 1, 2).eval()
+    image = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    interrupted = 0
+    try:
+        with torch.inference_mode():
+            expected = network(image)
+            for attempt in range(60):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0003 * (attempt + 1))
+                    for _ in range(1000):
+                        network(image)
+                except KeyboardInterrupt:
+                    interrupted += 1
+                assert torch.equal(network(image), expected)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert interrupted == 60
 
 
 def test_many_calls_keep_no_more_memory_than_a_few():

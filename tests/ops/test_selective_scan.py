@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 from lightm_unet.errors import MissingPartError, UsageError
 from lightm_unet.ops import backends, selective_scan
+from lightm_unet.ops.dispatch import native
 from lightm_unet.ops.reference import scan_reference
 from lightm_unet.ops.selective_scan import _scan
 
@@ -254,3 +255,28 @@ def test_the_environment_variable_chooses_a_backend(monkeypatch):
     u, A, B = torch.ones(1, 5, 2), torch.ones(2, 4), torch.ones(1, 5, 4)
     with pytest.raises(UsageError, match="nonsense"):
         selective_scan(u, u, A, B, B)
+
+
+@pytest.mark.skipif(native is None, reason="the extension is not built")
+@pytest.mark.parametrize("shift", [-9.0, -3.0, 2.0])  # of delta: long memory, usual, short
+@pytest.mark.parametrize("threads", [2, 5])
+def test_more_threads_than_blocks_of_channels_cut_the_length_without_changing_the_result(
+    threads, shift
+):
+    generator = torch.Generator().manual_seed(0)
+    u, delta, z = (torch.randn(1, 1500, 5, generator=generator) for _ in range(3))
+    B, C = (torch.randn(1, 1500, 16, generator=generator) for _ in range(2))
+    A, D = -torch.arange(1.0, 17).repeat(5, 1), torch.ones(5)
+    inputs = [t.requires_grad_() for t in (u, delta + shift, A, B, C, D, z)]
+    results = []
+    before = torch.get_num_threads()
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            out = selective_scan(*inputs, delta_softplus=True, backend="cpu")
+            results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+    finally:
+        torch.set_num_threads(before)
+    for alone, together in zip(*results, strict=True):
+        largest = alone.detach().abs().max().item()
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4 * largest)
