@@ -244,13 +244,13 @@ void stem(const DenseIn &image, const DenseIn &depthwise, const DenseIn &pointwi
   lightm::stem(s, in, out_data, threads);
 }
 
-// A tensor of torch's, not filled.
-nb::ndarray<float, nb::pytorch> empty(const std::vector<size_t> &shape) {
+// Not filled; a DLPack capsule.
+nb::ndarray<float> empty(const std::vector<size_t> &shape) {
   size_t bytes = sizeof(float);
   for (const size_t n : shape) bytes *= n;
   void *block = lightm::take_kept(bytes);
   const nb::capsule owner(block, [](void *p) noexcept { lightm::give_kept(p); });
-  return nb::ndarray<float, nb::pytorch>(block, shape.size(), shape.data(), owner);
+  return nb::ndarray<float>(block, shape.size(), shape.data(), owner);
 }
 
 void release_memory() {

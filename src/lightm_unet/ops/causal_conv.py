@@ -17,6 +17,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.ops.cpu import dense_rows
 from lightm_unet.ops.dispatch import choose_backend, native
 from lightm_unet.ops.memory import empty_like
+from lightm_unet.ops.native_call import call
 
 
 def causal_conv1d(
@@ -71,10 +72,14 @@ def causal_conv1d(
 def _conv(x: Tensor, weight: Tensor, bias: Tensor, silu: bool, backend: str) -> Tensor:
     if backend == "cpu":
         out = empty_like(x)
-        native.conv_forward(
-            dense_rows(x), weight.contiguous(), bias.contiguous(), silu, out,
-            torch.get_num_threads(),
-        )  # fmt: skip
+        call(
+            native.conv_forward,
+            dense_rows(x),
+            weight.contiguous(),
+            bias.contiguous(),
+            silu,
+            out,
+        )
         return out
     if backend == "triton":
         from lightm_unet.ops.triton_causal_conv import conv_triton
@@ -90,10 +95,15 @@ def _conv_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     if backend == "cpu":
         grads = tuple(empty_like(t) for t in (x, weight, bias))
-        native.conv_backward(
-            dense_rows(grad_out), dense_rows(x), weight.contiguous(), bias.contiguous(), silu,
-            *grads, torch.get_num_threads(),
-        )  # fmt: skip
+        call(
+            native.conv_backward,
+            dense_rows(grad_out),
+            dense_rows(x),
+            weight.contiguous(),
+            bias.contiguous(),
+            silu,
+            *grads,
+        )
         return grads
     if backend == "triton":
         from lightm_unet.ops.triton_causal_conv import conv_triton_backward

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from lightm_unet.ops.chunked import ScanGradients
 from lightm_unet.ops.dispatch import native
 from lightm_unet.ops.memory import empty, empty_like
+from lightm_unet.ops.native_call import call
 
 
 def scan_cpu(
@@ -27,12 +27,12 @@ def scan_cpu(
     intervals = -(-length // native.STATE_INTERVAL) if keep_states else 0
     out = empty_like(u)
     states = empty((batch, intervals, A.shape[1], channels))
-    native.scan_forward(
+    call(
+        native.scan_forward,
         *_inputs(u, delta, A, B, C, D, z, delta_bias),
         delta_softplus,
         out,
         states if keep_states else None,
-        torch.get_num_threads(),
     )
     return out, states
 
@@ -53,13 +53,13 @@ def scan_cpu_backward(
     """Native backward scan; arguments and results as `chunked.scan_chunked_backward`."""
     inputs = (u, delta, A, B, C, D, z, delta_bias)
     gradients = ScanGradients(*(None if t is None else empty_like(t) for t in inputs))
-    native.scan_backward(
+    call(
+        native.scan_backward,
         dense_rows(grad_out),
         states,
         *_inputs(*inputs),
         delta_softplus,
         *gradients,
-        torch.get_num_threads(),
     )
     return gradients
 

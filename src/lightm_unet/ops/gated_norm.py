@@ -16,6 +16,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.ops.cpu import dense_rows
 from lightm_unet.ops.dispatch import choose_backend, native
 from lightm_unet.ops.memory import empty_like
+from lightm_unet.ops.native_call import call
 
 
 def gated_norm(
@@ -78,10 +79,15 @@ def _gated_norm(
         return gated_norm_triton(x, gate, weight, bias, epsilon)
     if backend == "cpu":
         out = empty_like(x)
-        native.gated_norm_forward(
-            dense_rows(x), dense_rows(gate), weight.contiguous(), bias.contiguous(), epsilon, out,
-            torch.get_num_threads(),
-        )  # fmt: skip
+        call(
+            native.gated_norm_forward,
+            dense_rows(x),
+            dense_rows(gate),
+            weight.contiguous(),
+            bias.contiguous(),
+            epsilon,
+            out,
+        )
         return out
     return F.layer_norm(x, weight.shape, weight, bias, epsilon) * F.silu(gate)
 
@@ -102,10 +108,16 @@ def _gated_norm_backward(
         return gated_norm_triton_backward(grad_out, x, gate, weight, bias, epsilon)
     if backend == "cpu":
         grads = tuple(empty_like(t) for t in (x, gate, weight, bias))
-        native.gated_norm_backward(
-            dense_rows(grad_out), dense_rows(x), dense_rows(gate), weight.contiguous(),
-            bias.contiguous(), epsilon, *grads, torch.get_num_threads(),
-        )  # fmt: skip
+        call(
+            native.gated_norm_backward,
+            dense_rows(grad_out),
+            dense_rows(x),
+            dense_rows(gate),
+            weight.contiguous(),
+            bias.contiguous(),
+            epsilon,
+            *grads,
+        )
         return grads
     variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
     factor = torch.rsqrt(variance + epsilon)

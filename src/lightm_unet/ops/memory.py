@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from lightm_unet.ops.dispatch import native
 
@@ -25,7 +26,7 @@ def empty(shape: Sequence[int]) -> Tensor:
     size = 1
     for n in shape:
         size *= n
-    return torch.empty(*shape) if size < LARGE else native.empty(list(shape))
+    return torch.empty(*shape) if size < LARGE else from_dlpack(native.empty(list(shape)))
 
 
 def empty_like(t: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from lightm_unet.ops.dispatch import choose_backend, native
 from lightm_unet.ops.memory import empty
+from lightm_unet.ops.native_call import call
 from lightm_unet.ops.selective_scan import scan_flops
 
 RVM_WEIGHTS = (
@@ -93,13 +94,13 @@ def rvm_layer(
 @torch.library.impl(_library, "rvm_layer", "CPU")
 def _(tokens, weights, epsilon, pool_grid):
     out = empty(_rvm_shape(tokens, weights, pool_grid))
-    native.rvm_layer(
+    call(
+        native.rvm_layer,
         tokens.contiguous(),
         [t.contiguous() for t in weights],
         epsilon,
         list(pool_grid),
         out,
-        torch.get_num_threads(),
     )
     return out
 
@@ -163,14 +164,14 @@ def _(
     last = pointwise if halve is None else halve
     out = empty((*skip.shape[:2], last.shape[0]))
     tensors = (depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve)
-    native.decoder_stage(
+    call(
+        native.decoder_stage,
         low.contiguous(),
         skip.contiguous(),
         list(grid),
         1 if low.shape[1] == skip.shape[1] else 2,
         *(None if t is None else t.contiguous() for t in tensors),
         out,
-        torch.get_num_threads(),
     )
     return out
 
@@ -207,12 +208,12 @@ def stem(image: Tensor, depthwise: Tensor, pointwise: Tensor) -> Tensor:
 @torch.library.impl(_library, "stem", "CPU")
 def _(image, depthwise, pointwise):
     out = empty(_stem_shape(image, pointwise))
-    native.stem(
+    call(
+        native.stem,
         image.contiguous(),
         depthwise.contiguous(),
         pointwise.contiguous(),
         out,
-        torch.get_num_threads(),
     )
     return out
 
