@@ -20,14 +20,14 @@ struct RvmShape {
   int64_t depth = 1, height = 1, width = 1;
 };
 
-// All dense, named and shaped as the layer's parameters; A is -exp(A_log).
+// All dense, named and shaped as the layer's parameters.
 struct RvmWeights {
   const float *norm_weight, *norm_bias;                        // (channels,)
   const float *in_proj;                                        // (2 inner, channels)
   const float *conv_weight, *conv_bias;                        // (inner, conv_width), (inner,)
   const float *x_proj;                                         // (rank + 2 state, inner)
   const float *dt_weight, *dt_bias;                            // (inner, rank), (inner,)
-  const float *A, *D;                                          // (inner, state), (inner,)
+  const float *A_log, *D;                                       // (inner, state), (inner,)
   const float *scan_norm_weight, *scan_norm_bias;              // (inner,)
   const float *out_proj;                                       // (channels, inner)
   const float *scale;                                          // (channels,)

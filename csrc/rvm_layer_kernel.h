@@ -104,7 +104,11 @@ void rvm_prepare(const RvmShape &s, const RvmWeights &w, float *scratch) {
   pack(w.dt_weight, s.inner, s.rank, scratch + at.dt_proj);
   pack(w.out_proj, s.channels, s.inner, scratch + at.out_proj);
   pack(w.projection_weight, s.out_channels, s.channels, scratch + at.projection);
-  load_rates(w.A, 0, s.inner, static_cast<int>(s.state), reinterpret_cast<vf *>(scratch + at.rates),
+  // h is free until the first tile. In here rather than by torch, whose exp wakes up threads that go on
+  // spinning on the other cores for milliseconds.
+  float *A = scratch + at.h;
+  for (int64_t i = 0; i < s.inner * s.state; ++i) A[i] = -__builtin_expf(w.A_log[i]);
+  load_rates(A, 0, s.inner, static_cast<int>(s.state), reinterpret_cast<vf *>(scratch + at.rates),
              reinterpret_cast<vf *>(scratch + at.fastest));
 }
 
@@ -153,7 +157,7 @@ void rvm_team_member(const RvmShape &s, const RvmWeights &w, const float *x_all,
   // The scan sees the tile's buffers as a sequence of its own.
   ScanInputs scan;
   scan.u = {u, 0, d}, scan.delta = {delta, 0, d}, scan.B = {dbc, 0, dbc_row}, scan.C = {dbc + s.state, 0, dbc_row};
-  scan.A = w.A, scan.delta_bias = scratch + at.dt_bias, scan.delta_softplus = true;
+  scan.delta_bias = scratch + at.dt_bias, scan.delta_softplus = true;
 
   int rows_before = 0;
   for (int64_t b = 0; b < s.batch; ++b) {

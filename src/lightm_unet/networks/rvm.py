@@ -181,7 +181,7 @@ class RVMLayer(nn.Module):
             ssm.x_proj.weight,
             ssm.dt_proj.weight,
             ssm.dt_proj.bias,
-            -torch.exp(ssm.A_log),
+            ssm.A_log,
             ssm.D,
             vssm.norm.weight,
             vssm.norm.bias,

@@ -31,7 +31,7 @@ RVM_WEIGHTS = (
     "x_proj",
     "dt_weight",
     "dt_bias",
-    "A",
+    "A_log",
     "D",
     "scan_norm_weight",
     "scan_norm_bias",
@@ -122,7 +122,7 @@ def _(tokens_shape, weights_shapes, *_, **__) -> int:
     shapes = dict(zip(RVM_WEIGHTS, weights_shapes, strict=True))
     products = ("in_proj", "conv_weight", "x_proj", "dt_weight", "out_proj", "projection_weight")
     macs = sum(shapes[name][0] * shapes[name][1] for name in products)
-    return 2 * batch * length * macs + scan_flops(batch, length, *shapes["A"])
+    return 2 * batch * length * macs + scan_flops(batch, length, *shapes["A_log"])
 
 
 def decoder_stage(
