@@ -102,7 +102,10 @@ class AuthorsLightMUNet(SegmentationNetwork):
             for level, width in enumerate(widths)
         )
         self.up_samples = nn.ModuleList(
-            nn.Sequential(convolution(spatial_dims, 2 * width, width, 1), Upsample(spatial_dims))
+            nn.Sequential(
+                convolution(spatial_dims, 2 * width, width, 1),
+                nn.Upsample(scale_factor=2, mode=INTERPOLATIONS[spatial_dims], align_corners=False),
+            )
             for width in widths[-2::-1]
         )
         self.up_layers = nn.ModuleList(
@@ -235,17 +238,6 @@ class ScaledBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         inner = self.conv(F.relu(self.norm1(x))) + self.skip_scale * x
         return F.relu(self.norm2(inner))
-
-
-class Upsample(nn.Module):
-    """Twice the resolution, by linear interpolation."""
-
-    def __init__(self, spatial_dims: int) -> None:
-        super().__init__()
-        self.mode = INTERPOLATIONS[spatial_dims]
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return F.interpolate(x, scale_factor=2, mode=self.mode, align_corners=False)
 
 
 def convolution(

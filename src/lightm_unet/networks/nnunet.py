@@ -138,6 +138,27 @@ class NNUNet(SegmentationNetwork):
         """What becomes of the lowest resolution between encoder and decoder."""
         return x
 
+    @staticmethod
+    def published_places(name: str) -> int:
+        """In how many places nnU-Net's published tree of modules holds a layer.
+
+        There, a convolution, its norm and its activation are found by their names and once more in
+        a list `all_modules` beside them; and the decoder holds the encoder that it belongs to. The
+        places matter to tools that count a layer for each of them.
+
+        Args:
+            name: of the layer in this network, with dots.
+
+        Example:
+            >>> NNUNet.published_places("encoder.stages.0.0.convs.0.conv")
+            4
+            >>> NNUNet.published_places("decoder.transpconvs.0")
+            1
+        """
+        *parents, last = name.split(".")
+        in_all_modules = last in ("conv", "norm", "nonlin")
+        return (2 if in_all_modules else 1) * (2 if parents[:1] == ["encoder"] else 1)
+
     def compute(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:  # noqa: D102
         x, skips = image, []
         if "stem" in self.encoder:
