@@ -142,6 +142,10 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         (("bench", "--size", "big"), 2, "--size needs numbers"),
         (("bench", "--what", "sleep"), 2, "got 'sleep'"),
         (("bench", "nnu-net", "--what", "scan"), 2, "--what scan takes"),
+        (("count", "u-nett"), 2, "no network is called 'u-nett'; there are lightm-unet, "),
+        (("count", "--size", "8", "--output", "out"), 2, "a size needs 2 or 3 positive numbers"),
+        (("count", "unetr:image_size=[16,16]", "--size", "32x32"), 2, "images of up to 16x16"),
+        (("count", "--paper", "--size", "32x32"), 2, "--paper takes only --output"),
         (("frobnicate",), 2, "No such command"),
     ],
 )
@@ -177,3 +181,17 @@ def test_bench_of_the_scan_prints_a_row_for_each_shape(run):
     code, printed, _ = run("bench", "--what", "scan", "--size", "16x8", "--rounds", 1)
     assert code == 0
     assert "| 16 x 8 |" in printed
+
+
+def test_count_prints_a_row_for_each_network_and_writes_json(run, tmp_path):
+    code, printed, _ = run(
+        "count", "nnu-net", "lightm-unet", "--size", "512x512", "--output", tmp_path / "count.json"
+    )
+    assert code == 0
+    assert "One image of 512x512, 3 channels in, 2 classes" in printed
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["lightm-unet", "2,533,469", "21.53", "7.35", "50.41"] in rows
+    assert list(json.loads((tmp_path / "count.json").read_text())["costs"]) == [
+        "nnu-net",
+        "lightm-unet",
+    ]

@@ -39,6 +39,7 @@ def test_imports_point_down_the_list_of_layers_only():
         "training",
         "inference",
         "evaluation",
+        "comparison",
     ]
     package = ROOT / "src" / "lightm_unet"
     for level, layer in enumerate(layers):

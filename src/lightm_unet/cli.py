@@ -287,6 +287,93 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    dataset: Annotated[Path, typer.Argument(help="Data set in nnU-Net's raw layout.")],
+    output: Annotated[Path, typer.Option(help="Folder of the comparison, new or to go on with.")],
+    networks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--networks",
+            "--network",
+            help="Names with commas between, with options if wanted (lightm-unet:width=16), and "
+            "the groups paper and ablations; repeatable. The others are tested against the first. "
+            "By default lightm-unet,nnu-net.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(help="With commas: each network is trained with each.")
+    ] = "0",
+    cases: Annotated[
+        int | None,
+        typer.Option(help="Train on so many of the training cases; validation and test are whole."),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help=_TRAIN.get("recipe"))] = None,
+    epochs: Annotated[int | None, typer.Option(help=_TRAIN.get("epochs"))] = None,
+    batch_size: Annotated[int | None, typer.Option(help=_TRAIN.get("batch_size"))] = None,
+    learning_rate: Annotated[float | None, typer.Option(help=_TRAIN.get("learning_rate"))] = None,
+    size: Annotated[str | None, typer.Option(help=_TRAIN.get("size"))] = None,
+    patch: Annotated[str | None, typer.Option(help=_TRAIN.get("patch"))] = None,
+    spacing: Annotated[str | None, typer.Option(help=_TRAIN.get("spacing_mm"))] = None,
+    normalization: Annotated[str | None, typer.Option(help=_TRAIN.get("normalization"))] = None,
+    augmentation: Annotated[str | None, typer.Option(help=_TRAIN.get("augmentation"))] = None,
+    samples_per_case: Annotated[
+        int | None, typer.Option(help=_TRAIN.get("samples_per_case"))
+    ] = None,
+    device: Annotated[str | None, typer.Option(help=_TRAIN.get("device"))] = None,
+    precision: Annotated[str | None, typer.Option(help=_TRAIN.get("precision"))] = None,
+    workers: Annotated[int | None, typer.Option(help=_TRAIN.get("workers"))] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="i/N: make the i-th of N parts of the runs, on one machine of several."),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Runs at once on this machine.", min=1)] = 1,
+    bench: Annotated[
+        bool, typer.Option(help="Measure latency and memory once all runs are over.")
+    ] = True,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Train nothing, report what is there.")
+    ] = False,
+) -> None:
+    """Train networks under one roof, test them, and put them side by side; resumable."""
+    from lightm_unet.comparison.compare import DEFAULT_NETWORKS
+    from lightm_unet.comparison.compare import compare as run
+    from lightm_unet.comparison.exports import print_table
+
+    done = run(
+        dataset,
+        output,
+        networks or DEFAULT_NETWORKS,
+        seeds=_numbers(seeds, int, "seeds"),
+        cases=cases,
+        part=part,
+        processes=processes,
+        bench=bench,
+        report_only=report_only,
+        progress=sys.stderr.isatty() and processes == 1,
+        say=lambda line: print(line, flush=True),
+        recipe=recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        size=_maybe(size, int, "size"),
+        patch=_maybe(patch, int, "patch"),
+        spacing_mm=_maybe(spacing, float, "spacing"),
+        normalization=normalization,
+        augmentation=augmentation,
+        samples_per_case=samples_per_case,
+        device=device,
+        precision=precision,
+        workers=workers,
+    )
+    print_table(done.plan, done.rows)
+    print(f"report: {output / 'report.html'}")
+    for result in done.failed:
+        print(f"{result.run}: {result.status}: {result.error}", file=sys.stderr)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def bench(
     networks: Annotated[
         list[str] | None,
@@ -377,6 +464,47 @@ def bench(
     print_report(report)
     if report.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def count(
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names, with options if wanted (lightm-unet:width=16). By default all."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Of the image, in voxels. By default 512x512.")
+    ] = None,
+    in_channels: Annotated[
+        int | None, typer.Option(help="Of the image; by default 3 in 2D, 1 in 3D.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Background included; by default 2 in 2D, 3 in 3D.")
+    ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper", help="Instead: the paper's tables as printed, counted again, and in truth."
+        ),
+    ] = False,
+    output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+) -> None:
+    """Count parameters, multiply-adds and scans of networks, without running them."""
+    from lightm_unet.benchmark.cost_tables import print_counts, print_paper
+    from lightm_unet.benchmark.count import count_networks, count_paper
+
+    if not paper:
+        voxels = _numbers(size or "512x512", int, "size")
+        report = count_networks(
+            networks or (), output, size=voxels, in_channels=in_channels, classes=classes
+        )
+        print_counts(report)
+    elif networks or size or in_channels is not None or classes is not None:
+        raise UsageError("--paper takes only --output: networks and sizes are those of the paper")
+    else:
+        print_paper(count_paper(output))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,54 @@ _PLANES = (
 )
 
 
+@dataclass(frozen=True)
+class SliceView:
+    """One slice of an image and of masks on its grid, as it is looked at."""
+
+    grey: np.ndarray
+    """uint8 intensities, `(rows, columns)`."""
+    masks: tuple[np.ndarray, ...]
+    """Labels, each `(rows, columns)`."""
+    pixel_mm: tuple[float, float]
+    """Height and width of a pixel; 1 and 1 in a photograph."""
+    caption: str
+    """Which slice it is; "" in a photograph."""
+
+
+def view_slice(
+    image: np.ndarray | None,
+    masks: Sequence[np.ndarray],
+    geometry: Geometry,
+    *,
+    is_photo: bool,
+) -> SliceView:
+    """The axial slice through most of the first mask, of the image and of all masks.
+
+    Args:
+        image: intensities, `(channels, *shape)`; channels are averaged. None is black.
+        masks: labels, each `(*shape)`.
+        geometry: where the voxels lie.
+        is_photo: the arrays are `(height, width)` as pictures are, not NIfTI's `(i, j[, k])`.
+    """
+    values = np.zeros(masks[0].shape, dtype=np.uint8) if image is None else image.mean(axis=0)
+    contrast = _contrast(values)
+    if is_photo:
+        return SliceView(_to_grey(values, contrast), tuple(masks), (1.0, 1.0), "")
+    (values, *masks), spacing_mm = _to_canonical([values, *masks], geometry)
+    # A single slice is shown as it lies; of a volume, the axial one.
+    plane = next((plane for plane in _PLANES if values.shape[plane.axis] == 1), _PLANES[0])
+    index = _most_foreground(masks[0], plane.axis)
+    shown, *labels = (_slice(volume, plane, index) for volume in (values, *masks))
+    row_axis, column_axis = (axis for axis in (2, 1, 0) if axis != plane.axis)
+    number = f", slice {index + 1} of {values.shape[plane.axis]}"
+    return SliceView(
+        _to_grey(shown, contrast),
+        tuple(labels),
+        (spacing_mm[row_axis], spacing_mm[column_axis]),
+        plane.name + (number if values.shape[plane.axis] > 1 else ""),
+    )
+
+
 def label_colours(labels: Sequence[int]) -> dict[int, tuple[int, int, int]]:
     """A colour for each label value, in the order given."""
     return {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(labels)}

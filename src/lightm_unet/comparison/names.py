@@ -1,0 +1,120 @@
+"""What may be compared: networks by name and options, and named groups of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from lightm_unet.benchmark.contestants import split_name
+from lightm_unet.errors import UsageError
+from lightm_unet.networks.registry import network_names, network_options
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    # Tables 1 to 3 of the paper, and the two networks that its authors published.
+    "paper": (
+        "lightm-unet",
+        "lightm-unet-released",
+        "lightm-unet-first-upload",
+        "nnu-net",
+        "segresnet",
+        "unetr",
+        "swin-unetr",
+        "u-mamba",
+        "vssm-to-conv3",
+        "vssm-to-self-attention",
+        "without-adjustment-factors",
+        "without-residual-connections",
+    ),
+    # The choices that the paper's text leaves open, each changed alone.
+    "ablations": (
+        "lightm-unet",
+        "lightm-unet:conv=spatial",
+        "lightm-unet:directions=2",
+        "lightm-unet:directions=4",
+        "lightm-unet:d_state=4",
+        "lightm-unet:d_state=8",
+        "lightm-unet:expand=1",
+        "lightm-unet:bottleneck_layers=1",
+        "lightm-unet:bottleneck_layers=2",
+        "lightm-unet:width=16",
+        "lightm-unet:width=24",
+    ),
+}
+"""Names that stand for several networks."""
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "the authors' networks": ("lightm-unet-released", "lightm-unet-first-upload"),
+    "the paper's ablations": (
+        "vssm-to-conv3",
+        "vssm-to-self-attention",
+        "without-adjustment-factors",
+        "without-residual-connections",
+    ),
+    "convolutions": ("nnu-net", "segresnet"),
+    "transformers": ("unetr", "swin-unetr"),
+    "other Mamba": ("u-mamba",),
+}
+"""What a network is made of, for the colours of a figure; any other name is LightM-UNet's own."""
+OWN_FAMILY = "LightM-UNet"
+
+
+def family_of(network: str) -> str:
+    """The family of a network, whatever its options.
+
+    Example:
+        >>> family_of("segresnet:init_filters=8"), family_of("lightm-unet:width=16")
+        ('convolutions', 'LightM-UNet')
+    """
+    name, _ = split_name(network)
+    return next((family for family, names in FAMILIES.items() if name in names), OWN_FAMILY)
+
+
+def find_networks(texts: Sequence[str]) -> tuple[str, ...]:
+    """Networks from what a user wrote, each once, in the order of their first mention.
+
+    Args:
+        texts: each a network (`NAME` or `NAME:option=value:option=value`), a group of `GROUPS`,
+            or several of these with commas between them.
+
+    Raises:
+        UsageError: nothing, an unknown name or an unknown option.
+
+    Example:
+        >>> find_networks(["nnu-net,lightm-unet:encoder_layers=[1,1]", "nnu-net"])
+        ('nnu-net', 'lightm-unet:encoder_layers=[1,1]')
+    """
+    # A comma within brackets belongs to an option's list.
+    words = [word.strip() for text in texts for word in re.split(r",(?![^\[]*\])", text)]
+    found = [name for word in words if word for name in GROUPS.get(word, (word,))]
+    if not found:
+        raise UsageError("compare needs one network at least, got none")
+    for text in found:
+        _check(text)
+    return tuple(dict.fromkeys(found))
+
+
+def _check(text: str) -> None:
+    name, options = split_name(text)
+    if name not in network_names():
+        raise UsageError(
+            f"no network is called {name!r}; there are {', '.join(network_names())}, and the "
+            f"groups {', '.join(GROUPS)}"
+        )
+    known = network_options(name)
+    if unknown := sorted(set(options) - set(known)):
+        raise UsageError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+
+
+def folder_name(network: str) -> str:
+    """A name for a network's folder that every file system takes, different for each network.
+
+    Example:
+        >>> folder_name("lightm-unet:width=16"), folder_name("lightm-unet:encoder_layers=[1,1]")
+        ('lightm-unet_width=16', 'lightm-unet_encoder_layers=-1-1-_648c')
+    """
+    plain = network.replace(":", "_")
+    safe = re.sub(r"[^A-Za-z0-9.=_-]", "-", plain)
+    if safe == plain:
+        return safe
+    return f"{safe}_{hashlib.sha256(network.encode()).hexdigest()[:4]}"

@@ -1,0 +1,206 @@
+"""Figure 1 of the paper: score against size; every mark is a network, its area its parameters."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lightm_unet.comparison.names import FAMILIES, OWN_FAMILY
+from lightm_unet.comparison.remarks import show_size
+from lightm_unet.comparison.table import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette: told apart by the colour-blind.
+COLOURS = dict(
+    zip(
+        (OWN_FAMILY, *FAMILIES),
+        ("#0072B2", "#56B4E9", "#999999", "#D55E00", "#009E73", "#CC79A7"),
+        strict=True,
+    )
+)
+INK, FAINT = "#222222", "#e5e5e5"
+AREA_PER_MILLION = 26.0
+"""Square points of a mark for a million parameters."""
+
+
+def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
+    """Draw the figure, as PNG.
+
+    Args:
+        rows: of the table; those without a score are left out.
+        size: of the images that operations are counted for.
+
+    Returns:
+        None where no network has a score.
+    """
+    rows = [row for row in rows if math.isfinite(row.mean["dice"].mean)]
+    if not rows:
+        return None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((11, 5.8), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    # The largest first, so that none hides a smaller one.
+    for row in sorted(rows, key=lambda row: -row.cost.parameters):
+        score, giga = row.mean["dice"], row.cost.macs / 1e9
+        colour = COLOURS[row.family]
+        if math.isfinite(score.std):
+            axes.errorbar(giga, score.mean, yerr=score.std, color=INK, linewidth=1, capsize=3)
+        axes.scatter(
+            giga,
+            score.mean,
+            s=area_of(row.cost.parameters),
+            color=colour,
+            alpha=0.75,
+            edgecolor="white",
+            linewidth=1,
+            zorder=3,
+        )
+        axes.plot(giga, score.mean, marker=".", color=INK, markersize=3, zorder=4)
+    axes.set_xscale("log")
+    _style(axes, rows, size)
+    canvas.draw()
+    _label(axes, rows)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def area_of(parameters: int) -> float:
+    """The area of a mark in square points: in proportion, but never too small to be seen."""
+    return max(18.0, AREA_PER_MILLION * parameters / 1e6)
+
+
+def radius_of(parameters: int) -> float:
+    """The radius of that mark in points."""
+    return math.sqrt(area_of(parameters) / math.pi)
+
+
+def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    giga = [row.cost.macs / 1e9 for row in rows]
+    axes.set_xlim(min(giga) / 1.9, max(giga) * 2.4)
+    ends = [
+        row.mean["dice"].mean + side * (0 if math.isnan(std := row.mean["dice"].std) else std)
+        for row in rows
+        for side in (-1, 1)
+    ]
+    margin = max(0.002, 0.12 * (max(ends) - min(ends)))
+    axes.set_ylim(min(ends) - margin, max(ends) + margin)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel(f"GMACs for one image of {show_size(size)} (logarithmic)")
+    axes.set_ylabel("mean DSC on the test cases")
+    axes.grid(color=FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    families = [family for family in COLOURS if any(row.family == family for row in rows)]
+    axes.figure.legend(
+        handles=[
+            Line2D([], [], marker="o", linestyle="", markersize=9, color=COLOURS[f], label=f)
+            for f in families
+        ],
+        loc="outside right upper",
+        frameon=False,
+        fontsize=9,
+        labelspacing=0.8,
+    )
+    axes.figure.legend(
+        handles=[
+            Line2D(
+                [],
+                [],
+                marker="o",
+                linestyle="",
+                markersize=2 * radius_of(round(millions * 1e6)),
+                markerfacecolor="none",
+                markeredgecolor=INK,
+                label=f"{millions} million",
+            )
+            for millions in (1, 5, 25)
+        ],
+        title="parameters",
+        loc="outside right lower",
+        frameon=False,
+        fontsize=9,
+        title_fontsize=9,
+        labelspacing=1.6,
+        handletextpad=1.6,
+        borderpad=1.6,
+    )
+
+
+def _label(axes: Axes, rows: Sequence[Row]) -> None:
+    """Write each name beside its mark, where it covers nothing that is there already."""
+    canvas = axes.figure.canvas
+    pixels = axes.figure.dpi / 72
+    taken = []
+    for row in rows:
+        x, y = axes.transData.transform((row.cost.macs / 1e9, row.mean["dice"].mean))
+        reach = 0.8 * radius_of(row.cost.parameters) * pixels
+        taken.append((x - reach, y - reach, x + reach, y + reach))
+        if math.isfinite(std := row.mean["dice"].std):
+            ends = (row.mean["dice"].mean - std, row.mean["dice"].mean + std)
+            low, high = (axes.transData.transform((1, end))[1] for end in ends)
+            taken.append((x - 5, low, x + 5, high))
+    frame = axes.get_window_extent(canvas.get_renderer()).extents
+    for row in sorted(rows, key=lambda row: -row.mean["dice"].mean):
+        point = row.cost.macs / 1e9, row.mean["dice"].mean
+        radius = radius_of(row.cost.parameters)
+        best = None
+        for dx, dy, anchor in _places(radius):
+            text = axes.annotate(
+                row.network.replace(":", "\n"),
+                point,
+                (dx, dy),
+                textcoords="offset points",
+                ha=anchor[0],
+                va=anchor[1],
+                fontsize=8.5,
+                color=INK,
+                zorder=5,
+                arrowprops=None
+                if math.hypot(dx, dy) < radius + 12
+                else {"arrowstyle": "-", "color": "#777777", "linewidth": 0.6, "shrinkB": 0},
+            )
+            box = text.get_window_extent(canvas.get_renderer()).extents
+            text.remove()
+            cost = sum(_overlap(box, other) for other in taken) + 10 * _outside(box, frame)
+            if best is None or cost < best[0]:
+                best = cost, text, box
+            if cost == 0:
+                break
+        axes.add_artist(best[1])
+        taken.append(best[2])
+
+
+def _places(radius: float):
+    """Offsets from a mark in points, near ones first, with the text's alignment."""
+    for gap in (4, 18, 34, 52, 72):
+        reach = radius + gap
+        for angle in (0, 90, -90, 180, 35, -35, 145, -145, 60, -60, 120, -120):
+            dx = reach * math.cos(math.radians(angle))
+            dy = reach * math.sin(math.radians(angle))
+            horizontal = "center" if abs(angle) == 90 else "left" if abs(angle) < 90 else "right"
+            vertical = "center" if angle in (0, 180) else "bottom" if angle > 0 else "top"
+            yield dx, dy, (horizontal, vertical)
+
+
+def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def _outside(box: Sequence[float], frame: Sequence[float]) -> float:
+    whole = (box[2] - box[0]) * (box[3] - box[1])
+    return whole - _overlap(box, frame)

@@ -1,0 +1,158 @@
+"""One run of a comparison, from wherever it was stopped to its result.
+
+A run's folder is that of `train`, and beside it
+
+    masks/          the predictions of the test cases
+    result.json     scores, or why there are none: with it the run is over
+    traceback.txt   of an error that was not foreseen
+
+Prepared cases are shared by all runs; checkpoints are removed once the result is there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from lightm_unet.benchmark.contestants import split_name
+from lightm_unet.comparison.plan import OF_A_RUN, Plan, Run
+from lightm_unet.comparison.results import (
+    DIVERGED,
+    DONE,
+    FAILED,
+    MASKS,
+    RESULT,
+    RunResult,
+    read_result,
+    run_folder,
+    write_result,
+)
+from lightm_unet.data.files import read_json, write_bytes
+from lightm_unet.errors import DivergedError, LightMUNetError
+from lightm_unet.evaluation.scores import FailedCase
+from lightm_unet.training.run_folder import LAST, PREPARED, RECORD
+
+DATA = "data"
+"""Folder of the comparison's own data set, links to its cases."""
+TRACEBACK = "traceback.txt"
+Say = Callable[[str], None]
+
+
+def finish_run(folder: Path, plan: Plan, run: Run, say: Say, progress: bool = False) -> RunResult:
+    """Train, or go on training, predict the test cases, and score them.
+
+    What goes wrong becomes the run's result, so that other runs can go on. An interruption (Ctrl-C)
+    does not: the next call goes on from the last epoch.
+
+    Args:
+        folder: the comparison's.
+        plan: its plan.
+        run: one that has no result, or that failed and is tried again.
+        say: is called with lines of text.
+        progress: show progress bars.
+    """
+    (run_folder(folder, run) / RESULT).unlink(missing_ok=True)
+    try:
+        result = _finish(folder, plan, run, say, progress)
+    except DivergedError as error:
+        result = RunResult(run, DIVERGED, one_line(error))
+    except Exception as error:
+        result = RunResult(run, FAILED, one_line(error))
+        if not isinstance(error, LightMUNetError):  # not foreseen: leave what finds its cause
+            own = run_folder(folder, run)
+            write_bytes(traceback.format_exc().encode(), own / TRACEBACK)
+    write_result(result, folder)
+    if result.settled:
+        shutil.rmtree((run_folder(folder, run) / LAST).parent, ignore_errors=True)
+    say(f"{run}: {describe(result)}")
+    return result
+
+
+def _finish(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> RunResult:
+    from lightm_unet.evaluation.evaluate import evaluate
+    from lightm_unet.inference.parts import images_of_part
+    from lightm_unet.inference.predict import predict
+
+    own = run_folder(folder, run)
+    _train(folder, plan, run, say, progress)
+    record = read_json(own / RECORD)
+    masks = own / MASKS
+    shutil.rmtree(masks, ignore_errors=True)
+    images = images_of_part(own, "test")
+    cases = predict(own, images, masks, device=plan.settings.device, progress=progress)
+    evaluation = evaluate(masks, folder / DATA, progress=progress)
+    failed = [FailedCase(case.name, case.error) for case in cases if case.error]
+    evaluation = replace(evaluation, failed=(*evaluation.failed, *failed))
+    return RunResult(run, DONE, None, record["best_dice"], record["seconds"], evaluation)
+
+
+def _train(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> None:
+    from lightm_unet.training.train import train
+
+    own = run_folder(folder, run)
+    step = next_step(own)
+    if step == "predict":
+        return
+    if step == "start":
+        # Stopped within the first epoch, a run leaves nothing to go on from.
+        shutil.rmtree(own, ignore_errors=True)
+        _share_prepared_cases(folder, own)
+    name, options = split_name(run.network)
+    say(f"{run}: {'goes on' if step == 'resume' else 'begins'}")
+    train(
+        folder / DATA,
+        own,
+        resume=step == "resume",
+        progress=progress,
+        say=lambda line: say(f"{run}: {line}"),
+        **_shared_settings(plan),
+        seed=run.seed,
+        architecture=name,
+        network=options,
+    )
+
+
+def _shared_settings(plan: Plan) -> dict[str, Any]:
+    return {k: v for k, v in asdict(plan.settings).items() if k not in OF_A_RUN}
+
+
+def next_step(own: Path) -> str:
+    """Where a run goes on, told by what is in its folder: "start", "resume" or "predict"."""
+    record = own / RECORD
+    if record.is_file() and "best_dice" in read_json(record):
+        return "predict"
+    return "resume" if record.is_file() and (own / LAST).is_file() else "start"
+
+
+def _share_prepared_cases(folder: Path, own: Path) -> None:
+    """All runs see the same cases: where the system makes links, they are prepared once."""
+    shared = folder / PREPARED
+    shared.mkdir(parents=True, exist_ok=True)
+    own.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        os.symlink(os.path.relpath(shared, own), own / PREPARED, target_is_directory=True)
+
+
+def settled_result(folder: Path, run: Run) -> RunResult | None:
+    """The result of a run that need not be made again."""
+    result = read_result(folder, run)
+    return result if result is not None and result.settled else None
+
+
+def describe(result: RunResult) -> str:
+    """A result in a few words."""
+    if result.evaluation is None:
+        return f"{result.status}: {result.error}"
+    return f"test Dice {result.evaluation.mean('dice'):.4f}"
+
+
+def one_line(error: BaseException) -> str:
+    """An error for a table's cell: a user's mistake as it is, anything else with its type."""
+    text = " ".join(str(error).split())[:400]
+    return text if isinstance(error, LightMUNetError) else f"{type(error).__name__}: {text}"

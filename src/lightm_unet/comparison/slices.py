@@ -1,0 +1,209 @@
+"""Figure 3 of the paper: the same slices by every network, with their mistakes marked.
+
+Where a network agrees with the reference its label is tinted, every second label more strongly;
+what it missed, what it added and where it chose another label have a colour each, told apart with
+any kind of colour vision.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lightm_unet.comparison.plan import Plan, Run
+from lightm_unet.comparison.results import MASKS, RunResult, run_folder
+from lightm_unet.comparison.single_run import DATA
+from lightm_unet.comparison.table import case_scores
+from lightm_unet.data.dataset import open_case_images, open_dataset
+from lightm_unet.data.image import read_labels, split_ending
+from lightm_unet.evaluation.evaluate import has_spacing
+from lightm_unet.evaluation.pictures import SliceView, view_slice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+AGREED, MISSED, ADDED, CONFUSED = (0, 158, 115), (86, 180, 233), (230, 105, 20), (240, 228, 66)
+"""Red, green, blue: labelled as the reference is; the reference's alone; the network's alone;
+labelled by both, differently. Hues of Okabe and Ito."""
+TINT, STRONG_TINT, OPACITY = 0.3, 0.65, 0.85
+COLUMNS = 5
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Example:
+    """One case by every network that has a mask of it."""
+
+    title: str
+    view: SliceView
+    """Its first mask is the reference's, the others are in the order of `panels`."""
+    panels: Sequence[tuple[str, float]]
+    """Network, and its mean Dice in this case."""
+
+
+def pick_cases(scores: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:
+    """The best, the median and the worst case by the mean over all networks, with a title.
+
+    Args:
+        scores: network to case to score.
+
+    Example:
+        >>> pick_cases({"a": {"x": 0.9, "y": 0.5, "z": 0.7}, "b": {"x": 0.8, "y": 0.6, "z": 0.7}})
+        [('Best', 'x'), ('Median', 'z'), ('Worst', 'y')]
+    """
+    values: dict[str, list[float]] = {}
+    for own in scores.values():
+        for case, score in own.items():
+            values.setdefault(case, []).append(score)
+    ranked = sorted(values, key=lambda case: (-np.mean(values[case]), case))
+    if len(ranked) < 2:
+        return [("The only", case) for case in ranked]
+    middle = [("Median", ranked[len(ranked) // 2])] if len(ranked) > 2 else []
+    return [("Best", ranked[0]), *middle, ("Worst", ranked[-1])]
+
+
+def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> bytes | None:
+    """Draw the figure, as PNG.
+
+    Args:
+        folder: the comparison's; masks and images are read.
+        plan: of the comparison.
+        results: of its runs; each network is shown by its first finished seed.
+
+    Returns:
+        None where no run has finished.
+    """
+    first: dict[str, Run] = {}
+    for run in plan.runs:
+        if run in results and results[run].evaluation is not None:
+            first.setdefault(run.network, run)
+    scores = {name: case_scores([results[run].evaluation]) for name, run in first.items()}
+    examples = [
+        _read_example(folder, title, case, first, scores) for title, case in pick_cases(scores)
+    ]
+    return _draw(examples) if examples else None
+
+
+def mark_differences(grey: np.ndarray, pred: np.ndarray, ref: np.ndarray) -> np.ndarray:
+    """A slice in grey with agreement tinted and mistakes marked.
+
+    Args:
+        grey: uint8, `(rows, columns)`.
+        pred: the network's labels, same shape.
+        ref: the reference's labels, same shape.
+
+    Returns:
+        uint8, `(rows, columns, 3)`.
+    """
+    picture = np.repeat(grey[..., None], 3, axis=2).astype(float)
+    agreed = (pred == ref) & (ref > 0)
+    for colour, opacity, where in (
+        (AGREED, TINT, agreed & (ref % 2 == 1)),
+        (AGREED, STRONG_TINT, agreed & (ref % 2 == 0)),
+        (MISSED, OPACITY, (pred == 0) & (ref > 0)),
+        (ADDED, OPACITY, (pred > 0) & (ref == 0)),
+        (CONFUSED, OPACITY, (pred > 0) & (ref > 0) & (pred != ref)),
+    ):
+        picture[where] = (1 - opacity) * picture[where] + opacity * np.asarray(colour)
+    return picture.round().astype(np.uint8)
+
+
+def _read_example(
+    folder: Path,
+    title: str,
+    case_name: str,
+    runs: Mapping[str, Run],
+    scores: Mapping[str, Mapping[str, float]],
+) -> Example:
+    data = open_dataset(folder / DATA)
+    case = data.case(case_name)
+    reference, geometry = read_labels(case.labels)
+    shown = [name for name in runs if case_name in scores[name]]
+    masks = [read_labels(_mask_file(folder, runs[name], case_name))[0] for name in shown]
+    view = view_slice(
+        open_case_images(data, case).array,
+        [_from_zero(reference), *masks],
+        geometry,
+        is_photo=not has_spacing(case.labels),
+    )
+    title = f"{title} case: {case_name}" + (f", {view.caption}" if view.caption else "")
+    return Example(title, view, [(name, scores[name][case_name]) for name in shown])
+
+
+def _from_zero(reference: np.ndarray) -> np.ndarray:
+    """Black-and-white pictures stand for label 1, as in `evaluate`."""
+    return (reference > 0).astype(np.uint8) if reference.max() == 255 else reference
+
+
+def _mask_file(folder: Path, run: Run, case: str) -> Path:
+    masks = run_folder(folder, run) / MASKS
+    return next(file for file in sorted(masks.iterdir()) if split_ending(file)[0] == case)
+
+
+def _draw(examples: Sequence[Example]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    most = max(1 + len(example.panels) for example in examples)
+    columns = min(most, COLUMNS)
+    lines = [math.ceil((1 + len(example.panels)) / columns) for example in examples]
+    heights = [_aspect(example.view) for example in examples]
+    panel = 2.7
+    ratios = [n * (panel * h + 0.6) + 0.35 for n, h in zip(lines, heights, strict=True)]
+    figure = Figure(
+        (
+            panel * columns,
+            0.5 + sum(ratios),
+        ),
+        layout="constrained",
+    )
+    FigureCanvasAgg(figure)
+    parts = figure.subfigures(len(examples), 1, height_ratios=ratios, squeeze=False)[:, 0]
+    for part, example, rows in zip(parts, examples, lines, strict=True):
+        part.suptitle(example.title + "\n", x=0.01, ha="left", fontsize=11, linespacing=0.9)
+        axes = part.subplots(rows, columns, squeeze=False).ravel()
+        reference, *masks = example.view.masks
+        _show(axes[0], example.view, reference, "reference")
+        for place, mask, (name, score) in zip(axes[1:], masks, example.panels, strict=False):
+            _show(place, example.view, mask, f"{_wrapped(name)}\nDSC {score:.3f}")
+        for place in axes:
+            place.set_axis_off()
+    names = {AGREED: "as the reference", MISSED: "missed", ADDED: "added"}
+    if any(mask.max(initial=0) > 1 for example in examples for mask in example.view.masks):
+        names[CONFUSED] = "another label"
+    handles = [
+        Patch(facecolor=[value / 255 for value in colour], label=name)
+        for colour, name in names.items()
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _show(axes: Axes, view: SliceView, mask: np.ndarray, title: str) -> None:
+    picture = mark_differences(view.grey, mask, view.masks[0])
+    axes.imshow(picture, aspect=view.pixel_mm[0] / view.pixel_mm[1], interpolation="nearest")
+    axes.set_title(title, fontsize=9)
+
+
+def _aspect(view: SliceView) -> float:
+    """Height over width, as displayed."""
+    rows, columns = view.grey.shape
+    return rows * view.pixel_mm[0] / (columns * view.pixel_mm[1])
+
+
+def _wrapped(network: str) -> str:
+    """A network's name, and its options on lines of their own."""
+    name, *options = network.split(":")
+    return "\n".join([name, *textwrap.wrap(", ".join(options), 34)])

@@ -1,0 +1,90 @@
+"""The cases of a comparison as a data set of their own: links to the files, and one split for all.
+
+Every run then reads the same cases in the same parts, whatever its seed. Training cases alone are
+left out where the budget asks for it: validation and test stay whole.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+from lightm_unet.data.dataset import Dataset, open_dataset, write_dataset_json
+from lightm_unet.data.files import new_folder
+from lightm_unet.data.splits import SPLIT_FILE, Split, write_split
+from lightm_unet.errors import UsageError
+
+
+def choose_cases(split: Split, cases: int | None) -> Split:
+    """A split with fewer training cases, drawn by the split's own seed.
+
+    A smaller number draws some of those that a larger one does.
+
+    Args:
+        split: all cases.
+        cases: how many of its training cases to keep; None keeps all.
+
+    Raises:
+        UsageError: less than one, or more than there are.
+
+    Example:
+        >>> split = Split(("a", "b", "c", "d"), ("e",), ("f",), seed=0)
+        >>> len(choose_cases(split, 3).training), choose_cases(split, 3).test
+        (3, ('f',))
+    """
+    if cases is None:
+        return split
+    if not 1 <= cases <= len(split.training):
+        raise UsageError(
+            f"cases needs a number from 1 to the {len(split.training)} training cases, got {cases}"
+        )
+    order = list(split.training)
+    random.Random(f"cases {split.seed}").shuffle(order)
+    return Split(tuple(sorted(order[:cases])), split.validation, split.test, split.seed)
+
+
+def link_dataset(data: Dataset, split: Split, target: Path) -> Dataset:
+    """A data set that holds the cases of a split only; complete, or not there at all.
+
+    Args:
+        data: where the files are.
+        split: which cases, written beside them as split.json.
+        target: its folder; one that is there already is taken as it is.
+    """
+    if not target.exists():
+        try:
+            with new_folder(target) as folder:
+                _fill(data, split, folder)
+        except (UsageError, OSError):
+            if not target.is_dir():  # else another process of this comparison was faster
+                raise
+    return open_dataset(target)
+
+
+def _fill(data: Dataset, split: Split, folder: Path) -> None:
+    names = sorted({*split.training, *split.validation, *split.test})
+    for case in map(data.case, names):
+        for file in (*case.images, *([case.labels] if case.labels else [])):
+            link(file, folder / file.parent.name / file.name)
+    write_dataset_json(
+        folder,
+        name=data.name,
+        channel_names=data.channel_names,
+        label_names=data.label_names,
+        training_cases=len(names),
+        file_ending=data.file_ending,
+        patients={case.name: case.patient for case in map(data.case, names)},
+        source=str(data.root.resolve()),
+    )
+    write_split(split, folder / SPLIT_FILE)
+
+
+def link(source: Path, target: Path) -> None:
+    """Link to a file, or copy it where the system makes no links (Windows, some shared disks)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.symlink(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)

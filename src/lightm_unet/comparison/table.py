@@ -1,0 +1,224 @@
+"""A row for each network: scores over its seeds, cost, speed, and whether chance explains it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lightm_unet.benchmark.results import Result, three_digits
+from lightm_unet.comparison.names import family_of
+from lightm_unet.comparison.plan import Plan, Run
+from lightm_unet.comparison.results import RunResult
+from lightm_unet.comparison.statistics import PairedTest, paired_tests
+from lightm_unet.evaluation.scores import Evaluation, MetricSummary, summarise
+from lightm_unet.evaluation.tables import NO_VALUE, show
+from lightm_unet.networks.counting import NetworkCost
+
+SCORES = ("dice", "iou")
+"""The two scores of the tables: DSC, and IoU, whose mean over the classes is the mIoU."""
+TITLES = {"dice": "DSC", "iou": "IoU"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network in the tables."""
+
+    network: str
+    family: str
+    seeds: tuple[int, ...]
+    """Of its finished runs."""
+    missing: tuple[str, ...]
+    """Its other runs, each with the reason, in a line."""
+    by_class: Mapping[str, Mapping[str, MetricSummary]]
+    """Score and class name to mean and spread over the seeds of the mean over test cases."""
+    mean: Mapping[str, MetricSummary]
+    """Score to the same, of the mean over the classes."""
+    cost: NetworkCost
+    """For one image of the size that it was trained on."""
+    speed: Result | None
+    """Latency and memory; None where they were not measured."""
+    test: PairedTest | None
+    """Against the first network; None for the first, and where no case is shared."""
+    training_seconds: float
+    """Mean over its finished runs."""
+
+
+def make_rows(
+    plan: Plan,
+    results: Mapping[Run, RunResult],
+    costs: Mapping[str, NetworkCost],
+    speeds: Mapping[str, Result],
+) -> list[Row]:
+    """The rows of all networks of a plan, in its order.
+
+    Args:
+        plan: which runs there should be.
+        results: of those that there are.
+        costs: of every network.
+        speeds: of those that were measured.
+    """
+    done = {run: found for run, found in results.items() if found.evaluation is not None}
+    reference = plan.networks[0]
+    rows = []
+    tests = _tests(plan, done, reference)
+    for network in plan.networks:
+        own = [run for run in plan.runs if run.network == network]
+        evaluations = [done[run].evaluation for run in own if run in done]
+        rows.append(
+            Row(
+                network=network,
+                family=family_of(network),
+                seeds=tuple(run.seed for run in own if run in done),
+                missing=tuple(_missing(run, results.get(run)) for run in own if run not in done),
+                by_class={
+                    score: {
+                        name: summarise([_class_mean(e, name, score) for e in evaluations])
+                        for name in plan.label_names[1:]
+                    }
+                    for score in SCORES
+                },
+                mean={score: summarise([e.mean(score) for e in evaluations]) for score in SCORES},
+                cost=costs[network],
+                speed=speeds.get(network),
+                test=tests.get(network),
+                training_seconds=summarise([done[run].seconds for run in own if run in done]).mean,
+            )
+        )
+    return rows
+
+
+def case_scores(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """Each case's mean Dice over the classes, averaged over evaluations of the same cases."""
+    values: dict[str, list[float]] = {}
+    for evaluation in evaluations:
+        for case in evaluation.cases:
+            values.setdefault(case.name, []).append(evaluation.case_mean(case, "dice"))
+    return {name: sum(own) / len(own) for name, own in values.items()}
+
+
+def _tests(plan: Plan, done: Mapping[Run, RunResult], reference: str) -> dict[str, PairedTest]:
+    """Each network against the reference, both over the seeds that both have."""
+    seeds = {
+        network: {run.seed for run in done if run.network == network} for network in plan.networks
+    }
+    scores, against = {}, {}
+    for network in plan.networks:
+        shared = seeds[network] & seeds[reference]
+        if network == reference or not shared:
+            continue
+        own, first = (
+            case_scores([done[Run(name, seed)].evaluation for seed in sorted(shared)])
+            for name in (network, reference)
+        )
+        scores[network], against[network] = own, first
+    return paired_tests(scores, against)
+
+
+def _class_mean(evaluation: Evaluation, name: str, score: str) -> float:
+    label = next((value for value, own in evaluation.label_names.items() if own == name), None)
+    return math.nan if label is None else evaluation.summary(label, score).mean
+
+
+def _missing(run: Run, result: RunResult | None) -> str:
+    if result is None:
+        return f"seed {run.seed}: not made yet"
+    return f"seed {run.seed}: {result.status}: {result.error}"
+
+
+def columns(plan: Plan, rows: Sequence[Row], by_class: bool = True) -> list[str]:
+    """Headings of the table for people.
+
+    Args:
+        plan: of the comparison.
+        rows: all of them; what none has gets no column.
+        by_class: a column for each class beside the mean, where there are several classes.
+    """
+    scores = [
+        f"{title} {name}".strip()
+        for title in TITLES.values()
+        for name in (*_shown_classes(plan, by_class), "mean" if len(plan.label_names) > 2 else "")
+    ]
+    return [
+        "network",
+        *scores,
+        "parameters (M)",
+        "GMACs",
+        "scan (GFLOP)",
+        *(("latency (ms)", "peak memory (MB)") if any(row.speed for row in rows) else ()),
+        "difference",
+        "p (Holm)",
+        "seeds",
+    ]
+
+
+def cells(plan: Plan, row: Row, rows: Sequence[Row], by_class: bool = True) -> list[str]:
+    """A row of the table for people; its columns are those of `columns`."""
+    scores = []
+    for score in SCORES:
+        scores += [show_spread(row.by_class[score][n]) for n in _shown_classes(plan, by_class)]
+        scores.append(show_spread(row.mean[score]))
+    speed = [NO_VALUE, NO_VALUE]
+    if row.speed and not row.speed.error:
+        speed = [
+            three_digits(row.speed.latency.median * 1e3),
+            f"{row.speed.peak_above_idle / 1e6:.0f}",
+        ]
+    test = row.test
+    return [
+        row.network,
+        *scores,
+        show_millions(row.cost.parameters),
+        show_giga(row.cost.macs),
+        show_giga(row.cost.scan_flops),
+        *(speed if any(row.speed for row in rows) else ()),
+        f"{test.difference:+.3f}" if test else NO_VALUE,
+        show_p(test.p_holm) if test else NO_VALUE,
+        str(len(row.seeds)),
+    ]
+
+
+def _shown_classes(plan: Plan, by_class: bool) -> tuple[str, ...]:
+    classes = plan.label_names[1:]
+    return classes if by_class and len(classes) > 1 else ()
+
+
+def show_spread(summary: MetricSummary) -> str:
+    """Mean over the seeds, and their standard deviation where there are several.
+
+    Example:
+        >>> show_spread(summarise([0.5])), show_spread(summarise([0.5, 0.7]))
+        ('0.500', '0.600 ± 0.141')
+    """
+    mean = show("dice", summary.mean)
+    return mean if math.isnan(summary.std) else f"{mean} ± {show('dice', summary.std)}"
+
+
+def show_p(p: float) -> str:
+    """A p-value with as many digits as it deserves.
+
+    Example:
+        >>> show_p(0.0312), show_p(0.00001), show_p(1.0)
+        ('0.031', '< 0.001', '1')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.3f}".rstrip("0").rstrip(".")
+
+
+def show_millions(value: int) -> str:
+    """Millions, to the thousand or with three digits that count.
+
+    Example:
+        >>> show_millions(2533469), show_millions(2307)
+        ('2.533', '0.00231')
+    """
+    return f"{value / 1e6:.3f}" if value >= 1e5 else three_digits(value / 1e6)
+
+
+def show_giga(value: float) -> str:
+    """Billions with three digits that count.
+
+    Example:
+        >>> show_giga(21.53e9), show_giga(12.5e6)
+        ('21.5', '0.0125')
+    """
+    return three_digits(value / 1e9) if value > 0 else "0"

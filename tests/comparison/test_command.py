@@ -1,0 +1,72 @@
+"""The verb `compare` from the outside."""
+
+import shutil
+import sys
+
+import pytest
+
+from lightm_unet.cli import main
+from lightm_unet.comparison.plan import read_plan
+from lightm_unet.comparison.results import FAILED, RunResult, write_result
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["lightm-unet", "compare", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def folder(stopped_and_resumed, tmp_path):
+    """A copy of the finished comparison, to be changed."""
+    _, _, done = stopped_and_resumed
+    return shutil.copytree(done.folder, tmp_path / "out", symlinks=True)
+
+
+@pytest.fixture
+def same_command(folder, phantoms):
+    """The words that go on with it."""
+    first, *others = read_plan(folder).networks
+    words = [phantoms, "--output", folder, "--networks", first, "--network", ",".join(others)]
+    return [*words, "--epochs", 2, "--cases", 4, "--size", "32x32", "--device", "cpu", "--no-bench"]
+
+
+def test_the_same_command_trains_nothing_again_and_prints_the_table(run, same_command, folder):
+    code, out, _ = run(*same_command)
+    assert code == 0
+    assert out.count("kept, test Dice") == 3
+    assert "epoch" not in out
+    assert "segresnet:init_filters=8" in out.split("kept")[-1]
+    assert str(folder / "report.html") in out
+
+
+def test_a_failed_run_is_named_and_gives_exit_code_1(run, same_command, folder):
+    write_result(RunResult(read_plan(folder).runs[-1], FAILED, "out of memory"), folder)
+    code, _, err = run(*same_command, "--report-only")
+    assert code == 1
+    assert err.strip() == "segresnet:init_filters=8, seed 0: failed: out of memory"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--networks", "unet"], "no network is called 'unet'; there are lightm-unet"),
+        (["--seeds", "one"], "--seeds needs numbers"),
+        (["--part", "3/2"], "part needs i/N"),
+        (["--epochs", 5], "this comparison has epochs 2, not 5"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(run, same_command, words, message):
+    code, _, err = run(*same_command, *words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1

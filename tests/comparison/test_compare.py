@@ -1,0 +1,171 @@
+"""The whole job on phantoms: three tiny networks, stopped in the middle, resumed, reported."""
+
+import csv
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from lightm_unet.benchmark.bench import BenchReport
+from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.results import Result
+from lightm_unet.comparison.results import run_folder
+from lightm_unet.data.files import write_json
+from lightm_unet.errors import DivergedError, UsageError
+
+
+def test_finished_runs_are_kept_and_the_interrupted_one_goes_on(stopped_and_resumed):
+    before, after, done = stopped_and_resumed
+    ours, spatial, segresnet = done.plan.networks
+    assert sum(line.startswith(f"{ours}, seed 0: epoch") for line in before) == 2
+    assert any(line.startswith(f"{ours}, seed 0: kept, test Dice") for line in after)
+    assert not any(line.startswith(f"{ours}, seed 0: epoch") for line in after)
+    assert f"{spatial}, seed 0: goes on" in after
+    epochs = [re.search(r"epoch \d/2", line)[0] for line in after if "epoch" in line]
+    assert epochs == ["epoch 2/2", "epoch 1/2", "epoch 2/2"]
+    assert [run.network for run in done.results] == [ours, spatial, segresnet]
+    assert not done.failed
+
+
+def test_every_network_trains_on_the_same_chosen_cases(stopped_and_resumed):
+    _, _, done = stopped_and_resumed
+    splits = [
+        json.loads((run_folder(done.folder, run) / "split.json").read_text())
+        for run in done.plan.runs
+    ]
+    assert splits[0] == splits[1] == splits[2]
+    assert [len(splits[0][part]) for part in ("training", "validation", "test")] == [4, 1, 2]
+    # and sees them as they were prepared once
+    prepared = [file.name.split("-")[0] for file in (done.folder / "prepared").iterdir()]
+    assert sorted(set(prepared)) == sorted(splits[0]["training"] + splits[0]["validation"])
+    assert len(prepared) == 3 * 5
+
+
+def test_a_finished_run_keeps_its_model_and_no_checkpoints(stopped_and_resumed):
+    _, _, done = stopped_and_resumed
+    for run in done.plan.runs:
+        own = run_folder(done.folder, run)
+        assert (own / "model" / "model.safetensors").is_file()
+        assert len(list((own / "masks").glob("*.png"))) == 2
+        assert not (own / "checkpoints").exists()
+
+
+def test_the_tables_hold_every_network_with_its_scores(stopped_and_resumed):
+    _, _, done = stopped_and_resumed
+    with (done.folder / "networks.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["network"] for row in rows] == list(done.plan.networks)
+    assert all(0 <= float(row["dice_mean"]) <= 1 for row in rows)
+    assert int(rows[2]["parameters"]) == 394_986
+    content = json.loads((done.folder / "comparison.json").read_text())
+    assert len(content["cut"]) == 3
+    assert all(
+        f"| {name} |" in (done.folder / "table.md").read_text() for name in done.plan.networks
+    )
+
+
+def test_the_report_holds_every_network_and_both_figures_and_loads_nothing(stopped_and_resumed):
+    _, _, done = stopped_and_resumed
+    page = (done.folder / "report.html").read_text()
+    for network in done.plan.networks:
+        assert f">{network}<" in page
+    assert "Cases: 4 of the 6 training cases" in page
+    assert page.count('src="data:image/png;base64,') == 2
+    assert not re.search(r"""(src|href|url|@import)[=(\s]*["']?(?!data:)(https?:)?//""", page)
+    assert "http" not in page.split("</style>")[1]
+    for name in ("score-against-size.png", "slices.png"):
+        with Image.open(done.folder / name) as picture:
+            assert min(picture.size) > 300
+
+
+def test_another_configuration_is_refused_before_anything_is_changed(
+    stopped_and_resumed, compare_tiny
+):
+    _, _, done = stopped_and_resumed
+    plan = (done.folder / "plan.json").read_text()
+    for change, message in (
+        ({"epochs": 3}, "epochs 2, not 3"),
+        ({"cases": 3}, "training cases"),
+        ({"recipe": "paper"}, "recipe default, not paper"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            compare_tiny(done.folder, **change)
+    assert (done.folder / "plan.json").read_text() == plan
+
+
+def test_a_part_makes_its_runs_only_and_says_what_is_missing(compare_tiny, tmp_path, monkeypatch):
+    made = []
+
+    def note(folder, plan, run, *_):
+        made.append(run.network.split(":")[0])
+
+    monkeypatch.setattr("lightm_unet.comparison.compare.finish_run", note)
+    done = compare_tiny(tmp_path / "out", ("nnu-net", "segresnet", "unetr"), part="2/2")
+    assert made == ["segresnet"]
+    assert [row.missing for row in done.rows] == [("seed 0: not made yet",)] * 3
+    compare_tiny(tmp_path / "out", ("nnu-net", "segresnet", "unetr"), report_only=True)
+    assert made == ["segresnet"]
+
+
+def test_a_run_that_fails_does_not_stop_the_others(compare_tiny, tmp_path, monkeypatch):
+    def fail(*_, architecture, **__):
+        raise DivergedError("<b>nan</b>") if architecture == "nnu-net" else MemoryError("full")
+
+    monkeypatch.setattr("lightm_unet.training.train.train", fail)
+    done = compare_tiny(tmp_path / "out", ("nnu-net", "segresnet"))
+    assert [result.status for result in done.failed] == ["diverged", "failed"]
+    page = (done.folder / "report.html").read_text()
+    assert "nnu-net, seed 0: diverged: &lt;b&gt;nan&lt;/b&gt;" in page
+    assert "MemoryError: full" in page
+
+
+def test_latency_and_memory_come_from_one_race_of_all_networks_at_the_runs_size(
+    stopped_and_resumed, compare_tiny, monkeypatch
+):
+    _, _, done = stopped_and_resumed
+    races = []
+
+    def race(networks, output, *, sizes, in_channels, out_channels, **_):
+        races.append((sizes, in_channels, out_channels))
+        results = [
+            Result(
+                Contestant(name, sizes[0]), seconds=(0.25,), idle_bytes=10**6, peak_bytes=4 * 10**6
+            )
+            for name in networks[:-1]
+        ]
+        results.append(Result(Contestant(networks[-1], sizes[0]), error="out of memory"))
+        report = BenchReport({}, 1, tuple(results))
+        write_json(report.to_json(), output / "bench.json")
+        return report
+
+    monkeypatch.setattr("lightm_unet.benchmark.bench.bench", race)
+    for _ in range(2):  # the second time it is read
+        first, _, last = compare_tiny(done.folder, bench=True).rows
+        assert first.speed.latency.median == 0.25
+        assert first.speed.peak_above_idle == 3 * 10**6
+        assert last.speed.error == "out of memory"
+    assert races == [([(32, 32)], 1, 2)]
+    table = (done.folder / "table.md").read_text()
+    assert "latency (ms)" in table
+    assert "| 250 | 3 |" in table
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"networks": ("lightm-unet:width=0",)}, "width needs a positive whole number"),
+        ({"seed": 1}, "no setting seed; see networks and seeds"),
+        ({"networks": ("vssm-to-conv3:blocks_down=[1]",)}, "blocks"),
+        ({"size": (32, 32, 32)}, "2D images need a size of 2 numbers"),
+        ({"cases": 7}, "1 to the 6 training cases"),
+        ({"processes": 0}, "processes needs"),
+        ({"epochs": 0}, "epochs needs"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_a_folder_is_made(
+    compare_tiny, tmp_path, change, message
+):
+    with pytest.raises(UsageError, match=message):
+        compare_tiny(tmp_path / "out", **change)
+    assert not (tmp_path / "out").exists()

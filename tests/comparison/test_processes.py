@@ -1,0 +1,42 @@
+import sys
+
+import pytest
+
+from lightm_unet.comparison.plan import Run
+from lightm_unet.comparison.processes import finish_in_processes
+from lightm_unet.comparison.results import read_result
+
+RUNS = [Run("lightm-unet", 0), Run("nnu-net", 0), Run("unetr", 0)]
+# Plays the worker: says its run and its threads; nnu-net's is killed.
+ACTOR = """
+import os, signal, sys
+from pathlib import Path
+print(sys.argv[2], os.environ["OMP_NUM_THREADS"], flush=True)
+if sys.argv[2] == "nnu-net":
+    os.kill(os.getpid(), signal.SIGKILL)
+from lightm_unet.comparison.plan import Run
+from lightm_unet.comparison.results import DIVERGED, RunResult, write_result
+run = Run(sys.argv[2], int(sys.argv[3]))
+write_result(RunResult(run, DIVERGED, "as played"), Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_process_fails_its_own_run_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    said = []
+    finish_in_processes(tmp_path, RUNS, 2, said.append, (sys.executable, "-c", ACTOR))
+    results = [read_result(tmp_path, run) for run in RUNS]
+    assert [result.status for result in results] == ["diverged", "failed", "diverged"]
+    assert "signal 9" in results[1].error
+    assert {"lightm-unet 3", "nnu-net 3", "unetr 3"} <= set(said)
+
+
+def test_what_stops_the_command_stops_its_processes(tmp_path):
+    waits = (sys.executable, "-c", "print('here', flush=True); import sys; sys.stdin.read()")
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finish_in_processes(tmp_path, RUNS, 2, stop, waits)
+    assert not any(read_result(tmp_path, run) for run in RUNS)
