@@ -87,39 +87,24 @@ void parallel_for(int64_t items, int threads, const std::function<void(int64_t)>
   });
 }
 
-// Spins, of some 10 nanoseconds, before a member that waits goes to sleep. Long is longer than waking
-// up takes: else two members could go on forever in which each sleeps while the other wakes up. Where
-// even that was not enough, members seem to share a core, and the next waits are short.
-constexpr int kLongSpins = 20000, kShortSpins = 2000, kShortWaits = 64;
-thread_local int t_short_waits = 0;
-
 void Team::wait() {
   if (members_ == 1) return;
   const unsigned turn = turn_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
     arrived_.store(0, std::memory_order_relaxed);
-    turn_.store(turn + 1);
-    if (sleeping_.load() > 0) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      next_turn_.notify_all();
-    }
+    turn_.store(turn + 1, std::memory_order_release);
     return;
   }
-  // Spinning is for members that have a core each. Where two share one, it only takes the other's time;
-  // a member that sleeps lets the other go on, and is woken on a core that is idle.
-  const int most_spins = t_short_waits > 0 ? kShortSpins : kLongSpins;
-  if (t_short_waits > 0) --t_short_waits;
-  for (int spins = 0; spins < most_spins; ++spins) {
-    if (turn_.load(std::memory_order_acquire) != turn) return;
+  // Spinning is for members that have a core each; where they share one, the others must run.
+  for (int spins = 0; turn_.load(std::memory_order_acquire) == turn; ++spins) {
+    if (spins > 2000) {
+      std::this_thread::yield();
+    } else {
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+      __builtin_ia32_pause();
 #endif
+    }
   }
-  if (most_spins == kLongSpins) t_short_waits = kShortWaits;
-  std::unique_lock<std::mutex> lock(mutex_);
-  sleeping_.fetch_add(1);
-  next_turn_.wait(lock, [&] { return turn_.load() != turn; });
-  sleeping_.fetch_sub(1);
 }
 
 void run_team(int threads, const std::function<void(int, Team &)> &body) {

@@ -5,10 +5,8 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 
 namespace lightm {
 
@@ -27,10 +25,8 @@ class Team {
 
  private:
   const int members_;
-  std::atomic<int> arrived_{0}, sleeping_{0};
+  std::atomic<int> arrived_{0};
   std::atomic<unsigned> turn_{0};
-  std::mutex mutex_;
-  std::condition_variable next_turn_;
 };
 
 // Calls body(rank, team) for every rank of a team, all at the same time, the caller's thread being

@@ -5,6 +5,8 @@ import torch
 
 from lightm_unet.training.callbacks import CsvLog, EpochLines, SaveBestModel
 
+ON_CPU = SimpleNamespace(device=torch.device("cpu"))  # as much of a module as the log looks at
+
 
 def trainer(epoch, **metrics):
     """As much of a trainer as a callback looks at, at the end of an epoch (from 0)."""
@@ -71,24 +73,25 @@ def test_the_log_has_a_row_for_each_epoch_counted_from_1(tmp_path):
     log.on_train_start(trainer(0), None)
     for number, dice in enumerate([0.25, 0.5]):
         log.on_train_epoch_start(epoch(number, dice), None)
-        log.on_train_epoch_end(epoch(number, dice), None)
+        log.on_train_epoch_end(epoch(number, dice), ON_CPU)
     rows = read(tmp_path / "log.csv")
     assert [(row["epoch"], row["step"], row["val_dice"]) for row in rows] == [
         ("1", "10", "0.25"),
         ("2", "20", "0.5"),
     ]
     assert list(rows[0]) == [
-        "epoch", "step", "seconds", "learning_rate", "train_loss", "val_dice", "val_dice/lung",
+        "epoch", "step", "seconds", "learning_rate", "peak_memory_mb", "train_loss", "val_dice",
+        "val_dice/lung",
     ]  # fmt: skip
 
 
 def test_a_resumed_log_keeps_the_epochs_before_the_checkpoint_and_repeats_the_others(tmp_path):
     first = CsvLog(tmp_path / "log.csv")
     for number, dice in enumerate([0.1, 0.2, 0.3]):
-        first.on_train_epoch_end(epoch(number, dice), None)
+        first.on_train_epoch_end(epoch(number, dice), ON_CPU)
     resumed = CsvLog(tmp_path / "log.csv")
     resumed.on_train_start(trainer(2), None)  # two epochs are in the checkpoint
-    resumed.on_train_epoch_end(epoch(2, 0.35), None)
+    resumed.on_train_epoch_end(epoch(2, 0.35), ON_CPU)
     dice = [row["val_dice"] for row in read(tmp_path / "log.csv")]
     assert dice == ["0.1", "0.2", "0.35"]
 
@@ -97,6 +100,6 @@ def test_a_line_tells_epoch_loss_dice_and_the_time_to_go():
     said = []
     lines = EpochLines(said.append)
     lines.on_train_start(trainer(0), None)
-    lines.on_train_epoch_end(epoch(0, 0.5), None)
+    lines.on_train_epoch_end(epoch(0, 0.5), ON_CPU)
     assert said[0].startswith("epoch 1/4  loss 1.5000  validation Dice 0.5000 (lung 0.5000)  ")
     assert said[0].endswith(" s an epoch, 0 min to go")

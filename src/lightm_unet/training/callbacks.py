@@ -10,14 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
+from lightm_unet.benchmark.memory import peak_bytes
 from lightm_unet.data.files import write_bytes
+
+
+def _peak_bytes(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_bytes()
 
 
 class CsvLog(pl.Callback):
     """One row for each epoch in a single CSV file, which a resumed run goes on with.
 
-    Columns: epoch (from 1), step, seconds (of this epoch), learning_rate, and what was logged.
+    Columns: epoch (from 1), step, seconds (of this epoch), learning_rate, peak_memory_mb (10^6
+    bytes; the most that the process, or the GPU's allocator, has held so far), and what was logged.
 
     Args:
         path: the file.
@@ -53,6 +60,7 @@ class CsvLog(pl.Callback):
                 "step": trainer.global_step,
                 "seconds": f"{time.perf_counter() - self._started:.2f}",
                 "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
+                "peak_memory_mb": round(_peak_bytes(module.device) / 1e6),
                 **metrics,
             }
         )
