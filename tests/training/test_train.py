@@ -31,7 +31,8 @@ def log_of(run):
 
 def results_of(run):
     """The log without what depends on the clock."""
-    return [{name: row[name] for name in row if name != "seconds"} for row in log_of(run)]
+    of_this_process = ("seconds", "peak_memory_mb")
+    return [{name: row[name] for name in row if name not in of_this_process} for row in log_of(run)]
 
 
 def last_weights(run):
