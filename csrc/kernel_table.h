@@ -9,7 +9,6 @@
 #include "rvm_layer.h"
 #include "selective_scan.h"
 #include "stem.h"
-#include "thread_pool.h"
 
 namespace lightm {
 
@@ -73,11 +72,12 @@ struct KernelTable {
   // The gradients of weight and bias are this range's part of them.
   void (*gated_norm_backward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &,
                               const Rows &grad_out, const GatedNormGradients &, void *scratch);
-  // One scratch space for the whole team, prepared by one thread before the team starts.
-  int64_t (*rvm_scratch)(const RvmShape &);
-  void (*rvm_prepare)(const RvmShape &, const RvmWeights &, float *scratch);
-  void (*rvm_team_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch,
-                          int rank, Team &);
+  // One scratch space for all threads, prepared by one before the others start; then each takes tiles
+  // until none is left.
+  int64_t (*rvm_scratch)(const RvmShape &, int members);
+  void (*rvm_prepare)(const RvmShape &, const RvmWeights &, int members, float *scratch);
+  void (*rvm_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch, int rank,
+                     int members, RvmTurns &);
   int64_t (*decoder_scratch)(const DecoderShape &, int64_t block_rows);
   int64_t (*decoder_weights_size)(const DecoderShape &);  // in floats
   DecoderWeights (*decoder_prepare)(const DecoderShape &, const DecoderInputs &, float *memory);

@@ -23,7 +23,7 @@ const lightm::KernelTable lightm::kernels_portable = {
     gated_norm_backward_rows,
     rvm_scratch,
     rvm_prepare,
-    rvm_team_member,
+    rvm_member,
     decoder_scratch,
     decoder_weights_size,
     decoder_prepare,

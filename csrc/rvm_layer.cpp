@@ -8,11 +8,12 @@ namespace lightm {
 
 void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, int threads) {
   const KernelTable &table = kernels();
-  Workspace workspace(static_cast<size_t>(table.rvm_scratch(shape)) * table.width * sizeof(float));
+  Workspace workspace(static_cast<size_t>(table.rvm_scratch(shape, threads)) * table.width * sizeof(float));
   float *scratch = workspace.data();
-  table.rvm_prepare(shape, weights, scratch);
-  run_team(threads, [&](int rank, Team &team) {
-    table.rvm_team_member(shape, weights, x, out, scratch, rank, team);
+  table.rvm_prepare(shape, weights, threads, scratch);
+  RvmTurns turns((shape.inner + table.width - 1) / table.width);
+  parallel_for(threads, threads, [&](int64_t rank) {
+    table.rvm_member(shape, weights, x, out, scratch, static_cast<int>(rank), threads, turns);
   });
 }
 

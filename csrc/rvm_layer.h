@@ -8,7 +8,10 @@
 // is in cache, the input is read once and the output written once.
 #pragma once
 
+#include <vector>
+
 #include "selective_scan.h"
+#include "turn.h"
 
 namespace lightm {
 
@@ -18,6 +21,8 @@ struct RvmShape {
   int64_t batch, length, channels, inner, state, rank, conv_width, out_channels;
   bool pool = false, flat = false;
   int64_t depth = 1, height = 1, width = 1;
+
+  int64_t tiles(int64_t rows) const { return (length + rows - 1) / rows; }
 };
 
 // All dense, named and shaped as the layer's parameters.
@@ -34,6 +39,14 @@ struct RvmWeights {
   const float *projection_norm_weight, *projection_norm_bias;  // (channels,)
   const float *projection_weight, *projection_bias;            // (out_channels, channels), (out_channels,)
   float epsilon;                                               // of all three LayerNorms
+};
+
+// What the threads pass on from tile to tile, in the order of the tiles.
+struct RvmTurns {
+  explicit RvmTurns(int64_t vectors) : scanned(vectors) {}
+  std::atomic<int64_t> next_tile{0};
+  Turn halo, pooled;
+  std::vector<Turn> scanned;  // one for each vector of inner channels
 };
 
 // x: (batch, length, channels); out: (batch, length, out_channels), or with pool (batch, length / 8 or

@@ -87,36 +87,4 @@ void parallel_for(int64_t items, int threads, const std::function<void(int64_t)>
   });
 }
 
-void Team::wait() {
-  if (members_ == 1) return;
-  const unsigned turn = turn_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    turn_.store(turn + 1, std::memory_order_release);
-    return;
-  }
-  // Spinning is for members that have a core each; where they share one, the others must run.
-  for (int spins = 0; turn_.load(std::memory_order_acquire) == turn; ++spins) {
-    if (spins > 2000) {
-      std::this_thread::yield();
-    } else {
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
-    }
-  }
-}
-
-void run_team(int threads, const std::function<void(int, Team &)> &body) {
-  std::unique_lock<std::mutex> busy(g_busy, std::defer_lock);
-  if (threads <= 1 || !busy.try_lock()) {
-    Team alone(1);
-    body(0, alone);
-    return;
-  }
-  if (g_pool == nullptr) g_pool = new Pool;
-  Team team(threads);
-  g_pool->run(threads, [&](int rank) { body(rank, team); });
-}
-
 }  // namespace lightm

@@ -76,11 +76,22 @@ def test_lengths_at_the_edges_of_convolution_and_tiles_are_right(threads, length
 
 
 @pytest.mark.parametrize(
-    "options", [{"d_state": 1}, {"d_state": 21}, {"expand": 1}, {"expand": 3.3}, {"d_conv": 1}]
+    "options", [{"d_state": 1}, {"d_state": 21}, {"expand": 1}, {"expand": 3.3}, {"d_conv": 1}, {"d_conv": 80}]
 )
 def test_it_takes_every_size_of_the_layer(threads, options):
     threads(2)
     assert_native_equals_composed(random_layer(20, 24, **options), random_tokens(2, 150, 20))
+
+
+@pytest.mark.parametrize("grid", [None, (2, 40, 48)])
+def test_threads_do_not_change_a_single_bit(threads, grid):
+    layer, tokens = random_layer(24, 40), random_tokens(3, 3840, 24)
+    with torch.no_grad():
+        threads(1)
+        expected = layer(tokens, grid or (1, 1, 3840), pool=grid is not None)
+        for count in (2, 3, 7) * 5:
+            threads(count)
+            assert torch.equal(layer(tokens, grid or (1, 1, 3840), pool=grid is not None), expected)
 
 
 @pytest.mark.parametrize("count", [1, 3])
