@@ -21,11 +21,15 @@ using lightm::ShareSums;
 // 8 are 8 % faster in the forward recurrence.
 constexpr int kGroupOfStates = kWidth == 16 ? 8 : 4;
 
+// Where to look when there is nothing to be asked for: not at address 0, whose missing page the
+// processor would search for again each time, which took an eighth of the recurrence.
+alignas(64) const float kNothing[kWidth] = {};
+
 // Two arrays' rows of the tile that will be visited next, at this block of channels: their distance
 // is too large for the hardware to foresee them. They are asked for one by one between the steps of a
 // recurrence, since a burst of them would wait for memory.
 struct Ahead {
-  const float *rows[2] = {nullptr, nullptr};
+  const float *rows[2] = {kNothing, kNothing};
   int64_t stride[2] = {0, 0};
 };
 
