@@ -76,7 +76,15 @@ def test_lengths_at_the_edges_of_convolution_and_tiles_are_right(threads, length
 
 
 @pytest.mark.parametrize(
-    "options", [{"d_state": 1}, {"d_state": 21}, {"expand": 1}, {"expand": 3.3}, {"d_conv": 1}, {"d_conv": 80}]
+    "options",
+    [
+        {"d_state": 1},
+        {"d_state": 21},
+        {"expand": 1},
+        {"expand": 3.3},
+        {"d_conv": 1},
+        {"d_conv": 80},
+    ],
 )
 def test_it_takes_every_size_of_the_layer(threads, options):
     threads(2)

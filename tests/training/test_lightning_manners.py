@@ -33,15 +33,24 @@ def test_lightning_s_own_settings_are_as_before_afterwards():
     assert list(warnings.filters) == filters
 
 
+@pytest.fixture
+def ctrl_c_interrupts():
+    """Sees to it that Ctrl-C interrupts, which a shell takes from its background jobs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_is_a_keyboard_interrupt_and_the_run_can_go_on(xray, finished, train_tiny, tmp_path):
-    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         train_tiny(
             xray,
             tmp_path / "run",
             say=act_at_epoch(3, lambda: signal.raise_signal(signal.SIGINT)),
         )
-    assert signal.getsignal(signal.SIGINT) is before  # so that the next Ctrl-C works too
+    # The next Ctrl-C works too.
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = train_tiny(xray, tmp_path / "run", resume=True)
     log, expected = (
         [line.split(",")[4:] for line in (folder / "log.csv").read_text().splitlines()]
