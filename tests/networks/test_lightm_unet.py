@@ -23,6 +23,7 @@ OPTIONS = [
     {"encoder_layers": (1, 2), "bottleneck_layers": 2},
     {"encoder_layers": (1, 1, 1)},
     {"width": 3},
+    {"encoder_layers": (1, 2), "bottleneck_width": 5},
     {"checkpoint_layers": True},
 ]
 
@@ -251,6 +252,7 @@ def test_one_pass_over_the_paper_s_network_gives_finite_logits():
         ({"width": 0}, "width needs a positive whole number, got 0"),
         ({"width": 4.5}, "width needs a positive whole number, got 4.5"),
         ({"bottleneck_layers": 0}, "bottleneck_layers needs a positive whole number, got 0"),
+        ({"bottleneck_width": 0}, "bottleneck_width needs a positive whole number or none, got 0"),
         ({"d_state": -1}, "d_state needs a positive whole number, got -1"),
         ({"d_conv": 0}, "d_conv needs a positive whole number, got 0"),
         ({"encoder_layers": ()}, r"encoder_layers needs a tuple of positive .*, got \(\)"),
@@ -304,11 +306,19 @@ def test_an_image_of_another_shape_is_named_with_what_the_network_takes(dims, sh
         make(dims)(torch.zeros(shape))
 
 
+def test_half_the_width_of_the_bottleneck_leaves_two_fifths_of_the_parameters():
+    wide, narrow = (
+        parameters(LightMUNet(2, 1, 2, bottleneck_width=width)) for width in (None, 128)
+    )
+    assert (wide, narrow) == (2_533_387, 963_211)
+
+
 def test_the_defaults_are_the_paper_s():
     assert LightMUNetOptions() == LightMUNetOptions(
         width=32,
         encoder_layers=(1, 2, 2),
         bottleneck_layers=4,
+        bottleneck_width=None,
         expand=2,
         d_state=16,
         conv="causal",

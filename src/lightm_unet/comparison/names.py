@@ -37,6 +37,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "lightm-unet:expand=1",
         "lightm-unet:bottleneck_layers=1",
         "lightm-unet:bottleneck_layers=2",
+        "lightm-unet:bottleneck_width=128",
+        "lightm-unet:bottleneck_width=192",
         "lightm-unet:width=16",
         "lightm-unet:width=24",
     ),

@@ -47,6 +47,8 @@ class LightMUNetOptions:
     """RVM layers in each encoder block."""
     bottleneck_layers: int = 4
     """RVM layers in the bottleneck."""
+    bottleneck_width: int | None = None
+    """Channels of the bottleneck; by default twice those of the last encoder block's input."""
     expand: float = 2
     """Inner channels of the VSS module, as a multiple of its channels (the paper's lambda)."""
     d_state: int = 16
@@ -68,6 +70,11 @@ class LightMUNetOptions:
                 raise UsageError(
                     f"{name} needs a positive whole number, got {getattr(self, name)!r}"
                 )
+        if self.bottleneck_width is not None and not is_count(self.bottleneck_width):
+            raise UsageError(
+                "bottleneck_width needs a positive whole number or none, "
+                f"got {self.bottleneck_width!r}"
+            )
         layers = self.encoder_layers
         if not isinstance(layers, tuple) or not layers or not all(map(is_count, layers)):
             raise UsageError(
@@ -148,6 +155,7 @@ class LightMUNet(nn.Module):
 
         blocks = len(chosen.encoder_layers)
         widths = [chosen.width * 2**level for level in range(blocks + 1)]
+        widths[-1] = chosen.bottleneck_width or widths[-1]
         self.stem = Stem(spatial_dims, in_channels, chosen.width)
         self.encoder = nn.ModuleList(
             rvm_layers(widths[level], widths[level + 1], count)
