@@ -29,12 +29,12 @@ using lightm::RvmTurns;
 
 inline int64_t padded(int64_t n) { return vectors(n) * kWidth; }
 
-// Tokens of a tile: all its rows of all buffers should stay in the second-level cache. No fewer than
-// the convolution reads of the tile before.
+// Tokens of a tile, an even number: all its rows of all buffers should stay in the second-level
+// cache. No fewer than the convolution reads of the tile before.
 inline int64_t tile_rows(const RvmShape &s) {
   const int64_t rows = 8192 / padded(s.inner) / kStateInterval * kStateInterval;
   const int64_t enough = rows < 64 ? 64 : rows > 256 ? 256 : rows;
-  return enough < s.conv_width ? s.conv_width : enough;
+  return enough < s.conv_width ? s.conv_width + s.conv_width % 2 : enough;
 }
 
 // Where everything lies in the scratch space, in floats from its start: what all threads share, then
@@ -126,23 +126,26 @@ void rvm_prepare(const RvmShape &s, const RvmWeights &w, int members, float *scr
              reinterpret_cast<vf *>(scratch + at.fastest));
 }
 
-// Rows [t0, t0 + rows) of the layer's result into the maximum over their cells. In raster order the
+// Rows [t0, t0 + rows) of the layer's result into the maximum over their cells. Neighbours in x are in
+// one tile, since its rows, and a grid's that is pooled, begin at even numbers. In raster order the
 // corner of a cell comes before its other tokens, so it is what starts the maximum.
 void pool_rows(const RvmShape &s, const float *unpooled, int64_t t0, int rows, float *out) {
   const int64_t o = padded(s.out_channels);
   int64_t x = t0 % s.width, y = t0 / s.width % s.height, z = t0 / s.width / s.height;
-  for (int t = 0; t < rows; ++t) {
+  for (int t = 0; t < rows; t += 2) {
     const int64_t plane = s.flat ? 0 : z / 2 * (s.height / 2);
     float *cell = out + ((plane + y / 2) * (s.width / 2) + x / 2) * s.out_channels;
-    const bool corner = x % 2 == 0 && y % 2 == 0 && (s.flat || z % 2 == 0);
+    const bool starts = y % 2 == 0 && (s.flat || z % 2 == 0);
     for (int64_t v = 0; v < vectors(s.out_channels); ++v) {
       const int64_t left = s.out_channels - v * kWidth;
       const int lanes = static_cast<int>(left < kWidth ? left : kWidth);
-      const vf value = load(unpooled + t * o + v * kWidth);
+      const float *pair = unpooled + t * o + v * kWidth;
+      const vf value = max_or_nan(load(pair), load(pair + o));
       float *place = cell + v * kWidth;
-      store_part(place, corner ? value : max_or_nan(value, load_part(place, lanes)), lanes);
+      store_part(place, starts ? value : max_or_nan(value, load_part(place, lanes)), lanes);
     }
-    if (++x == s.width) x = 0, ++y;
+    x += 2;
+    if (x == s.width) x = 0, ++y;
     if (y == s.height) y = 0, ++z;
   }
 }
@@ -172,12 +175,11 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
   const vf *fastest = reinterpret_cast<const vf *>(shared + at.fastest);
   vf *h = reinterpret_cast<vf *>(shared + at.h);
 
-  for (int t = 0; t < rows; ++t) {
-    const float *row = x + (t0 + t) * s.channels;
-    layer_norm(s.channels, shared + at.norm_weight, shared + at.norm_bias, w.epsilon,
-               [&](int64_t v) { return load_part(row + v * kWidth, lanes_at(s.channels, v)); },
-               [&](int64_t v, vf value) { store(normed + t * c + v * kWidth, value); });
-  }
+  layer_norm(rows, s.channels, shared + at.norm_weight, shared + at.norm_bias, w.epsilon,
+             [&](int t, int64_t v) {
+               return load_part(x + (t0 + t) * s.channels + v * kWidth, lanes_at(s.channels, v));
+             },
+             [&](int t, int64_t v, vf value) { store(normed + t * c + v * kWidth, value); });
   multiply(normed, c, rows, s.channels, shared + at.in_proj, s.inner,
            [&](int r, int64_t v, vf value) { store(xs + r * d + v * kWidth, value); });
   if (!last) std::memcpy(halo_of(number + 1), xs + (rows - halo) * d, halo * d * sizeof(float));
@@ -230,26 +232,20 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
     turns.scanned[v].pass();
   }
 
-  for (int t = 0; t < rows; ++t) {
-    float *row = y + t * d;
-    layer_norm(s.inner, shared + at.scan_norm_weight, shared + at.scan_norm_bias, w.epsilon,
-               [&](int64_t v) { return load(row + v * kWidth); },
-               [&](int64_t v, vf value) {
-                 const vf gate = load(z + t * d + v * kWidth);
-                 store(row + v * kWidth, value * gate * sigmoid(gate));
-               });
-  }
+  layer_norm(rows, s.inner, shared + at.scan_norm_weight, shared + at.scan_norm_bias, w.epsilon,
+             [&](int t, int64_t v) { return load(y + t * d + v * kWidth); },
+             [&](int t, int64_t v, vf value) {
+               const vf gate = load(z + t * d + v * kWidth);
+               store(y + t * d + v * kWidth, value * gate * sigmoid(gate));
+             });
   multiply(y, d, rows, s.inner, shared + at.out_proj, s.channels, [&](int r, int64_t v, vf value) {
     const float *residual = x + (t0 + r) * s.channels + v * kWidth;
     store(normed + r * c + v * kWidth,
           value + load(shared + at.scale + v * kWidth) * load_part(residual, lanes_at(s.channels, v)));
   });
-  for (int t = 0; t < rows; ++t) {
-    float *row = normed + t * c;
-    layer_norm(s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias, w.epsilon,
-               [&](int64_t v) { return load(row + v * kWidth); },
-               [&](int64_t v, vf value) { store(row + v * kWidth, value); });
-  }
+  layer_norm(rows, s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias, w.epsilon,
+             [&](int t, int64_t v) { return load(normed + t * c + v * kWidth); },
+             [&](int t, int64_t v, vf value) { store(normed + t * c + v * kWidth, value); });
   const float *bias = shared + at.projection_bias;
   if (s.pool) {
     multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {

@@ -84,6 +84,16 @@ LIGHTM_INLINE vf vmax(vf a, vf b) {
 // The larger one; NaN if either is.
 LIGHTM_INLINE vf max_or_nan(vf a, vf b) { return ((a > b) | (a != a)) ? a : b; }
 LIGHTM_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
+LIGHTM_INLINE vf vsqrt(vf a) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX2__)
+  return (vf)_mm256_sqrt_ps((__m256)a);
+#else
+  for (int i = 0; i < kWidth; ++i) a[i] = __builtin_sqrtf(a[i]);
+  return a;
+#endif
+}
 LIGHTM_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 // The larger of |a| and b, where b has no sign either; NaN, whose bits are above infinity's, if either
 // is.
