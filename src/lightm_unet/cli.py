@@ -25,6 +25,21 @@ app = typer.Typer(
 )
 _TRAIN = field_docs(TrainingSettings)
 
+# Settings of a training run that `train` and `compare` share.
+Recipe = Annotated[str | None, typer.Option(help=_TRAIN.get("recipe"))]
+Epochs = Annotated[int | None, typer.Option(help=_TRAIN.get("epochs"))]
+BatchSize = Annotated[int | None, typer.Option(help=_TRAIN.get("batch_size"))]
+LearningRate = Annotated[float | None, typer.Option(help=_TRAIN.get("learning_rate"))]
+Size = Annotated[str | None, typer.Option(help=_TRAIN.get("size"))]
+Patch = Annotated[str | None, typer.Option(help=_TRAIN.get("patch"))]
+Spacing = Annotated[str | None, typer.Option(help=_TRAIN.get("spacing_mm"))]
+Normalization = Annotated[str | None, typer.Option(help=_TRAIN.get("normalization"))]
+Augmentation = Annotated[str | None, typer.Option(help=_TRAIN.get("augmentation"))]
+SamplesPerCase = Annotated[int | None, typer.Option(help=_TRAIN.get("samples_per_case"))]
+Device = Annotated[str | None, typer.Option(help=_TRAIN.get("device"))]
+Precision = Annotated[str | None, typer.Option(help=_TRAIN.get("precision"))]
+Workers = Annotated[int | None, typer.Option(help=_TRAIN.get("workers"))]
+
 
 def main() -> None:
     """Run the command line; the process ends with one of the exit codes above, or 130 by Ctrl-C."""
@@ -150,23 +165,21 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUTPUT, with its settings.")
     ] = False,
-    recipe: Annotated[str | None, typer.Option(help=_TRAIN.get("recipe"))] = None,
-    epochs: Annotated[int | None, typer.Option(help=_TRAIN.get("epochs"))] = None,
-    batch_size: Annotated[int | None, typer.Option(help=_TRAIN.get("batch_size"))] = None,
-    learning_rate: Annotated[float | None, typer.Option(help=_TRAIN.get("learning_rate"))] = None,
-    size: Annotated[str | None, typer.Option(help=_TRAIN.get("size"))] = None,
-    patch: Annotated[str | None, typer.Option(help=_TRAIN.get("patch"))] = None,
-    spacing: Annotated[str | None, typer.Option(help=_TRAIN.get("spacing_mm"))] = None,
-    normalization: Annotated[str | None, typer.Option(help=_TRAIN.get("normalization"))] = None,
-    augmentation: Annotated[str | None, typer.Option(help=_TRAIN.get("augmentation"))] = None,
-    samples_per_case: Annotated[
-        int | None, typer.Option(help=_TRAIN.get("samples_per_case"))
-    ] = None,
+    recipe: Recipe = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    size: Size = None,
+    patch: Patch = None,
+    spacing: Spacing = None,
+    normalization: Normalization = None,
+    augmentation: Augmentation = None,
+    samples_per_case: SamplesPerCase = None,
     seed: Annotated[int | None, typer.Option(help=_TRAIN.get("seed"))] = None,
-    device: Annotated[str | None, typer.Option(help=_TRAIN.get("device"))] = None,
+    device: Device = None,
     devices: Annotated[int | None, typer.Option(help=_TRAIN.get("devices"))] = None,
-    precision: Annotated[str | None, typer.Option(help=_TRAIN.get("precision"))] = None,
-    workers: Annotated[int | None, typer.Option(help=_TRAIN.get("workers"))] = None,
+    precision: Precision = None,
+    workers: Workers = None,
     architecture: Annotated[str | None, typer.Option(help=_TRAIN.get("architecture"))] = None,
     network: Annotated[
         list[str] | None,
@@ -307,21 +320,19 @@ def compare(
         int | None,
         typer.Option(help="Train on so many of the training cases; validation and test are whole."),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help=_TRAIN.get("recipe"))] = None,
-    epochs: Annotated[int | None, typer.Option(help=_TRAIN.get("epochs"))] = None,
-    batch_size: Annotated[int | None, typer.Option(help=_TRAIN.get("batch_size"))] = None,
-    learning_rate: Annotated[float | None, typer.Option(help=_TRAIN.get("learning_rate"))] = None,
-    size: Annotated[str | None, typer.Option(help=_TRAIN.get("size"))] = None,
-    patch: Annotated[str | None, typer.Option(help=_TRAIN.get("patch"))] = None,
-    spacing: Annotated[str | None, typer.Option(help=_TRAIN.get("spacing_mm"))] = None,
-    normalization: Annotated[str | None, typer.Option(help=_TRAIN.get("normalization"))] = None,
-    augmentation: Annotated[str | None, typer.Option(help=_TRAIN.get("augmentation"))] = None,
-    samples_per_case: Annotated[
-        int | None, typer.Option(help=_TRAIN.get("samples_per_case"))
-    ] = None,
-    device: Annotated[str | None, typer.Option(help=_TRAIN.get("device"))] = None,
-    precision: Annotated[str | None, typer.Option(help=_TRAIN.get("precision"))] = None,
-    workers: Annotated[int | None, typer.Option(help=_TRAIN.get("workers"))] = None,
+    recipe: Recipe = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    size: Size = None,
+    patch: Patch = None,
+    spacing: Spacing = None,
+    normalization: Normalization = None,
+    augmentation: Augmentation = None,
+    samples_per_case: SamplesPerCase = None,
+    device: Device = None,
+    precision: Precision = None,
+    workers: Workers = None,
     part: Annotated[
         str | None,
         typer.Option(help="i/N: make the i-th of N parts of the runs, on one machine of several."),
