@@ -74,6 +74,7 @@ struct KernelTable {
                               const Rows &grad_out, const GatedNormGradients &, void *scratch);
   // One scratch space for all threads, prepared by one before the others start; then each takes tiles
   // until none is left.
+  int64_t (*rvm_tiles)(const RvmShape &);
   int64_t (*rvm_scratch)(const RvmShape &, int members);
   void (*rvm_prepare)(const RvmShape &, const RvmWeights &, int members, float *scratch);
   void (*rvm_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch, int rank,

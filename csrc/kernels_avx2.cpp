@@ -21,6 +21,7 @@ const lightm::KernelTable lightm::kernels_avx2 = {
     gated_norm_forward_rows,
     gated_norm_scratch,
     gated_norm_backward_rows,
+    rvm_tiles,
     rvm_scratch,
     rvm_prepare,
     rvm_member,

@@ -1,5 +1,7 @@
 #include "rvm_layer.h"
 
+#include <algorithm>
+
 #include "sharing.h"
 #include "thread_pool.h"
 #include "workspace.h"
@@ -8,12 +10,13 @@ namespace lightm {
 
 void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, int threads) {
   const KernelTable &table = kernels();
-  Workspace workspace(static_cast<size_t>(table.rvm_scratch(shape, threads)) * table.width * sizeof(float));
+  const int members = static_cast<int>(std::min<int64_t>(threads, table.rvm_tiles(shape)));
+  Workspace workspace(static_cast<size_t>(table.rvm_scratch(shape, members)) * table.width * sizeof(float));
   float *scratch = workspace.data();
-  table.rvm_prepare(shape, weights, threads, scratch);
+  table.rvm_prepare(shape, weights, members, scratch);
   RvmTurns turns((shape.inner + table.width - 1) / table.width);
-  parallel_for(threads, threads, [&](int64_t rank) {
-    table.rvm_member(shape, weights, x, out, scratch, static_cast<int>(rank), threads, turns);
+  parallel_for(members, members, [&](int64_t rank) {
+    table.rvm_member(shape, weights, x, out, scratch, static_cast<int>(rank), members, turns);
   });
 }
 

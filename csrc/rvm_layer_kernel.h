@@ -37,6 +37,9 @@ inline int64_t tile_rows(const RvmShape &s) {
   return enough < s.conv_width ? s.conv_width + s.conv_width % 2 : enough;
 }
 
+// Of all batch entries.
+int64_t rvm_tiles(const RvmShape &s) { return s.batch * s.tiles(tile_rows(s)); }
+
 // Where everything lies in the scratch space, in floats from its start: what all threads share, then
 // each thread's own, in floats from the start of that. Every part begins at a multiple of a vector.
 struct RvmLayout {
@@ -266,7 +269,7 @@ void rvm_member(const RvmShape &s, const RvmWeights &w, const float *x, float *o
                 int members, RvmTurns &turns) {
   const RvmLayout at = rvm_layout(s, members);
   float *own = scratch + at.shared_size + rank * at.own_size;
-  const int64_t count = s.batch * s.tiles(tile_rows(s));
+  const int64_t count = rvm_tiles(s);
   for (int64_t i; (i = turns.next_tile.fetch_add(1, std::memory_order_relaxed)) < count;)
     rvm_tile(s, w, at, x, out, i, scratch, own, members, turns);
 }
