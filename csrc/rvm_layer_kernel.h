@@ -270,7 +270,9 @@ void rvm_member(const RvmShape &s, const RvmWeights &w, const float *x, float *o
   const RvmLayout at = rvm_layout(s, members);
   float *own = scratch + at.shared_size + rank * at.own_size;
   const int64_t count = rvm_tiles(s);
-  for (int64_t i; (i = turns.next_tile.fetch_add(1, std::memory_order_relaxed)) < count;)
+  // Acquire and release: whoever takes a tile overwrites last rows of x that were read before a tile in
+  // between could be finished and another taken.
+  for (int64_t i; (i = turns.next_tile.fetch_add(1, std::memory_order_acq_rel)) < count;)
     rvm_tile(s, w, at, x, out, i, scratch, own, members, turns);
 }
 
