@@ -86,6 +86,7 @@ def test_a_card_of_the_first_version_names_lightm_unet_and_its_options_only(netw
         "width": 4,
         "encoder_layers": [1],
         "bottleneck_layers": 1,
+        "bottleneck_width": None,
         "expand": 2,
         "d_state": 16,
         "conv": "causal",
