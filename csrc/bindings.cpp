@@ -229,19 +229,34 @@ void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<in
   lightm::decoder_stage(s, in, out_data, threads);
 }
 
+// weight: (out_channels, ...)
+lightm::StemShape stem_shape(const DenseIn &image, const DenseIn &weight) {
+  const bool flat = image.ndim() == 4;
+  if ((!flat && image.ndim() != 5) || weight.ndim() != 2) throw nb::value_error("image or weight");
+  const size_t last = image.ndim() - 1;
+  return {(int64_t)image.shape(0),        (int64_t)image.shape(1),
+          flat ? 1 : (int64_t)image.shape(2), (int64_t)image.shape(last - 1),
+          (int64_t)image.shape(last),     (int64_t)weight.shape(0), flat};
+}
+
 void stem(const DenseIn &image, const DenseIn &depthwise, const DenseIn &pointwise, const DenseOut &out,
           int threads) {
-  const bool flat = image.ndim() == 4;
-  if ((!flat && image.ndim() != 5) || pointwise.ndim() != 2) throw nb::value_error("image or pointwise");
-  const size_t last = image.ndim() - 1;
-  const lightm::StemShape s = {(int64_t)image.shape(0),        (int64_t)image.shape(1),
-                               flat ? 1 : (int64_t)image.shape(2), (int64_t)image.shape(last - 1),
-                               (int64_t)image.shape(last),     (int64_t)pointwise.shape(0), flat};
-  const lightm::StemInputs in = {image.data(), dense(depthwise, s.channels * (flat ? 9 : 27), "depthwise"),
+  const lightm::StemShape s = stem_shape(image, pointwise);
+  const lightm::StemInputs in = {image.data(), dense(depthwise, s.channels * (s.flat ? 9 : 27), "depthwise"),
                                  dense(pointwise, s.out_channels * s.channels, "pointwise")};
   float *out_data = dense(out, s.rows() * s.width * s.out_channels, "out");
   nb::gil_scoped_release release;
   lightm::stem(s, in, out_data, threads);
+}
+
+void conv_stem(const DenseIn &image, const DenseIn &weight, const DenseIn &bias, const DenseOut &out, int threads) {
+  const lightm::StemShape s = stem_shape(image, weight);
+  const lightm::ConvStemInputs in = {
+      image.data(), dense(weight, s.out_channels * s.channels * (s.flat ? 9 : 27), "weight"),
+      dense(bias, s.out_channels, "bias")};
+  float *out_data = dense(out, s.rows() * s.width * s.out_channels, "out");
+  nb::gil_scoped_release release;
+  lightm::conv_stem(s, in, out_data, threads);
 }
 
 // Not filled; a DLPack capsule.
@@ -282,6 +297,7 @@ NB_MODULE(_C, m) {
         "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "halve"_a.none(),
         "out"_a, "threads"_a);
   m.def("stem", &stem, "image"_a, "depthwise"_a, "pointwise"_a, "out"_a, "threads"_a);
+  m.def("conv_stem", &conv_stem, "image"_a, "weight"_a, "bias"_a, "out"_a, "threads"_a);
   m.def("empty", &empty, "shape"_a);
   m.def("release_memory", &release_memory);
 }

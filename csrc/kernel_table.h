@@ -87,6 +87,10 @@ struct KernelTable {
   int64_t (*stem_scratch)(const StemShape &);
   void (*stem_prepare)(const StemShape &, const StemInputs &, void *scratch);
   void (*stem_rows)(const StemShape &, const StemInputs &, int64_t first, int64_t last, float *out, void *scratch);
+  int64_t (*conv_stem_scratch)(const StemShape &);
+  void (*conv_stem_prepare)(const StemShape &, const ConvStemInputs &, void *scratch);
+  void (*conv_stem_rows)(const StemShape &, const ConvStemInputs &, int64_t first, int64_t last, float *out,
+                         void *scratch);
 };
 
 #ifdef LIGHTM_X86

@@ -1,10 +1,10 @@
 // All kernels for one instruction set: CMakeLists.txt gives this file its compiler flags.
 #include "causal_conv_kernel.h"
+#include "conv_stem_kernel.h"
 #include "decoder_kernel.h"
 #include "gated_norm_kernel.h"
 #include "rvm_layer_kernel.h"
 #include "selective_scan_kernel.h"
-#include "stem_kernel.h"
 
 const lightm::KernelTable lightm::kernels_avx512 = {
     "avx512",
@@ -32,4 +32,7 @@ const lightm::KernelTable lightm::kernels_avx512 = {
     stem_scratch,
     stem_prepare,
     stem_rows,
+    conv_stem_scratch,
+    conv_stem_prepare,
+    conv_stem_rows,
 };

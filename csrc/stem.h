@@ -1,5 +1,4 @@
-// The stem, for inference: a depthwise 3x3(x3) filter of each image channel, then a mixture of them, from
-// an image to tokens in one pass. No biases.
+// The stem, for inference: from an image to tokens in one pass.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +12,22 @@ struct StemShape {
   int64_t rows() const { return batch * depth * height; }
 };
 
+// A depthwise 3x3(x3) filter of each image channel, then a mixture of them. No biases.
 struct StemInputs {
   const float *image;      // (batch, channels, depth, height, width), dense
   const float *depthwise;  // (channels, 27 or 9)
   const float *pointwise;  // (out_channels, channels)
 };
 
+// A full 3x3(x3) convolution.
+struct ConvStemInputs {
+  const float *image;   // as above
+  const float *weight;  // (out_channels, channels * 27 or 9)
+  const float *bias;    // (out_channels)
+};
+
 // out: (batch, depth * height * width, out_channels), dense.
 void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads);
+void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out, int threads);
 
 }  // namespace lightm

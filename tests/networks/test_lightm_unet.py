@@ -23,6 +23,7 @@ OPTIONS = [
     {"encoder_layers": (1, 2), "bottleneck_layers": 2},
     {"encoder_layers": (1, 1, 1)},
     {"width": 3},
+    {"stem": "conv"},
     {"encoder_layers": (1, 2), "bottleneck_width": 5},
     {"checkpoint_layers": True},
 ]
@@ -253,6 +254,7 @@ def test_one_pass_over_the_paper_s_network_gives_finite_logits():
         ({"width": 4.5}, "width needs a positive whole number, got 4.5"),
         ({"bottleneck_layers": 0}, "bottleneck_layers needs a positive whole number, got 0"),
         ({"bottleneck_width": 0}, "bottleneck_width needs a positive whole number or none, got 0"),
+        ({"stem": "DWConv"}, 'stem is "dwconv" or "conv", got \'DWConv\''),
         ({"d_state": -1}, "d_state needs a positive whole number, got -1"),
         ({"d_conv": 0}, "d_conv needs a positive whole number, got 0"),
         ({"encoder_layers": ()}, r"encoder_layers needs a tuple of positive .*, got \(\)"),
@@ -266,7 +268,7 @@ def test_one_pass_over_the_paper_s_network_gives_finite_logits():
         ({"encoder_layers": 3}, "encoder_layers needs a tuple of positive .*, got 3"),
         ({"width": True}, "width needs a positive whole number, got True"),
         ({"checkpoint_layers": "no"}, "checkpoint_layers is true or false, got 'no'"),
-        ({"widht": 8}, "no option widht; it has width, encoder_layers"),
+        ({"widht": 8}, "no option widht; it has width, stem"),
     ],
     ids=str,
 )
@@ -313,9 +315,18 @@ def test_half_the_width_of_the_bottleneck_leaves_two_fifths_of_the_parameters():
     assert (wide, narrow) == (2_533_387, 963_211)
 
 
+@pytest.mark.parametrize(("stem", "rank"), [("dwconv", 1), ("conv", 10)])
+def test_the_stem_makes_so_many_independent_channels_of_a_grey_picture(stem, rank):
+    network = make(2, stem=stem, width=16)
+    with torch.no_grad():
+        tokens = network.stem(image(1, 1, 16, 16))
+    assert torch.linalg.matrix_rank(tokens[0]) == rank  # at most a 3x3 window and the bias
+
+
 def test_the_defaults_are_the_paper_s():
     assert LightMUNetOptions() == LightMUNetOptions(
         width=32,
+        stem="dwconv",
         encoder_layers=(1, 2, 2),
         bottleneck_layers=4,
         bottleneck_width=None,

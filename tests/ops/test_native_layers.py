@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lightm_unet.networks import LightMUNet
-from lightm_unet.networks.lightm_unet import DecoderBlock, Head, Stem
+from lightm_unet.networks.lightm_unet import ConvStem, DecoderBlock, Head, Stem
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops import backends
 from lightm_unet.ops.memory import release_memory
@@ -148,17 +148,22 @@ def test_a_decoder_block_and_the_head_equal_their_composed_forms(
         torch.testing.assert_close(native, composed.detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [Stem, ConvStem])
+@pytest.mark.parametrize("grid", [(9, 14), (40, 33), (3, 5, 17), (1, 1)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_stem_equals_its_composed_form(channels):
-    stem = randomised(Stem(2, channels, 20))
-    image = torch.randn(2, channels, 9, 14, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("width", [20, 32, 5])
+def test_both_stems_equal_their_composed_forms(form, grid, channels, width):
+    stem = randomised(form(len(grid), channels, width))
+    image = torch.randn(2, channels, *grid, generator=torch.Generator().manual_seed(0))
     composed = stem(image)
     with torch.no_grad():
         torch.testing.assert_close(stem(image), composed.detach(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 37, 21), (1, 1, 17, 9, 12), (2, 1, 64, 64)])
-@pytest.mark.parametrize("options", [{}, {"conv": "spatial"}, {"directions": 4}, {"expand": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"stem": "conv"}, {"conv": "spatial"}, {"directions": 4}, {"expand": 1}]
+)
 def test_a_whole_network_gives_the_same_with_and_without_native_layers(shape, options):
     torch.manual_seed(0)
     network = LightMUNet(len(shape) - 2, shape[1], 3, width=8, **options).eval()

@@ -84,6 +84,7 @@ def test_a_card_of_the_first_version_names_lightm_unet_and_its_options_only(netw
         "in_channels": 1,
         "out_channels": 3,
         "width": 4,
+        "stem": "dwconv",
         "encoder_layers": [1],
         "bottleneck_layers": 1,
         "bottleneck_width": None,

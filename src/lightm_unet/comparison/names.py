@@ -29,6 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     # The choices that the paper's text leaves open, each changed alone.
     "ablations": (
         "lightm-unet",
+        "lightm-unet:stem=conv",
         "lightm-unet:conv=spatial",
         "lightm-unet:directions=2",
         "lightm-unet:directions=4",

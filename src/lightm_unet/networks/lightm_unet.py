@@ -30,7 +30,7 @@ from lightm_unet.networks.base import check_channels, check_image, crop, is_coun
 from lightm_unet.networks.convolution import CONVOLUTIONS, INTERPOLATIONS, DWConv
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
-from lightm_unet.ops.native_layers import decoder_stage, runs_natively, stem
+from lightm_unet.ops.native_layers import conv_stem, decoder_stage, runs_natively, stem
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class LightMUNetOptions:
 
     width: int = 32
     """Channels after the stem; doubled by each encoder block."""
+    stem: str = "dwconv"
+    """ "dwconv", as the text; or "conv", a full 3x3(x3) convolution with a bias. Of an image with
+    one channel, DWConv makes one filtered image times a vector, of which the first LayerNorm
+    leaves the sign."""
     encoder_layers: tuple[int, ...] = (1, 2, 2)
     """RVM layers in each encoder block."""
     bottleneck_layers: int = 4
@@ -86,6 +90,8 @@ class LightMUNetOptions:
             raise UsageError(
                 f"expand needs a number that leaves inner channels, got {self.expand!r}"
             )
+        if self.stem not in STEMS:
+            raise UsageError(f'stem is "dwconv" or "conv", got {self.stem!r}')
         if self.conv not in ("causal", "spatial"):
             raise UsageError(f'conv is "causal" or "spatial", got {self.conv!r}')
         if not is_count(self.directions) or self.directions not in ORDERS:
@@ -156,7 +162,7 @@ class LightMUNet(nn.Module):
         blocks = len(chosen.encoder_layers)
         widths = [chosen.width * 2**level for level in range(blocks + 1)]
         widths[-1] = chosen.bottleneck_width or widths[-1]
-        self.stem = Stem(spatial_dims, in_channels, chosen.width)
+        self.stem = STEMS[chosen.stem](spatial_dims, in_channels, chosen.width)
         self.encoder = nn.ModuleList(
             rvm_layers(widths[level], widths[level + 1], count)
             for level, count in enumerate(chosen.encoder_layers)
@@ -207,6 +213,24 @@ class Stem(DWConv):
         if runs_natively(image, *weights):
             return stem(image, *(weight.flatten(1) for weight in weights))
         return to_tokens(self.pointwise(self.depthwise(image)))
+
+
+class ConvStem(nn.Module):
+    """A full convolution of the image: grid in, tokens out."""
+
+    def __init__(self, spatial_dims: int, in_channels: int, width: int) -> None:
+        super().__init__()
+        self.conv = CONVOLUTIONS[spatial_dims](in_channels, width, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
+        weight, bias = self.conv.weight, self.conv.bias
+        if runs_natively(image, weight, bias):
+            return conv_stem(image, weight.flatten(1), bias)
+        return to_tokens(self.conv(image))
+
+
+STEMS = {"dwconv": Stem, "conv": ConvStem}
 
 
 class RVMLayers(nn.ModuleList):

@@ -72,6 +72,7 @@ _library.define(
     "Tensor? halve) -> Tensor"
 )
 _library.define("stem(Tensor image, Tensor depthwise, Tensor pointwise) -> Tensor")
+_library.define("conv_stem(Tensor image, Tensor weight, Tensor bias) -> Tensor")
 
 
 def rvm_layer(
@@ -232,3 +233,35 @@ def _(image_shape, depthwise_shape, pointwise_shape, *_, **__) -> int:
     batch, _, *grid = image_shape
     macs = math.prod(depthwise_shape) + math.prod(pointwise_shape)
     return 2 * batch * math.prod(grid) * macs
+
+
+def conv_stem(image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve an image to tokens; ask `runs_natively` first.
+
+    Args:
+        image: `(batch, channels, *grid)`, the grid of 2 or 3 dimensions.
+        weight: `(out_channels, channels * 3 ** dims)`.
+        bias: `(out_channels,)`.
+
+    Returns:
+        `(batch, length, out_channels)`, in raster order.
+    """
+    return torch.ops.lightm_unet.conv_stem(image, weight, bias)
+
+
+@torch.library.impl(_library, "conv_stem", "CPU")
+def _(image, weight, bias):
+    out = empty(_stem_shape(image, weight))
+    call(native.conv_stem, image.contiguous(), weight.contiguous(), bias.contiguous(), out)
+    return out
+
+
+@torch.library.register_fake("lightm_unet::conv_stem", lib=_library)
+def _(image, weight, bias):
+    return image.new_empty(_stem_shape(image, weight))
+
+
+@register_flop_formula(torch.ops.lightm_unet.conv_stem)
+def _(image_shape, weight_shape, *_, **__) -> int:
+    batch, _, *grid = image_shape
+    return 2 * batch * math.prod(grid) * math.prod(weight_shape)
