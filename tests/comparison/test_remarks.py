@@ -45,3 +45,10 @@ def test_it_says_that_phantoms_are_artificial_and_runs_are_missing(make_plan, re
     said = " ".join(remarks_on(make_plan(dataset="Phantom CT"), []).not_shown)
     assert "artificial" in said
     assert "missing" in said
+
+
+def test_networks_of_one_seed_among_others_of_several_are_named(make_plan, make_result, remarks_on):
+    runs = [("lightm-unet", 0), ("lightm-unet", 1), ("nnu-net", 0)]
+    results = [make_result(name, {"d": (0.5, 0.5)}, seed) for name, seed in runs]
+    said = " ".join(remarks_on(make_plan(seeds=(0, 1)), results).not_shown)
+    assert "One seed (nnu-net): how far chance" in said

@@ -11,6 +11,8 @@ from lightm_unet.networks import build_network, count_network, network_names
 AUTHORS = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
 SMALL = {
     "lightm-unet": {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
+    "lightm-unet-small": {"encoder_layers": (1,)},
+    "lightm-unet-tiny": {"encoder_layers": (1,)},
     "segresnet": AUTHORS,
     "nnu-net": {"features": (4, 8)},
     "u-mamba": {"features": (4, 8), "blocks_encoder": 1, "blocks_decoder": 1},

@@ -12,6 +12,8 @@ PAPER = {3: (1, 3, (128, 128, 128)), 2: (3, 2, (512, 512))}
 # Parameters; GMACs of one image as a decimal of so many digits; GFLOP of the scans. 3D, then 2D.
 COSTS = {
     "lightm-unet": [(2_542_078, "64.17", "33.07"), (2_533_469, "21.53", "7.35")],
+    "lightm-unet-small": [(1_089_051, "24.89", "6.29"), (1_081_394, "8.49", "1.40")],
+    "lightm-unet-tiny": [(386_675, "11.63", "4.19"), (382_338, "3.44", "0.93")],
     "lightm-unet-released": [(5_015_766, "154.54", "91.86"), (5_011_765, "47.75", "18.98")],
     "lightm-unet-first-upload": [(6_150_168, "352.96", "91.86"), (5_375_991, "61.50", "18.98")],
     "nnu-net": [(31_196_399, "477.37", "0.00"), (46_325_134, "59.76", "0.00")],
@@ -38,7 +40,7 @@ def on_meta(name, dims, in_channels, out_channels, **options):
 
 @pytest.mark.parametrize("dims", [3, 2])
 @pytest.mark.parametrize("name", COSTS)
-def test_the_paper_s_networks_cost_exactly_this(name, dims):
+def test_networks_cost_exactly_this(name, dims):
     in_channels, classes, size = PAPER[dims]
     parameters, gmacs, scan_gflop = COSTS[name][3 - dims]
     # The extra logits of deep supervision are part of nnU-Net's and U-Mamba's published counts.
@@ -46,6 +48,15 @@ def test_the_paper_s_networks_cost_exactly_this(name, dims):
     assert cost.parameters == parameters
     assert f"{cost.macs / 1e9:.2f}" == gmacs
     assert f"{cost.scan_flops / 1e9:.2f}" == scan_gflop
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("lightm-unet-small", 1_090_000), ("lightm-unet-tiny", 399_000)]
+)
+def test_the_small_networks_keep_the_paper_s_promise_of_size_and_cost_less(name, limit):
+    small, whole = (count_network(on_meta(n, 2, 3, 2), (512, 512)) for n in (name, "lightm-unet"))
+    assert small.parameters <= limit
+    assert 2 * small.macs + small.scan_flops <= 2 * whole.macs + whole.scan_flops
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,7 @@ def test_impossible_dimensions_and_channels_are_refused(name, arguments, message
         ("u-mamba", {"blocks_encoder": 0}, "blocks_encoder needs a positive whole number, got 0"),
         ("lightm-unet-released", {"init_filters": 4}, "init_filters needs a multiple of 8, got 4"),
         ("lightm-unet-released", {"form": "first-upload"}, "means form=released, got 'first-upl"),
+        ("lightm-unet-tiny", {"width": 32}, "lightm-unet-tiny means width=16, got 32"),
         ("vssm-to-conv3", {"layer": "mamba"}, "vssm-to-conv3 means layer=conv3, got 'mamba'"),
         ("lightm-unet-released", {"layer": "lstm"}, "layer is one of mamba, .*; got 'lstm'"),
     ],

@@ -56,6 +56,8 @@ def test_a_model_comes_back_with_everything_that_is_needed_to_use_it(network, fo
 
 SMALL = {
     "lightm-unet": {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
+    "lightm-unet-small": {"encoder_layers": (1,)},
+    "lightm-unet-tiny": {"encoder_layers": (1,)},
     "nnu-net": {"features": (4, 8)},
     "u-mamba": {"features": (4, 8)},
     "unetr": {"image_size": (24, 24), "hidden_size": 12, "mlp_dim": 16, "feature_size": 4},

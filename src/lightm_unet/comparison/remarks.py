@@ -92,10 +92,12 @@ def _what_is_not_shown(plan: Plan, rows: Sequence[Row], is_cut: bool) -> tuple[s
             "With less than the whole budget this tells who learns sooner, which need not be who "
             "is better in the end."
         )
-    if all(len(row.seeds) < 2 for row in rows):
+    once = [row.network for row in rows if len(row.seeds) == 1]
+    if once:
+        who = "" if len(once) == len(rows) else f" ({', '.join(once)})"
         notes.append(
-            "One seed: how far chance alone moves a score is not known. Another seed can change "
-            "the order of networks that are close."
+            f"One seed{who}: how far chance alone moves a score is not known. Another seed can "
+            "change the order of networks that are close."
         )
     family = sum(row.test is not None for row in rows)
     if family and min(1.0, family * smallest_p(tests)) > 0.05:
