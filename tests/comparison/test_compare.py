@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import pytest
 from PIL import Image
@@ -77,6 +78,24 @@ def test_the_report_holds_every_network_and_both_figures_and_loads_nothing(stopp
     for name in ("score-against-size.png", "slices.png"):
         with Image.open(done.folder / name) as picture:
             assert min(picture.size) > 300
+
+
+def test_results_copied_without_masks_and_models_are_kept_and_reported(
+    stopped_and_resumed, compare_tiny, tmp_path
+):
+    _, _, done = stopped_and_resumed
+    for run in done.plan.runs:
+        result = run_folder(tmp_path, run) / "result.json"
+        result.parent.mkdir(parents=True)
+        shutil.copy(run_folder(done.folder, run) / "result.json", result)
+        assert str(done.folder) not in result.read_text()
+    shutil.copy(done.folder / "plan.json", tmp_path)
+    said = []
+    copied = compare_tiny(tmp_path, say=said.append)
+    assert all("kept, test Dice" in line for line in said)
+    assert copied.rows == done.rows
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 1  # there are no masks for slices
 
 
 def test_another_configuration_is_refused_before_anything_is_changed(

@@ -29,8 +29,8 @@ from lightm_unet.comparison.plan import (
     part_of,
     plan_runs,
 )
-from lightm_unet.comparison.results import RunResult, read_result
-from lightm_unet.comparison.single_run import DATA, Say, describe, finish_run, settled_result
+from lightm_unet.comparison.results import DATA, RunResult, read_result
+from lightm_unet.comparison.single_run import Say, describe, finish_run, settled_result
 from lightm_unet.comparison.speed import find_speeds
 from lightm_unet.comparison.subset import choose_cases, link_dataset
 from lightm_unet.comparison.table import Row, make_rows

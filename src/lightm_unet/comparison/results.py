@@ -13,7 +13,10 @@ from lightm_unet.data.files import read_json, write_json
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.scores import CaseScores, Evaluation, FailedCase, LabelScores
 
+DATA = "data"
+"""Within a comparison's folder: its own data set, links to the cases."""
 RESULT, MASKS = "result.json", "masks"
+"""Within a run's folder."""
 DONE, DIVERGED, FAILED = "done", "diverged", "failed"
 
 
@@ -76,7 +79,7 @@ def read_result(folder: Path, run: Run) -> RunResult | None:
             content["error"],
             float(content["best_dice"]),
             float(content["seconds"]),
-            None if found is None else _evaluation_from_json(found, path.parent),
+            None if found is None else _evaluation_from_json(found, path.parent, folder / DATA),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
@@ -105,12 +108,11 @@ def _evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "failed": [asdict(case) for case in evaluation.failed],
         "unit": evaluation.unit,
         "tolerance": evaluation.tolerance,
-        "references": str(evaluation.references),
         "seconds": round(evaluation.seconds, 3),
     }
 
 
-def _evaluation_from_json(content: dict[str, Any], folder: Path) -> Evaluation:
+def _evaluation_from_json(content: dict[str, Any], folder: Path, references: Path) -> Evaluation:
     def scores(values: dict[str, Any]) -> LabelScores:
         return LabelScores(**{k: v if isinstance(v, int) else float(v) for k, v in values.items()})
 
@@ -129,7 +131,7 @@ def _evaluation_from_json(content: dict[str, Any], folder: Path) -> Evaluation:
         unit=content["unit"],
         tolerance=content["tolerance"],
         predictions=folder / MASKS,
-        references=Path(content["references"]),
+        references=references,
         seconds=content["seconds"],
     )
 

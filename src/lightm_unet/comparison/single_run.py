@@ -23,6 +23,7 @@ from typing import Any
 from lightm_unet.benchmark.contestants import split_name
 from lightm_unet.comparison.plan import OF_A_RUN, Plan, Run
 from lightm_unet.comparison.results import (
+    DATA,
     DIVERGED,
     DONE,
     FAILED,
@@ -38,8 +39,6 @@ from lightm_unet.errors import DivergedError, LightMUNetError
 from lightm_unet.evaluation.scores import FailedCase
 from lightm_unet.training.run_folder import LAST, PREPARED, RECORD
 
-DATA = "data"
-"""Folder of the comparison's own data set, links to its cases."""
 TRACEBACK = "traceback.txt"
 Say = Callable[[str], None]
 

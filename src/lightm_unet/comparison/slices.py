@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightm_unet.comparison.plan import Plan, Run
-from lightm_unet.comparison.results import MASKS, RunResult, run_folder
-from lightm_unet.comparison.single_run import DATA
+from lightm_unet.comparison.results import DATA, MASKS, RunResult, run_folder
 from lightm_unet.comparison.table import case_scores
 from lightm_unet.data.dataset import open_case_images, open_dataset
 from lightm_unet.data.image import read_labels, split_ending
@@ -75,14 +74,16 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
     Args:
         folder: the comparison's; masks and images are read.
         plan: of the comparison.
-        results: of its runs; each network is shown by its first finished seed.
+        results: of its runs; each network is shown by its first finished seed
+            whose masks are there, for results may be copied without them.
 
     Returns:
-        None where no run has finished.
+        None where no finished run has its masks.
     """
     first: dict[str, Run] = {}
     for run in plan.runs:
-        if run in results and results[run].evaluation is not None:
+        has_scores = run in results and results[run].evaluation is not None
+        if has_scores and (run_folder(folder, run) / MASKS).is_dir():
             first.setdefault(run.network, run)
     scores = {name: case_scores([results[run].evaluation]) for name, run in first.items()}
     examples = [
