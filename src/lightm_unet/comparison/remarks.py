@@ -94,7 +94,8 @@ def _what_is_not_shown(plan: Plan, rows: Sequence[Row], is_cut: bool) -> tuple[s
         )
     once = [row.network for row in rows if len(row.seeds) == 1]
     if once:
-        who = "" if len(once) == len(rows) else f" ({', '.join(once)})"
+        several = any(len(row.seeds) > 1 for row in rows)
+        who = f" ({', '.join(once)})" if several else ""
         notes.append(
             f"One seed{who}: how far chance alone moves a score is not known. Another seed can "
             "change the order of networks that are close."

@@ -66,7 +66,7 @@ def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
     axes.set_xscale("log")
     _style(axes, rows, size)
     canvas.draw()
-    _label(axes, rows)
+    write_names(axes, rows)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
@@ -139,8 +139,10 @@ def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
     )
 
 
-def _label(axes: Axes, rows: Sequence[Row]) -> None:
+def write_names(axes: Axes, rows: Sequence[Row]) -> None:
     """Write each name beside its mark, where it covers nothing that is there already."""
+    from matplotlib.text import Text
+
     canvas = axes.figure.canvas
     pixels = axes.figure.dpi / 72
     taken = []
@@ -172,7 +174,9 @@ def _label(axes: Axes, rows: Sequence[Row]) -> None:
                 if math.hypot(dx, dy) < radius + 12
                 else {"arrowstyle": "-", "color": "#777777", "linewidth": 0.6, "shrinkB": 0},
             )
-            box = text.get_window_extent(canvas.get_renderer()).extents
+            # Of the words alone: an annotation's own extent holds its line, and so its mark.
+            text.update_positions(canvas.get_renderer())
+            box = Text.get_window_extent(text).extents
             text.remove()
             cost = sum(_overlap(box, other) for other in taken) + 10 * _outside(box, frame)
             if best is None or cost < best[0]:
