@@ -1,38 +1,4 @@
-// All kernels for one instruction set: CMakeLists.txt gives this file its compiler flags.
-#include "causal_conv_kernel.h"
-#include "conv_stem_kernel.h"
-#include "decoder_kernel.h"
-#include "gated_norm_kernel.h"
-#include "rvm_layer_kernel.h"
-#include "selective_scan_kernel.h"
+// CMakeLists.txt gives this file the compiler flags of its instruction set.
+#include "all_kernels.h"
 
-const lightm::KernelTable lightm::kernels_avx512 = {
-    "avx512",
-    kWidth,
-    forward_scratch,
-    backward_scratch,
-    forward_share,
-    forward_correct_share,
-    backward_share,
-    conv_forward_scratch,
-    conv_backward_scratch,
-    conv_forward_share,
-    conv_backward_share,
-    gated_norm_forward_rows,
-    gated_norm_scratch,
-    gated_norm_backward_rows,
-    rvm_tiles,
-    rvm_scratch,
-    rvm_prepare,
-    rvm_member,
-    decoder_scratch,
-    decoder_weights_size,
-    decoder_prepare,
-    decoder_item,
-    stem_scratch,
-    stem_prepare,
-    stem_rows,
-    conv_stem_scratch,
-    conv_stem_prepare,
-    conv_stem_rows,
-};
+const lightm::KernelTable lightm::kernels_avx512 = all_kernels("avx512");
