@@ -2,32 +2,12 @@
 
 import gzip
 import json
-import sys
 
 import nibabel
 import numpy as np
 import pytest
 
-from lightm_unet.cli import main
-
 TINY = ("width=4", "encoder_layers=1", "bottleneck_layers=1")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command with these words; returns exit code, standard output and error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["lightm-unet", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

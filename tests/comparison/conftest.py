@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from lightm_unet.comparison.compare import compare
 from lightm_unet.comparison.plan import Plan, Run, plan_runs
@@ -21,11 +20,8 @@ TINY = (OURS, SPATIAL, SEGRESNET)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _tiny_networks(one_thread):
+    """All tests here."""
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,11 @@
 """The verb `compare` from the outside."""
 
 import shutil
-import sys
 
 import pytest
 
-from lightm_unet.cli import main
 from lightm_unet.comparison.plan import read_plan
 from lightm_unet.comparison.results import FAILED, RunResult, write_result
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["lightm-unet", "compare", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -41,7 +24,7 @@ def same_command(folder, phantoms):
 
 
 def test_the_same_command_trains_nothing_again_and_prints_the_table(run, same_command, folder):
-    code, out, _ = run(*same_command)
+    code, out, _ = run("compare", *same_command)
     assert code == 0
     assert out.count("kept, test Dice") == 3
     assert "epoch" not in out
@@ -51,7 +34,7 @@ def test_the_same_command_trains_nothing_again_and_prints_the_table(run, same_co
 
 def test_a_failed_run_is_named_and_gives_exit_code_1(run, same_command, folder):
     write_result(RunResult(read_plan(folder).runs[-1], FAILED, "out of memory"), folder)
-    code, _, err = run(*same_command, "--report-only")
+    code, _, err = run("compare", *same_command, "--report-only")
     assert code == 1
     assert err.strip() == "segresnet:init_filters=8, seed 0: failed: out of memory"
 
@@ -66,7 +49,7 @@ def test_a_failed_run_is_named_and_gives_exit_code_1(run, same_command, folder):
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(run, same_command, words, message):
-    code, _, err = run(*same_command, *words)
+    code, _, err = run("compare", *same_command, *words)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from lightm_unet.data.dataset import write_dataset_json
 from lightm_unet.data.phantom import write_phantom_dataset
@@ -16,12 +15,8 @@ TINY = {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1}
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    """These networks are too small to share between threads, which would only wait for another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _tiny_networks(one_thread):
+    """All tests here."""
 
 
 @pytest.fixture(scope="session")
