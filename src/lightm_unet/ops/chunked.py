@@ -16,24 +16,12 @@ Every other gradient is a sum over g; the derivation is in this folder's README.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-class ScanGradients(NamedTuple):
-    """One gradient for each tensor that `selective_scan` takes; None where it took none."""
-
-    u: Tensor
-    delta: Tensor
-    A: Tensor
-    B: Tensor
-    C: Tensor
-    D: Tensor | None
-    z: Tensor | None
-    delta_bias: Tensor | None
+from lightm_unet.ops.scan_tensors import ScanTensors
 
 
 def state_interval(device_type: str) -> int:
@@ -45,14 +33,7 @@ def state_interval(device_type: str) -> int:
 
 
 def scan_chunked(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
+    tensors: ScanTensors,
     delta_softplus: bool,
     keep_states: bool,
 ) -> tuple[Tensor, Tensor]:
@@ -62,6 +43,7 @@ def scan_chunked(
         The output `(batch, length, channels)`, and the state before each chunk
         `(batch, chunks, channels, state)`, with no chunks if `keep_states` is false.
     """
+    u, delta, A, B, C, D, z, delta_bias = tensors
     batch, length, channels = u.shape
     interval = state_interval(u.device.type)
     chunks = math.ceil(length / interval)
@@ -87,17 +69,11 @@ def scan_chunked(
 def scan_chunked_backward(
     grad_out: Tensor,
     states: Tensor,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
+    tensors: ScanTensors,
     delta_softplus: bool,
-) -> ScanGradients:
+) -> ScanTensors:
     """All gradients of `scan_chunked`, given the states that it kept."""
+    u, delta, A, B, C, D, z, delta_bias = tensors
     length = u.shape[1]
     interval = state_interval(u.device.type)
     grad_u, grad_delta = torch.empty_like(u), torch.empty_like(delta)
@@ -145,7 +121,7 @@ def scan_chunked_backward(
         grad_delta[:, here] = grad_step * torch.sigmoid(raw) if delta_softplus else grad_step
 
     grad_bias = None if delta_bias is None else grad_delta.sum((0, 1))
-    return ScanGradients(grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias)
+    return ScanTensors(grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias)
 
 
 def _step_size(delta: Tensor, delta_bias: Tensor | None, delta_softplus: bool) -> Tensor:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lightm_unet.ops.chunked import ScanGradients
 from lightm_unet.ops.dispatch import native
 from lightm_unet.ops.memory import empty, empty_like
 from lightm_unet.ops.native_call import call
+from lightm_unet.ops.scan_tensors import ScanTensors
 
 
 def scan_cpu(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
+    tensors: ScanTensors,
     delta_softplus: bool,
     keep_states: bool,
 ) -> tuple[Tensor, Tensor]:
     """Native forward scan; as `chunked.scan_chunked`, but states end in (state, channels)."""
-    batch, length, channels = u.shape
+    batch, length, channels = tensors.u.shape
     intervals = -(-length // native.STATE_INTERVAL) if keep_states else 0
-    out = empty_like(u)
-    states = empty((batch, intervals, A.shape[1], channels))
+    out = empty_like(tensors.u)
+    states = empty((batch, intervals, tensors.A.shape[1], channels))
     call(
         native.scan_forward,
-        *_inputs(u, delta, A, B, C, D, z, delta_bias),
+        *_as_kernels_read(tensors),
         delta_softplus,
         out,
         states if keep_states else None,
@@ -40,40 +33,26 @@ def scan_cpu(
 def scan_cpu_backward(
     grad_out: Tensor,
     states: Tensor,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
+    tensors: ScanTensors,
     delta_softplus: bool,
-) -> ScanGradients:
+) -> ScanTensors:
     """Native backward scan; arguments and results as `chunked.scan_chunked_backward`."""
-    inputs = (u, delta, A, B, C, D, z, delta_bias)
-    gradients = ScanGradients(*(None if t is None else empty_like(t) for t in inputs))
+    gradients = ScanTensors(*(None if t is None else empty_like(t) for t in tensors))
     call(
         native.scan_backward,
         dense_rows(grad_out),
         states,
-        *_inputs(*inputs),
+        *_as_kernels_read(tensors),
         delta_softplus,
         *gradients,
     )
     return gradients
 
 
-def _inputs(u, delta, A, B, C, D, z, delta_bias) -> tuple[Tensor | None, ...]:
-    return (
-        dense_rows(u),
-        dense_rows(delta),
-        A.contiguous(),
-        dense_rows(B),
-        dense_rows(C),
-        None if D is None else D.contiguous(),
-        None if z is None else dense_rows(z),
-        None if delta_bias is None else delta_bias.contiguous(),
+def _as_kernels_read(tensors: ScanTensors) -> tuple[Tensor | None, ...]:
+    """Sequences with dense rows, (batch, length, ...); everything else dense."""
+    return tuple(
+        None if t is None else dense_rows(t) if t.dim() == 3 else t.contiguous() for t in tensors
     )
 
 

@@ -15,6 +15,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.ops import chunked, cpu
 from lightm_unet.ops.dispatch import choose_backend, native
 from lightm_unet.ops.reference import scan_reference
+from lightm_unet.ops.scan_tensors import ScanTensors
 
 
 def selective_scan(
@@ -128,7 +129,8 @@ def _scan(
         from lightm_unet.ops.triton_scan import scan_triton as scan
     else:
         scan = cpu.scan_cpu if backend == "cpu" else chunked.scan_chunked
-    return scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states)
+    tensors = ScanTensors(u, delta, A, B, C, D, z, delta_bias)
+    return scan(tensors, delta_softplus, keep_states)
 
 
 @torch.library.custom_op("lightm_unet::selective_scan_backward", mutates_args=())
@@ -151,7 +153,8 @@ def _scan_backward(
         from lightm_unet.ops.triton_scan_backward import scan_triton_backward as scan_backward
     else:
         scan_backward = cpu.scan_cpu_backward if backend == "cpu" else chunked.scan_chunked_backward
-    gradients = scan_backward(grad_out, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    tensors = ScanTensors(u, delta, A, B, C, D, z, delta_bias)
+    gradients = scan_backward(grad_out, states, tensors, delta_softplus)
     return [g for g in gradients if g is not None]
 
 

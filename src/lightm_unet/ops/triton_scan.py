@@ -23,6 +23,7 @@ import triton.language as tl
 from torch import Tensor
 
 from lightm_unet.ops.cpu import dense_rows
+from lightm_unet.ops.scan_tensors import ScanTensors
 from lightm_unet.ops.triton_combine import states_at_starts
 from lightm_unet.ops.triton_math import (
     LOG2_E,
@@ -43,14 +44,7 @@ UNROLL = 8  # steps whose loads are under way at once
 
 
 def scan_triton(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
+    tensors: ScanTensors,
     delta_softplus: bool,
     keep_states: bool,
 ) -> tuple[Tensor, Tensor]:
@@ -60,6 +54,7 @@ def scan_triton(
         The output in u's dtype, and the float32 state before each chunk
         `(batch, chunks, channels, state)`, with no chunks if `keep_states` is false.
     """
+    u, delta, A, B, C, D, z, delta_bias = tensors
     batch, length, channels = u.shape
     state = A.shape[1]
     chunks = triton.cdiv(length, STATE_INTERVAL)

@@ -25,8 +25,8 @@ import triton.language as tl
 from torch import Tensor
 
 from lightm_unet.ops import triton_scan
-from lightm_unet.ops.chunked import ScanGradients
 from lightm_unet.ops.cpu import dense_rows
+from lightm_unet.ops.scan_tensors import ScanTensors
 from lightm_unet.ops.triton_combine import states_at_starts
 from lightm_unet.ops.triton_math import LOG2_E, ONE_WARP, load_row, row_strides, sigmoid, softplus
 from lightm_unet.ops.triton_scan import which_chunk
@@ -46,18 +46,12 @@ WORK_PER_PROGRAM = 4  # channel blocks in order, where there are chunks enough t
 def scan_triton_backward(
     grad_out: Tensor,
     states: Tensor,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
+    tensors: ScanTensors,
     delta_softplus: bool,
-) -> ScanGradients:
+) -> ScanTensors:
     """All gradients of `scan_triton`, each in its tensor's dtype, given the states that it kept."""
-    kinds = [None if t is None else t.dtype for t in (u, delta, A, B, C, D, z, delta_bias)]
+    u, delta, A, B, C, D, z, delta_bias = tensors
+    kinds = [None if t is None else t.dtype for t in tensors]
     batch, length, channels = u.shape
     state = A.shape[1]
     chunks = states.shape[1]
@@ -97,7 +91,7 @@ def scan_triton_backward(
     grad_D, grad_bias = rows.sum(1)
     grad_A = carried.sum((0, 1))  # by chunk, in the place of what it was made from
     gradients = (grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias)
-    return ScanGradients(
+    return ScanTensors(
         *(
             None if kind is None else _own(gradient, kind)
             for gradient, kind in zip(gradients, kinds, strict=True)
