@@ -16,6 +16,7 @@ SMALL = {
     "segresnet": AUTHORS,
     "nnu-net": {"features": (4, 8)},
     "u-mamba": {"features": (4, 8), "blocks_encoder": 1, "blocks_decoder": 1},
+    "u-mamba-encoder": {"features": (4, 8), "blocks_encoder": 1, "blocks_decoder": 1},
     "unetr": {"feature_size": 4, "hidden_size": 12, "mlp_dim": 16, "num_heads": 2},
     "swin-unetr": {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 4)},
 }

@@ -60,6 +60,7 @@ SMALL = {
     "lightm-unet-tiny": {"encoder_layers": (1,)},
     "nnu-net": {"features": (4, 8)},
     "u-mamba": {"features": (4, 8)},
+    "u-mamba-encoder": {"features": (4, 8)},
     "unetr": {"image_size": (24, 24), "hidden_size": 12, "mlp_dim": 16, "feature_size": 4},
     "swin-unetr": {"feature_size": 12},
 }

@@ -56,7 +56,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "convolutions": ("nnu-net", "segresnet"),
     "transformers": ("unetr", "swin-unetr"),
-    "other Mamba": ("u-mamba",),
+    "other Mamba": ("u-mamba", "u-mamba-encoder"),
 }
 """What a network is made of, for the colours of a figure; any other name is LightM-UNet's own."""
 OWN_FAMILY = "LightM-UNet"

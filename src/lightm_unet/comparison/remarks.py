@@ -13,7 +13,7 @@ from lightm_unet.comparison.table import Row
 from lightm_unet.training.recipes import find_recipe
 
 PAPER_SIZE = {2: (512, 512), 3: (128, 128, 128)}
-BY_IMAGE_SIZE = ("nnu-net", "u-mamba")
+BY_IMAGE_SIZE = ("nnu-net", "u-mamba", "u-mamba-encoder")
 """Networks whose number of stages follows from the image."""
 NOT_CUT = "Nothing was cut: every training case, the recipe's epochs, and the paper's image size."
 

@@ -134,8 +134,8 @@ class NNUNet(SegmentationNetwork):
     def pad(self, image: Tensor) -> Tensor:  # noqa: D102
         return pad_for_instance_norm(super().pad(image), self.multiple)
 
-    def bottleneck(self, x: Tensor) -> Tensor:
-        """What becomes of the lowest resolution between encoder and decoder."""
+    def after_stage(self, stage: int, x: Tensor) -> Tensor:
+        """What becomes of the output of the encoder's stage of this number, from 0."""
         return x
 
     @staticmethod
@@ -163,10 +163,10 @@ class NNUNet(SegmentationNetwork):
         x, skips = image, []
         if "stem" in self.encoder:
             x = self.encoder["stem"](x)
-        for stage in self.encoder["stages"]:
-            x = stage(x)
+        for number, stage in enumerate(self.encoder["stages"]):
+            x = self.after_stage(number, stage(x))
             skips.append(x)
-        x, logits = self.bottleneck(skips.pop()), []
+        x, logits = skips.pop(), []
         supervised = self.deep_supervision and self.training
         parts = (self.decoder[part] for part in ("transpconvs", "stages", "seg_layers"))
         for upsample, stage, head in zip(*parts, strict=True):

@@ -47,7 +47,8 @@ NETWORKS: dict[str, Entry] = {
     "segresnet": Entry(SegResNet),
     "unetr": Entry(UNETR),
     "swin-unetr": Entry(SwinUNETR),
-    "u-mamba": Entry(UMamba),
+    "u-mamba": Entry(UMamba, {"form": "bottleneck"}),
+    "u-mamba-encoder": Entry(UMamba, {"form": "encoder"}),
     "vssm-to-conv3": Entry(AuthorsLightMUNet, {"form": "first-upload", "layer": "conv3"}),
     "vssm-to-self-attention": Entry(
         AuthorsLightMUNet, {"form": "first-upload", "layer": "self-attention"}
@@ -103,8 +104,8 @@ def build_network(
         in_channels: channels of the image.
         out_channels: classes, background included.
         image_size: of the images it is meant for; matters to unetr, which is built for one size,
-            and to nnu-net and u-mamba, which have fewer stages for small images. By default the
-            paper's 512x512 or 128x128x128.
+            and to nnu-net and both u-mambas, which have fewer stages for small images. By default
+            the paper's 512x512 or 128x128x128.
         options: of the network, see `network_options(name)`.
 
     Returns:

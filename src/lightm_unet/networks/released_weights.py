@@ -22,8 +22,8 @@ PREFIX = re.compile(r"^((module|_orig_mod)\.)+")
 def load_released_weights(network: nn.Module, source: Mapping[str, Tensor] | Path | str) -> None:
     """Fill a network with published weights.
 
-    For lightm-unet-released, lightm-unet-first-upload, u-mamba and nnu-net, whose parameters have
-    their authors' names. Nothing but tensors and numbers is unpickled from a file.
+    For lightm-unet-released, lightm-unet-first-upload, both u-mambas and nnu-net, whose parameters
+    have their authors' names. Nothing but tensors and numbers is unpickled from a file.
 
     Args:
         network: is filled in place; left as it was if the weights do not fit.

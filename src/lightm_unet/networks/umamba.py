@@ -1,7 +1,9 @@
-"""U-Mamba, bottleneck form: nnU-Net with residual stages, and one Mamba at the lowest resolution.
+"""U-Mamba: nnU-Net with residual stages, and Mamba after the encoder's last stage or after each.
 
-Source: Ma et al. 2024, "U-Mamba"; written anew from its structure, with its parameter names, so
-that published checkpoints fit.
+Source: Ma et al. 2024, "U-Mamba"; written anew from the structure of the code that came with it
+(UMambaBot, UMambaEnc), with its parameter names, so that such checkpoints fit. The bottleneck form
+agrees with that code's outputs; the encoder form has only been read. Later code of theirs has
+other blocks.
 """
 
 from __future__ import annotations
@@ -19,11 +21,17 @@ from lightm_unet.networks.mamba import Mamba
 from lightm_unet.networks.nnunet import NNUNet, conv_norm
 from lightm_unet.networks.scan_order import to_grid, to_tokens
 
+FORMS = ("bottleneck", "encoder")
+
 
 class UMamba(NNUNet):
-    """U-Mamba_Bot, with deep supervision in training mode.
+    """U-Mamba_Bot or U-Mamba_Enc, with deep supervision in training mode.
+
+    A Mamba, with a LayerNorm before it and no shortcut beside it, takes every voxel of a stage's
+    output as a token. The encoder form scans the full resolution too.
 
     Args:
+        form: "bottleneck", a Mamba after the encoder's last stage, or "encoder", after every stage.
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: classes, background included.
@@ -42,12 +50,15 @@ class UMamba(NNUNet):
         in_channels: int,
         out_channels: int,
         *,
+        form: str = "bottleneck",
         image_size: Sequence[int] | None = None,
         features: Sequence[int] | None = None,
         blocks_encoder: int = 2,
         blocks_decoder: int = 2,
         deep_supervision: bool = True,
     ) -> None:
+        if form not in FORMS:
+            raise UsageError(f"form is {' or '.join(map(repr, FORMS))}, got {form!r}")
         options = {"blocks_encoder": blocks_encoder, "blocks_decoder": blocks_decoder}
         for name, value in options.items():
             if not is_count(value):
@@ -73,14 +84,28 @@ class UMamba(NNUNet):
             stem=stem,
             encoder_stage=lambda *channels_and_stride: stage(blocks_encoder, *channels_and_stride),
             decoder_stage=lambda *channels: stage(blocks_decoder, *channels),
-            options=options,
+            options={"form": form, **options},
         )
-        lowest = self.options["features"][-1]
-        self.ln = nn.LayerNorm(lowest)
-        self.mamba = Mamba(lowest)
+        if form == "encoder":
+            layers = (
+                nn.ModuleDict({"norm": nn.LayerNorm(width), "mamba": Mamba(width)})
+                for width in self.options["features"]
+            )
+            self.encoder["mamba_layers"] = nn.ModuleList(layers)
+        else:
+            lowest = self.options["features"][-1]
+            self.ln = nn.LayerNorm(lowest)
+            self.mamba = Mamba(lowest)
 
-    def bottleneck(self, x: Tensor) -> Tensor:  # noqa: D102
-        return to_grid(self.mamba(self.ln(to_tokens(x))), x.shape[2:])
+    def after_stage(self, stage: int, x: Tensor) -> Tensor:  # noqa: D102
+        if "mamba_layers" in self.encoder:
+            layer = self.encoder["mamba_layers"][stage]
+            norm, mamba = layer["norm"], layer["mamba"]
+        elif stage == len(self.encoder["stages"]) - 1:
+            norm, mamba = self.ln, self.mamba
+        else:
+            return x
+        return to_grid(mamba(norm(to_tokens(x))), x.shape[2:])
 
 
 class ResidualConvBlock(nn.Module):
