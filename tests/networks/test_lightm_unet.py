@@ -24,6 +24,7 @@ OPTIONS = [
     {"encoder_layers": (1, 1, 1)},
     {"width": 3},
     {"stem": "conv"},
+    {"stem": "dwconv-bias"},
     {"encoder_layers": (1, 2), "bottleneck_width": 5},
     {"checkpoint_layers": True},
 ]
@@ -254,7 +255,7 @@ def test_one_pass_over_the_paper_s_network_gives_finite_logits():
         ({"width": 4.5}, "width needs a positive whole number, got 4.5"),
         ({"bottleneck_layers": 0}, "bottleneck_layers needs a positive whole number, got 0"),
         ({"bottleneck_width": 0}, "bottleneck_width needs a positive whole number or none, got 0"),
-        ({"stem": "DWConv"}, 'stem is "dwconv" or "conv", got \'DWConv\''),
+        ({"stem": "DWConv"}, 'stem is "dwconv", "dwconv-bias" or "conv", got \'DWConv\''),
         ({"d_state": -1}, "d_state needs a positive whole number, got -1"),
         ({"d_conv": 0}, "d_conv needs a positive whole number, got 0"),
         ({"encoder_layers": ()}, r"encoder_layers needs a tuple of positive .*, got \(\)"),
@@ -315,7 +316,7 @@ def test_half_the_width_of_the_bottleneck_leaves_two_fifths_of_the_parameters():
     assert (wide, narrow) == (2_533_387, 963_211)
 
 
-@pytest.mark.parametrize(("stem", "rank"), [("dwconv", 1), ("conv", 10)])
+@pytest.mark.parametrize(("stem", "rank"), [("dwconv", 1), ("dwconv-bias", 2), ("conv", 10)])
 def test_the_stem_makes_so_many_independent_channels_of_a_grey_picture(stem, rank):
     network = make(2, stem=stem, width=16)
     with torch.no_grad():

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lightm_unet.networks import LightMUNet
-from lightm_unet.networks.lightm_unet import ConvStem, DecoderBlock, Head, Stem
+from lightm_unet.networks.lightm_unet import STEMS, DecoderBlock, Head
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops import backends
 from lightm_unet.ops.memory import release_memory
@@ -148,12 +148,12 @@ def test_a_decoder_block_and_the_head_equal_their_composed_forms(
         torch.testing.assert_close(native, composed.detach(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", [Stem, ConvStem])
+@pytest.mark.parametrize("form", STEMS)
 @pytest.mark.parametrize("grid", [(9, 14), (40, 33), (3, 5, 17), (1, 1)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("width", [20, 32, 5])
-def test_both_stems_equal_their_composed_forms(form, grid, channels, width):
-    stem = randomised(form(len(grid), channels, width))
+def test_stems_equal_their_composed_forms(form, grid, channels, width):
+    stem = randomised(STEMS[form](len(grid), channels, width))
     image = torch.randn(2, channels, *grid, generator=torch.Generator().manual_seed(0))
     composed = stem(image)
     with torch.no_grad():
@@ -162,7 +162,15 @@ def test_both_stems_equal_their_composed_forms(form, grid, channels, width):
 
 @pytest.mark.parametrize("shape", [(2, 3, 37, 21), (1, 1, 17, 9, 12), (2, 1, 64, 64)])
 @pytest.mark.parametrize(
-    "options", [{}, {"stem": "conv"}, {"conv": "spatial"}, {"directions": 4}, {"expand": 1}]
+    "options",
+    [
+        {},
+        {"stem": "conv"},
+        {"stem": "dwconv-bias"},
+        {"conv": "spatial"},
+        {"directions": 4},
+        {"expand": 1},
+    ],
 )
 def test_a_whole_network_gives_the_same_with_and_without_native_layers(shape, options):
     torch.manual_seed(0)

@@ -30,6 +30,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "ablations": (
         "lightm-unet",
         "lightm-unet:stem=conv",
+        "lightm-unet:stem=dwconv-bias",
         "lightm-unet:conv=spatial",
         "lightm-unet:directions=2",
         "lightm-unet:directions=4",

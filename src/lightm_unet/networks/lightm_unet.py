@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -44,9 +45,9 @@ class LightMUNetOptions:
     width: int = 32
     """Channels after the stem; doubled by each encoder block."""
     stem: str = "dwconv"
-    """ "dwconv", as the text; or "conv", a full 3x3(x3) convolution with a bias. Of an image with
-    one channel, DWConv makes one filtered image times a vector, of which the first LayerNorm
-    leaves the sign."""
+    """ "dwconv", as the text; "dwconv-bias", the same with biases; or "conv", a full 3x3(x3)
+    convolution with a bias. Of an image with one channel, DWConv without biases makes one filtered
+    image times a vector, of which the first LayerNorm leaves the sign."""
     encoder_layers: tuple[int, ...] = (1, 2, 2)
     """RVM layers in each encoder block."""
     bottleneck_layers: int = 4
@@ -91,7 +92,7 @@ class LightMUNetOptions:
                 f"expand needs a number that leaves inner channels, got {self.expand!r}"
             )
         if self.stem not in STEMS:
-            raise UsageError(f'stem is "dwconv" or "conv", got {self.stem!r}')
+            raise UsageError(f'stem is "dwconv", "dwconv-bias" or "conv", got {self.stem!r}')
         if self.conv not in ("causal", "spatial"):
             raise UsageError(f'conv is "causal" or "spatial", got {self.conv!r}')
         if not is_count(self.directions) or self.directions not in ORDERS:
@@ -209,10 +210,14 @@ class Stem(DWConv):
 
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
-        weights = self.depthwise.weight, self.pointwise.weight
-        if runs_natively(image, *weights):
-            return stem(image, *(weight.flatten(1) for weight in weights))
-        return to_tokens(self.pointwise(self.depthwise(image)))
+        if not runs_natively(image, *self.parameters()):
+            return to_tokens(super().forward(image))
+        depthwise, pointwise = (part.weight.flatten(1) for part in (self.depthwise, self.pointwise))
+        if self.pointwise.bias is None:
+            return stem(image, depthwise, pointwise)
+        # The image is padded once, before the first, so that both are one full convolution.
+        weight = (pointwise[:, :, None] * depthwise).flatten(1)
+        return conv_stem(image, weight, pointwise @ self.depthwise.bias + self.pointwise.bias)
 
 
 class ConvStem(nn.Module):
@@ -230,7 +235,7 @@ class ConvStem(nn.Module):
         return to_tokens(self.conv(image))
 
 
-STEMS = {"dwconv": Stem, "conv": ConvStem}
+STEMS = {"dwconv": Stem, "dwconv-bias": partial(Stem, bias=True), "conv": ConvStem}
 
 
 class RVMLayers(nn.ModuleList):
