@@ -58,9 +58,9 @@ def _numbers(text: str, kind: type, name: str) -> tuple:
     try:
         return tuple(kind(part) for part in text.lower().replace("x", ",").split(","))
     except ValueError:
-        raise UsageError(
-            f"--{name} needs numbers such as 128x128 or 1.5,1,1, got {text!r}"
-        ) from None
+        example = {"seeds": "0,1,2", "spacing": "1.5,1,1"}.get(name, "128x128")
+        kind_of = "whole numbers" if kind is int else "numbers"
+        raise UsageError(f"--{name} needs {kind_of}, such as {example}, got {text!r}") from None
 
 
 def _maybe(text: str | None, kind: type, name: str) -> tuple | None:

@@ -43,7 +43,7 @@ def test_a_failed_run_is_named_and_gives_exit_code_1(run, same_command, folder):
     ("words", "message"),
     [
         (["--networks", "unet"], "no network is called 'unet'; there are lightm-unet"),
-        (["--seeds", "one"], "--seeds needs numbers"),
+        (["--seeds", "one"], "--seeds needs whole numbers, such as 0,1,2, got 'one'"),
         (["--part", "3/2"], "part needs i/N"),
         (["--epochs", 5], "this comparison has epochs 2, not 5"),
     ],
