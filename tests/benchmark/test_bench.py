@@ -5,9 +5,9 @@ import json
 import pytest
 
 import lightm_unet
-from lightm_unet.benchmark.bench import BenchReport
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.benchmark.plot import draw_latency
+from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result, growths
 from lightm_unet.benchmark.tables import markdown, remarks, table_rows
 from lightm_unet.errors import UsageError

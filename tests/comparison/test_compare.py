@@ -8,8 +8,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from lightm_unet.benchmark.bench import BenchReport
 from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.results import run_folder
 from lightm_unet.data.files import write_json

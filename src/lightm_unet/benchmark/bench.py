@@ -17,9 +17,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from lightm_unet.benchmark.contestants import (
     Contestant,
@@ -28,47 +27,12 @@ from lightm_unet.benchmark.contestants import (
     split_name,
 )
 from lightm_unet.benchmark.process import ContestantError, ContestantProcess, MemoryNeededError
-from lightm_unet.benchmark.results import Growth, Result, growths
+from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
+from lightm_unet.benchmark.results import Result, growths
 from lightm_unet.data.files import new_folder
 from lightm_unet.errors import UsageError
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
-TURN_SECONDS = 0.5
-"""A turn is passes for this long, one at least: short passes are repeated until they are steady."""
-REST_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class BenchReport:
-    """Everything that one run of `bench` has found."""
-
-    machine: dict[str, Any]
-    """What `doctor` says."""
-    rounds: int
-    """Turns of each contestant."""
-    results: tuple[Result, ...]
-    """One for each contestant, the failed ones too, in the order of the request."""
-    notes: tuple[str, ...] = ()
-    """What a reader of the numbers should know of how the run went."""
-    growths: tuple[Growth, ...] = field(default=())
-    """For each series of several sizes, how time grows with the number of voxels."""
-
-    @property
-    def failed(self) -> tuple[Result, ...]:
-        """The contestants without numbers."""
-        return tuple(result for result in self.results if result.error)
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as bench.json holds it."""
-        return {
-            "machine": self.machine,
-            "rounds": self.rounds,
-            "turn_seconds": TURN_SECONDS,
-            "rest_seconds": REST_SECONDS,
-            "notes": list(self.notes),
-            "results": [result.to_json() for result in self.results],
-            "growth": [asdict(growth) for growth in self.growths],
-        }
 
 
 def bench(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lightm_unet.benchmark.plot import draw_latency
+from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result, Spread, series_name, three_digits
 from lightm_unet.data.files import write_bytes, write_json
-
-if TYPE_CHECKING:
-    from lightm_unet.benchmark.bench import BenchReport
 
 UNSTEADY = 1.5
 """Slowest round / fastest round from which the reader is warned."""

@@ -22,7 +22,7 @@ from lightm_unet.comparison.results import DATA, MASKS, RunResult, run_folder
 from lightm_unet.comparison.table import case_scores
 from lightm_unet.data.dataset import open_case_images, open_dataset
 from lightm_unet.data.image import read_labels, split_ending
-from lightm_unet.evaluation.evaluate import has_spacing
+from lightm_unet.evaluation.masks import has_spacing
 from lightm_unet.evaluation.pictures import SliceView, view_slice
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lightm_unet.data.image import Geometry, read_labels, split_ending
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.evaluation.masks import has_spacing, read_pair
 from lightm_unet.evaluation.pairing import Pair, Pairing, pair_masks
 from lightm_unet.evaluation.scores import (
     CaseScores,
@@ -18,7 +18,6 @@ from lightm_unet.evaluation.scores import (
     present_labels,
     score_case,
 )
-from lightm_unet.inference.cases import NIFTI_ENDINGS
 
 
 def evaluate(
@@ -92,46 +91,6 @@ def evaluate(
 
         write_report(evaluation, {pair.name: pair for pair in pairing.pairs}, Path(output))
     return evaluation
-
-
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, Geometry]:
-    """Read the two masks of a case and check that they lie on one grid.
-
-    A black-and-white picture, its only values 0 and 255, is a mask of label 1: that is how masks
-    come out of drawing programs and many public data sets.
-
-    Returns:
-        Prediction and reference, integers `(*shape)`, and their geometry.
-
-    Raises:
-        DataError: a mask cannot be read or has negative values; the grids differ.
-    """
-    pred, geometry = _read_mask(pair.prediction)
-    ref, ref_geometry = _read_mask(pair.reference)
-    if difference := ref_geometry.difference(geometry):
-        raise DataError(
-            pair.prediction,
-            difference,
-            f"the grid of {pair.reference}",
-            "write the mask on the image's own grid, as `lightm-unet predict` does",
-        )
-    return pred, ref, ref_geometry
-
-
-def _read_mask(path: Path) -> tuple[np.ndarray, Geometry]:
-    mask, geometry = read_labels(path)
-    if mask.min() < 0:
-        raise DataError(
-            path, f"the label value {mask.min()}", "0 or larger", "save the mask without scaling"
-        )
-    if not has_spacing(path) and present_labels(mask) == {255}:
-        mask = (mask > 0).astype(np.uint8)
-    return mask, geometry
-
-
-def has_spacing(path: Path) -> bool:
-    """Whether a mask's format stores a voxel size: NIfTI does, pictures do not."""
-    return split_ending(path)[1] in NIFTI_ENDINGS
 
 
 def _unit(pairs: Iterable[Pair]) -> str:

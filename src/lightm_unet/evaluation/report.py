@@ -16,8 +16,8 @@ from lightm_unet.data.files import write_bytes, write_json
 from lightm_unet.data.image import read_image
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.charts import ChartRow, length_axis, share_axis, strip_chart
-from lightm_unet.evaluation.evaluate import has_spacing, read_pair
 from lightm_unet.evaluation.exports import cases_csv, summary_json
+from lightm_unet.evaluation.masks import has_spacing, read_pair
 from lightm_unet.evaluation.pairing import Pair
 from lightm_unet.evaluation.pictures import draw_case, label_colours
 from lightm_unet.evaluation.scores import METRICS, CaseScores, Evaluation

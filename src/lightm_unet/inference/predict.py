@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,26 +15,11 @@ from lightm_unet.data.preprocessing import preprocess_image, restore_logits
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.inference.cases import InputCase, find_cases
 from lightm_unet.inference.device import choose_device
-from lightm_unet.inference.record import write_record
+from lightm_unet.inference.record import CaseResult, write_record
 from lightm_unet.training.logits import compute_logits
 
 if TYPE_CHECKING:
     from lightm_unet.training.model_folder import ModelFolder
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """What became of one case."""
-
-    name: str
-    input: Path
-    """The image, its first channel's file if there are several."""
-    output: Path | None
-    """The mask; None if the case failed."""
-    error: str | None
-    """Why it failed, in one line."""
-    seconds: float
-    """From reading the image to the mask being on disk."""
 
 
 def predict(

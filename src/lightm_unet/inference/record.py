@@ -1,9 +1,10 @@
-"""The small JSON record that `predict` leaves beside its masks, so that a mask can be traced."""
+"""What became of each case, and the JSON record of it that `predict` leaves beside its masks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,25 @@ from lightm_unet.data.files import read_json, write_json
 from lightm_unet.errors import DataError
 
 if TYPE_CHECKING:
-    from lightm_unet.inference.predict import CaseResult
     from lightm_unet.training.model_folder import ModelFolder
 
 RECORD_NAME = "prediction.json"
 """The record's file name, in the output folder."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What became of one case."""
+
+    name: str
+    input: Path
+    """The image, its first channel's file if there are several."""
+    output: Path | None
+    """The mask; None if the case failed."""
+    error: str | None
+    """Why it failed, in one line."""
+    seconds: float
+    """From reading the image to the mask being on disk."""
 
 
 def write_record(
