@@ -34,6 +34,7 @@ def main() -> None:
     text = page.read_text()
     for comparison in arguments.comparisons:
         text = between_marks(text, comparison.name, table_of(comparison))
+    for comparison in arguments.comparisons:  # all of them have their place in the page
         copy_results(comparison, arguments.docs / "results" / comparison.name)
     text = between_marks(text, "minutes", minutes(sorted((page.parent / "results").iterdir())))
     page.write_text(text)
