@@ -11,12 +11,8 @@ from lightm_unet.ops.reference import scan_reference
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    """These networks are too small to share between threads, which would only wait for another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _tiny_networks(one_thread):
+    """All tests here."""
 
 
 @pytest.fixture
