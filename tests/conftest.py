@@ -1,11 +1,17 @@
 """What tests of several parts need."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from lightm_unet.cli import main
+from lightm_unet.datasets.dataset import write_dataset_json
+from lightm_unet.datasets.phantom import write_phantom_dataset
+from lightm_unet.imaging.nifti import write_nifti
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +38,56 @@ def run(monkeypatch, capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def make_dataset(tmp_path) -> Callable[..., Path]:
+    """Write CT-like cases of 6x7x8 voxels with label 1 in a block; returns the folder."""
+
+    def make(cases: int = 4, patients: dict[str, str] | None = None) -> Path:
+        root = tmp_path / "dataset"
+        generator = np.random.default_rng(0)
+        affine = np.diag([1.0, 2.0, 3.0, 1.0])
+        for index in range(cases):
+            labels = np.zeros((6, 7, 8), np.uint8)
+            labels[1:4, 2:5, 3:6] = 1
+            image = generator.normal(0, 10, labels.shape).astype(np.float32) + 100 * labels
+            write_nifti(image, affine, root / "imagesTr" / f"case_{index}_0000.nii.gz")
+            write_nifti(labels, affine, root / "labelsTr" / f"case_{index}.nii.gz")
+        write_dataset_json(
+            root,
+            name="Blocks",
+            channel_names=["CT"],
+            label_names=["background", "block"],
+            training_cases=cases,
+            file_ending=".nii.gz",
+            patients=patients,
+        )
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ct_phantoms(tmp_path_factory) -> Path:
+    """Six small CT phantoms; read only."""
+    root = tmp_path_factory.mktemp("phantoms") / "ct"
+    write_phantom_dataset(root, "ct", cases=6, size=48, seed=3)
+    return root
+
+
+@pytest.fixture(scope="session")
+def xray_phantoms(tmp_path_factory) -> Path:
+    """Six small X-ray phantoms; read only."""
+    root = tmp_path_factory.mktemp("phantoms") / "xray"
+    write_phantom_dataset(root, "xray", cases=6, size=48, seed=3)
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images beside the repository; tests that need them skip where they are absent."""
+    folder = (Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
+    if not folder.is_dir():
+        pytest.skip("real images are not here (../shared/data)")
+    return folder

@@ -110,7 +110,7 @@ def import_dataset(
     seed: Annotated[int, typer.Option(help="Of the 7:1:2 split.")] = 0,
 ) -> None:
     """Bring a published data set into the layout that `train` reads."""
-    from lightm_unet.data.importers import import_dataset as run
+    from lightm_unet.datasets.importers import import_dataset as run
 
     data = run(source, target, kind, seed)
     print(f"{target}: {data.name}, {len(data.training)} cases, {', '.join(data.label_names[1:])}")
@@ -121,7 +121,7 @@ def check_dataset(
     dataset: Annotated[Path, typer.Argument(help="Data set in nnU-Net's raw layout.")],
 ) -> None:
     """Read every case and name what is wrong; exit code 3 if anything is."""
-    from lightm_unet.data.check import check_dataset as run
+    from lightm_unet.datasets.check import check_dataset as run
 
     report = run(dataset)
     for problem in report.problems:
@@ -152,7 +152,7 @@ def phantom(
     seed: Annotated[int, typer.Option(help="The same seed draws the same pictures.")] = 0,
 ) -> None:
     """Draw a data set of artificial images, to try things out."""
-    from lightm_unet.data.phantom import write_phantom_dataset
+    from lightm_unet.datasets.phantom import write_phantom_dataset
 
     data = write_phantom_dataset(target, kind, cases, size, seed)
     print(f"{target}: {data.name}, {len(data.training)} cases, {', '.join(data.label_names[1:])}")
@@ -503,8 +503,8 @@ def count(
     output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Count parameters, multiply-adds and scans of networks, without running them."""
-    from lightm_unet.benchmark.cost_tables import print_counts, print_paper
-    from lightm_unet.benchmark.count import count_networks, count_paper
+    from lightm_unet.costs.count import count_networks, count_paper
+    from lightm_unet.costs.tables import print_counts, print_paper
 
     if not paper:
         voxels = _numbers(size or "512x512", int, "size")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from lightm_unet.benchmark.contestants import ALLOCATORS, make_contestants, split_name
+from lightm_unet.benchmark.contestants import ALLOCATORS, make_contestants
 from lightm_unet.errors import UsageError
+from lightm_unet.networks.spec import split_name
 
 REQUEST = {
     "sizes": [(8, 8)],

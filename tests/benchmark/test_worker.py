@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.benchmark.memory import forget_peak, peak_bytes, resident_bytes
 from lightm_unet.benchmark.onnx_pass import check_agreement
 from lightm_unet.benchmark.torch_pass import TorchPass, training_loss
 from lightm_unet.benchmark.worker import serve, take_turn
 from lightm_unet.errors import LightMUNetError
+from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 

@@ -7,10 +7,10 @@ import pytest
 from lightm_unet.comparison.compare import compare
 from lightm_unet.comparison.plan import Plan, Run, plan_runs
 from lightm_unet.comparison.results import DONE, RunResult
-from lightm_unet.data.phantom import write_phantom_dataset
-from lightm_unet.data.splits import Split
+from lightm_unet.costs.counting import NetworkCost
+from lightm_unet.datasets.phantom import write_phantom_dataset
+from lightm_unet.datasets.splits import Split
 from lightm_unet.evaluation.scores import CaseScores, Evaluation, LabelScores
-from lightm_unet.networks.counting import NetworkCost
 from lightm_unet.training.settings import TrainingSettings
 
 OURS = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"

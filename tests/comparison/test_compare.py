@@ -12,8 +12,8 @@ from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.results import run_folder
-from lightm_unet.data.files import write_json
 from lightm_unet.errors import DivergedError, UsageError
+from lightm_unet.system.files import write_json
 
 
 def test_finished_runs_are_kept_and_the_interrupted_one_goes_on(stopped_and_resumed):

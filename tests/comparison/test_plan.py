@@ -14,7 +14,7 @@ from lightm_unet.comparison.plan import (
     plan_runs,
     read_plan,
 )
-from lightm_unet.data.splits import Split
+from lightm_unet.datasets.splits import Split
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.training.settings import TrainingSettings
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from lightm_unet.comparison.scatter import area_of, draw_scatter, radius_of, write_names
 from lightm_unet.comparison.table import make_rows
-from lightm_unet.networks.counting import NetworkCost
+from lightm_unet.costs.counting import NetworkCost
 
 
 def test_the_area_of_a_mark_is_in_proportion_to_the_parameters():

@@ -1,8 +1,8 @@
 import pytest
 
 from lightm_unet.comparison.single_run import finish_run, next_step, one_line, settled_result
-from lightm_unet.data.files import write_json
 from lightm_unet.errors import DivergedError, UsageError
+from lightm_unet.system.files import write_json
 from lightm_unet.training.run_folder import LAST, RECORD
 
 

@@ -1,8 +1,8 @@
 import pytest
 
 from lightm_unet.comparison.subset import choose_cases, link_dataset
-from lightm_unet.data.dataset import open_dataset
-from lightm_unet.data.splits import Split, find_split
+from lightm_unet.datasets.dataset import open_dataset
+from lightm_unet.datasets.splits import Split, find_split
 from lightm_unet.errors import UsageError
 
 SPLIT = Split(tuple("abcdefgh"), ("v",), ("t", "u"), seed=0)

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightm_unet.data.image import Geometry, write_labels
+from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.image import write_labels
 
 SPACING_MM = (1.0, 2.0, 4.0)
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightm_unet.data.preprocessing import Preprocessing
+from lightm_unet.preprocessing.preprocessing import Preprocessing
 
 
 class Midpoint(torch.nn.Module):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from lightm_unet.data.phantom import write_phantom_dataset
-from lightm_unet.data.splits import read_split
+from lightm_unet.datasets.phantom import write_phantom_dataset
+from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import UsageError
 from lightm_unet.inference.parts import PARTS, images_of_part
 

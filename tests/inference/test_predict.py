@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from lightm_unet.data.image import Geometry, Image, write_labels
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.image import Image, write_labels
 from lightm_unet.inference.predict import predict, predict_image
 from lightm_unet.inference.record import RECORD_NAME, recorded_label_names
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lightm_unet.networks import build_network, count_network, network_names
+from lightm_unet.costs.counting import count_network
+from lightm_unet.networks import build_network, network_names
 
 AUTHORS = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
 SMALL = {

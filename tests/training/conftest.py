@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightm_unet.data.dataset import write_dataset_json
-from lightm_unet.data.phantom import write_phantom_dataset
-from lightm_unet.data.picture import write_picture
+from lightm_unet.datasets.dataset import write_dataset_json
+from lightm_unet.datasets.phantom import write_phantom_dataset
+from lightm_unet.imaging.picture import write_picture
 from lightm_unet.training.train import TrainedRun, train
 
 TINY = {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lightm_unet.data.files import read_json, write_json
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.system.files import read_json, write_json
 from lightm_unet.training.run_folder import is_first_process
 
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lightm_unet.data.files import read_json
-from lightm_unet.data.splits import read_split
+from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import DivergedError
+from lightm_unet.models.logits import compute_logits
+from lightm_unet.models.model_folder import load_model
 from lightm_unet.networks import LightMUNet, build_network
+from lightm_unet.system.files import read_json
 from lightm_unet.training import lightning_module
 from lightm_unet.training import train as training
-from lightm_unet.training.logits import compute_logits
 from lightm_unet.training.losses import dice_cross_entropy
-from lightm_unet.training.model_folder import load_model
 from lightm_unet.training.recipes import RECIPES, Recipe
 from lightm_unet.training.train import _share
 

@@ -20,17 +20,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lightm_unet.benchmark.contestants import (
-    Contestant,
-    available_allocators,
-    make_contestants,
-    split_name,
-)
+from lightm_unet.benchmark.contestants import Contestant, available_allocators, make_contestants
 from lightm_unet.benchmark.process import ContestantError, ContestantProcess, MemoryNeededError
 from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
 from lightm_unet.benchmark.results import Result, growths
-from lightm_unet.data.files import new_folder
 from lightm_unet.errors import UsageError
+from lightm_unet.networks.spec import split_name
+from lightm_unet.system.files import new_folder
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import platform
 from collections.abc import Sequence
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightm_unet.errors import UsageError
+from lightm_unet.networks.image_sizes import CHANNELS
 
 ENGINES = ("torch", "onnxruntime")
 ALLOCATORS = ("default", "kept")
 DEVICES = ("cpu", "cuda", "mps")
 JOBS = ("forward", "train")
-CHANNELS = {2: (3, 2), 3: (1, 3)}
-"""Channels in and classes out for each number of spatial dimensions, as in the paper's data."""
 
 
 @dataclass(frozen=True)
@@ -74,32 +72,6 @@ class Contestant:
 def read_contestant(fields: dict[str, Any]) -> Contestant:
     """A contestant from its JSON form."""
     return Contestant(**{**fields, "size": tuple(fields["size"])})
-
-
-def split_name(text: str) -> tuple[str, dict[str, Any]]:
-    """A network's name and its options.
-
-    Args:
-        text: `NAME` or `NAME:option=value:option=value`; values are JSON, anything else is text.
-
-    Raises:
-        UsageError: an option has no value.
-
-    Example:
-        >>> split_name("lightm-unet:encoder_layers=[1,1]:conv=spatial")
-        ('lightm-unet', {'encoder_layers': [1, 1], 'conv': 'spatial'})
-    """
-    name, *pairs = text.split(":")
-    options = {}
-    for pair in pairs:
-        option, separator, value = pair.partition("=")
-        if not separator:
-            raise UsageError(f"{text!r}: an option needs NAME:option=value, got {pair!r}")
-        try:
-            options[option] = json.loads(value)
-        except ValueError:
-            options[option] = value
-    return name, options
 
 
 def available_allocators() -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.benchmark.memory import forget_peak, peak_bytes, resident_bytes
 from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
+from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 MODEL, IMAGE, LOGITS, FACTS = "network.onnx", "image.npy", "logits.npy", "facts.json"
 TOLERANCE = 1e-3

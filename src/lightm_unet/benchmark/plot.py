@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightm_unet.benchmark.results import Result, series, series_name, three_digits
-from lightm_unet.data.files import write_bytes
+from lightm_unet.system.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

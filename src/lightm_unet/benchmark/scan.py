@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightm_unet.data.files import new_folder, write_bytes, write_json
 from lightm_unet.diagnosis import doctor
 from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
 from lightm_unet.ops import selective_scan
+from lightm_unet.system.files import new_folder, write_bytes, write_json
 
 SHAPES = ((4096, 512), (65_536, 128), (262_144, 64))
 """Length and channels of the default rows."""

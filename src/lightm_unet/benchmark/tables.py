@@ -7,7 +7,7 @@ from pathlib import Path
 from lightm_unet.benchmark.plot import draw_latency
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result, Spread, series_name, three_digits
-from lightm_unet.data.files import write_bytes, write_json
+from lightm_unet.system.files import write_bytes, write_json
 
 UNSTEADY = 1.5
 """Slowest round / fastest round from which the reader is warned."""

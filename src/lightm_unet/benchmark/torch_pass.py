@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightm_unet.benchmark.contestants import Contestant, split_name
-from lightm_unet.benchmark.memory import forget_peak, peak_bytes, resident_bytes
+from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.errors import MissingPartError
 from lightm_unet.networks.registry import build_network
+from lightm_unet.networks.spec import split_name
+from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 SEED = 0
 

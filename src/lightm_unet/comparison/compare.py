@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.benchmark.contestants import split_name
 from lightm_unet.comparison.names import find_networks
 from lightm_unet.comparison.plan import (
     OF_A_RUN,
@@ -34,10 +33,11 @@ from lightm_unet.comparison.single_run import Say, describe, finish_run, settled
 from lightm_unet.comparison.speed import find_speeds
 from lightm_unet.comparison.subset import choose_cases, link_dataset
 from lightm_unet.comparison.table import Row, make_rows
-from lightm_unet.data.dataset import Dataset, open_case_images, open_dataset
-from lightm_unet.data.splits import find_split
+from lightm_unet.costs.counting import NetworkCost
+from lightm_unet.datasets.dataset import Dataset, open_case_images, open_dataset
+from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.counting import NetworkCost
+from lightm_unet.networks.spec import split_name
 from lightm_unet.training.settings import make_settings
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
@@ -160,7 +160,7 @@ def _count(plan: Plan, network: str) -> NetworkCost:
     """What a network costs for one image; on the meta device, which holds no numbers."""
     import torch
 
-    from lightm_unet.networks.counting import count_network
+    from lightm_unet.costs.counting import count_network
     from lightm_unet.networks.registry import build_network
 
     name, options = split_name(network)

@@ -6,9 +6,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from lightm_unet.benchmark.contestants import split_name
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.registry import network_names, network_options
+from lightm_unet.networks.spec import split_name
 
 GROUPS: dict[str, tuple[str, ...]] = {
     # Tables 1 to 3 of the paper, and the two networks that its authors published.

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightm_unet.data.dataset import Dataset
-from lightm_unet.data.files import read_json, write_json
-from lightm_unet.data.splits import Split
+from lightm_unet.datasets.dataset import Dataset
+from lightm_unet.datasets.splits import Split
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.system.files import read_json, write_json
 from lightm_unet.training.settings import TrainingSettings
 
 PLAN = "plan.json"

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightm_unet.benchmark.contestants import split_name
 from lightm_unet.comparison.plan import Plan
 from lightm_unet.comparison.statistics import smallest_p
 from lightm_unet.comparison.table import Row
+from lightm_unet.networks.spec import split_name
 from lightm_unet.training.recipes import find_recipe
 
 PAPER_SIZE = {2: (512, 512), 3: (128, 128, 128)}

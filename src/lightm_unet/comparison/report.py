@@ -26,8 +26,8 @@ from lightm_unet.comparison.results import RunResult
 from lightm_unet.comparison.scatter import COLOURS, draw_scatter
 from lightm_unet.comparison.slices import draw_slices
 from lightm_unet.comparison.table import Row, cells, columns
-from lightm_unet.data.files import write_bytes, write_json
 from lightm_unet.evaluation.tables import NO_VALUE, show
+from lightm_unet.system.files import write_bytes, write_json
 
 REPORT, FIGURE_1, FIGURE_3 = "report.html", "score-against-size.png", "slices.png"
 

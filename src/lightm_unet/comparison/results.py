@@ -9,9 +9,9 @@ from typing import Any
 
 from lightm_unet.comparison.names import folder_name
 from lightm_unet.comparison.plan import Run
-from lightm_unet.data.files import read_json, write_json
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.scores import CaseScores, Evaluation, FailedCase, LabelScores
+from lightm_unet.system.files import read_json, write_json
 
 DATA = "data"
 """Within a comparison's folder: its own data set, links to the cases."""

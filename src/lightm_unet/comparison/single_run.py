@@ -20,7 +20,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.benchmark.contestants import split_name
 from lightm_unet.comparison.plan import OF_A_RUN, Plan, Run
 from lightm_unet.comparison.results import (
     DATA,
@@ -34,9 +33,10 @@ from lightm_unet.comparison.results import (
     run_folder,
     write_result,
 )
-from lightm_unet.data.files import read_json, write_bytes
 from lightm_unet.errors import DivergedError, LightMUNetError
 from lightm_unet.evaluation.scores import FailedCase
+from lightm_unet.networks.spec import split_name
+from lightm_unet.system.files import read_json, write_bytes
 from lightm_unet.training.run_folder import LAST, PREPARED, RECORD
 
 TRACEBACK = "traceback.txt"

@@ -20,10 +20,10 @@ import numpy as np
 from lightm_unet.comparison.plan import Plan, Run
 from lightm_unet.comparison.results import DATA, MASKS, RunResult, run_folder
 from lightm_unet.comparison.table import case_scores
-from lightm_unet.data.dataset import open_case_images, open_dataset
-from lightm_unet.data.image import read_labels, split_ending
+from lightm_unet.datasets.dataset import open_case_images, open_dataset
 from lightm_unet.evaluation.masks import has_spacing
-from lightm_unet.evaluation.pictures import SliceView, view_slice
+from lightm_unet.imaging.image import read_labels, split_ending
+from lightm_unet.reporting.pictures import SliceView, view_slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

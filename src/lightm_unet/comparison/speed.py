@@ -9,7 +9,7 @@ from lightm_unet.benchmark.contestants import Contestant, read_contestant
 from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.plan import Plan
 from lightm_unet.comparison.single_run import Say
-from lightm_unet.data.files import read_json
+from lightm_unet.system.files import read_json
 
 BENCH = "bench"
 """The race's folder in the comparison's."""

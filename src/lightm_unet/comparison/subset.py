@@ -11,10 +11,10 @@ import random
 import shutil
 from pathlib import Path
 
-from lightm_unet.data.dataset import Dataset, open_dataset, write_dataset_json
-from lightm_unet.data.files import new_folder
-from lightm_unet.data.splits import SPLIT_FILE, Split, write_split
+from lightm_unet.datasets.dataset import Dataset, open_dataset, write_dataset_json
+from lightm_unet.datasets.splits import SPLIT_FILE, Split, write_split
 from lightm_unet.errors import UsageError
+from lightm_unet.system.files import new_folder
 
 
 def choose_cases(split: Split, cases: int | None) -> Split:

@@ -11,9 +11,9 @@ from lightm_unet.comparison.names import family_of
 from lightm_unet.comparison.plan import Plan, Run
 from lightm_unet.comparison.results import RunResult
 from lightm_unet.comparison.statistics import PairedTest, paired_tests
+from lightm_unet.costs.counting import NetworkCost
 from lightm_unet.evaluation.scores import Evaluation, MetricSummary, summarise
 from lightm_unet.evaluation.tables import NO_VALUE, show
-from lightm_unet.networks.counting import NetworkCost
 
 SCORES = ("dice", "iou")
 """The two scores of the tables: DSC, and IoU, whose mean over the classes is the mIoU."""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lightm_unet.data.image import Geometry, read_labels, split_ending
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.pairing import Pair
 from lightm_unet.evaluation.scores import present_labels
+from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.image import read_labels, split_ending
 from lightm_unet.inference.cases import NIFTI_ENDINGS
 
 

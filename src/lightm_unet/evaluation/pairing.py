@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightm_unet.data.dataset import Case, list_dataset
-from lightm_unet.data.image import image_files, split_ending
+from lightm_unet.datasets.dataset import Case, list_dataset
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.evaluation.scores import FailedCase
+from lightm_unet.imaging.image import image_files, split_ending
 from lightm_unet.inference.record import recorded_label_names
 
 

@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lightm_unet import __version__
-from lightm_unet.data.files import write_bytes, write_json
-from lightm_unet.data.image import read_image
 from lightm_unet.errors import DataError
-from lightm_unet.evaluation.charts import ChartRow, length_axis, share_axis, strip_chart
 from lightm_unet.evaluation.exports import cases_csv, summary_json
 from lightm_unet.evaluation.masks import has_spacing, read_pair
 from lightm_unet.evaluation.pairing import Pair
-from lightm_unet.evaluation.pictures import draw_case, label_colours
 from lightm_unet.evaluation.scores import METRICS, CaseScores, Evaluation
 from lightm_unet.evaluation.tables import (
     left_out,
@@ -29,6 +25,10 @@ from lightm_unet.evaluation.tables import (
     show_summary,
     size_unit,
 )
+from lightm_unet.imaging.image import read_image
+from lightm_unet.reporting.charts import ChartRow, length_axis, share_axis, strip_chart
+from lightm_unet.reporting.pictures import draw_case, label_colours
+from lightm_unet.system.files import write_bytes, write_json
 
 
 def write_report(evaluation: Evaluation, pairs: Mapping[str, Pair], output: Path) -> None:

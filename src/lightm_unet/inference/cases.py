@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightm_unet.data.image import Image, image_files, read_image, split_ending
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.image import Image, image_files, read_image, split_ending
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
 MASK_PICTURE_ENDING = ".png"

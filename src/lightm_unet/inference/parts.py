@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightm_unet.data.dataset import open_dataset
-from lightm_unet.data.files import read_json
-from lightm_unet.data.splits import read_split
+from lightm_unet.datasets.dataset import open_dataset
+from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import UsageError
+from lightm_unet.system.files import read_json
 
 PARTS = ("training", "validation", "test")
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from lightm_unet.data.image import Image, write_labels
-from lightm_unet.data.preprocessing import preprocess_image, restore_logits
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.image import Image, write_labels
 from lightm_unet.inference.cases import InputCase, find_cases
-from lightm_unet.inference.device import choose_device
 from lightm_unet.inference.record import CaseResult, write_record
-from lightm_unet.training.logits import compute_logits
+from lightm_unet.models.logits import compute_logits
+from lightm_unet.preprocessing.apply import preprocess_image
+from lightm_unet.preprocessing.restore import restore_logits
+from lightm_unet.system.device import choose_device
 
 if TYPE_CHECKING:
-    from lightm_unet.training.model_folder import ModelFolder
+    from lightm_unet.models.model_folder import ModelFolder
 
 
 def predict(
@@ -57,7 +58,7 @@ def predict(
         raise UsageError(f"overlap needs a number from 0 to below 1, got {overlap}")
     chosen = choose_device(device)
     if isinstance(model, (str, Path)):
-        from lightm_unet.training.model_folder import load_model
+        from lightm_unet.models.model_folder import load_model
 
         model = load_model(Path(model))
     output = Path(output)

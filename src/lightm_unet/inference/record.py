@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightm_unet import __version__
-from lightm_unet.data.files import read_json, write_json
 from lightm_unet.errors import DataError
+from lightm_unet.system.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from lightm_unet.training.model_folder import ModelFolder
+    from lightm_unet.models.model_folder import ModelFolder
 
 RECORD_NAME = "prediction.json"
 """The record's file name, in the output folder."""

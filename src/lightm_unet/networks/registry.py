@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.authors import AuthorsLightMUNet
 from lightm_unet.networks.lightm_unet import LightMUNet, LightMUNetOptions
-from lightm_unet.networks.monai_peers import UNETR, SegResNet, SwinUNETR
-from lightm_unet.networks.nnunet import PlainUNet
-from lightm_unet.networks.umamba import UMamba
+from lightm_unet.networks.peers.authors import AuthorsLightMUNet
+from lightm_unet.networks.peers.monai_peers import UNETR, SegResNet, SwinUNETR
+from lightm_unet.networks.peers.nnunet import PlainUNet
+from lightm_unet.networks.peers.umamba import UMamba
 
 
 class Entry(NamedTuple):

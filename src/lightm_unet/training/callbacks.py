@@ -12,8 +12,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from lightm_unet.benchmark.memory import peak_bytes
-from lightm_unet.data.files import write_bytes
+from lightm_unet.system.files import write_bytes
+from lightm_unet.system.memory import peak_bytes
 
 
 def _peak_bytes(device: torch.device) -> int:

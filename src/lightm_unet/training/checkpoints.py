@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from lightm_unet.data.files import open_atomic
 from lightm_unet.errors import DataError
+from lightm_unet.system.files import open_atomic
 from lightm_unet.training.run_folder import BEST
 
 _PARTS = {"optimizer_states", "lr_schedulers", "loops", "callbacks"}

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-from lightm_unet.data.preprocessing import Preprocessing
 from lightm_unet.errors import DivergedError
-from lightm_unet.training.logits import compute_logits
+from lightm_unet.models.logits import compute_logits
+from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.training.losses import hard_dice, training_loss
 from lightm_unet.training.recipes import Recipe, build_optimizer, learning_rate_factor
 

@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from lightm_unet.data.augmentation import STRENGTHS
 from lightm_unet.errors import MissingPartError, UsageError
 from lightm_unet.networks import build_network
+from lightm_unet.preprocessing.augmentation import STRENGTHS
 from lightm_unet.training.recipes import RECIPES
 from lightm_unet.training.settings import DEVICES, PRECISIONS, TrainingSettings
 

@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 import torch
 
 from lightm_unet import __version__
-from lightm_unet.data.dataset import Dataset, open_dataset
-from lightm_unet.data.files import read_json, write_json
-from lightm_unet.data.preprocessing import Preprocessing
-from lightm_unet.data.splits import Split, read_split, write_split
+from lightm_unet.datasets.dataset import Dataset, open_dataset
+from lightm_unet.datasets.splits import Split, read_split, write_split
 from lightm_unet.errors import DataError, LightMUNetError, UsageError
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.system.files import read_json, write_json
 from lightm_unet.training.settings import TrainingSettings, make_settings
 
 RECORD, SPLIT, LOG = "run.json", "split.json", "log.csv"

@@ -15,19 +15,19 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from lightm_unet.data.cache import PreparedCases
-from lightm_unet.data.dataset import open_dataset
-from lightm_unet.data.planning import plan_preprocessing
-from lightm_unet.data.splits import find_split
-from lightm_unet.data.training_data import EpochIndexSampler, TrainingDataset
+from lightm_unet.datasets.dataset import open_dataset
+from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
+from lightm_unet.models.model_folder import save_model
 from lightm_unet.networks import build_network
+from lightm_unet.preprocessing.planning import plan_preprocessing
 from lightm_unet.training import run_folder
 from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
-from lightm_unet.training.model_folder import save_model
 from lightm_unet.training.preflight import check_settings, find_device, find_precision
+from lightm_unet.training.prepared_cases import PreparedCases
 from lightm_unet.training.recipes import find_recipe
 from lightm_unet.training.run_folder import RunPlan
+from lightm_unet.training.samples import EpochIndexSampler, TrainingDataset
 from lightm_unet.training.settings import make_settings
 
 

@@ -1,0 +1,118 @@
+"""`count`: what networks cost at a size, and what the paper's tables say that they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightm_unet import __version__
+from lightm_unet.costs.counting import NetworkCost, count_network
+from lightm_unet.costs.paper_costs import PaperCosts
+from lightm_unet.costs.paper_costs import count_paper as count_paper_networks
+from lightm_unet.errors import UsageError
+from lightm_unet.networks.image_sizes import CHANNELS
+from lightm_unet.networks.registry import build_network, network_names, network_options
+from lightm_unet.networks.spec import split_name
+from lightm_unet.system.files import write_json
+
+
+@dataclass(frozen=True)
+class CountReport:
+    """What networks cost for one image, in inference."""
+
+    size: tuple[int, ...]
+    in_channels: int
+    classes: int
+    costs: dict[str, NetworkCost]
+    """By the networks' names, options included, in the order of the request."""
+
+
+def count_networks(
+    networks: Sequence[str] = (),
+    output: Path | str | None = None,
+    *,
+    size: Sequence[int] = (512, 512),
+    in_channels: int | None = None,
+    classes: int | None = None,
+) -> CountReport:
+    """Count parameters, multiply-adds and scans of networks; nothing is computed.
+
+    Args:
+        networks: names, with options if wanted, as in `lightm-unet:width=16`; by default all.
+        output: JSON file to write.
+        size: of the image, 2 or 3 numbers.
+        in_channels: of the image; by default 3 in 2D, 1 in 3D.
+        classes: background included; by default 2 in 2D, 3 in 3D.
+
+    Raises:
+        UsageError: an unknown name, or a network that cannot be built or refuses the size.
+
+    Example:
+        >>> count_networks(["nnu-net"], size=(512, 512)).costs["nnu-net"].parameters
+        46325134
+    """
+    size = tuple(size)
+    if len(size) not in CHANNELS or min(size) < 1:
+        raise UsageError(f"a size needs 2 or 3 positive numbers, got {size}")
+    requested = {text: split_name(text) for text in networks or network_names()}
+    for name, _ in requested.values():
+        network_options(name)  # refuses an unknown name, before any work
+    default_in, default_classes = CHANNELS[len(size)]
+    in_channels = default_in if in_channels is None else in_channels
+    classes = default_classes if classes is None else classes
+    costs = {}
+    for text, (name, options) in requested.items():
+        options.setdefault("image_size", size)
+        try:
+            with torch.device("meta"):
+                network = build_network(name, len(size), in_channels, classes, **options)
+            costs[text] = count_network(network, size)
+        except UsageError as error:
+            raise UsageError(f"{text}: {error}") from error
+        except RuntimeError as error:  # more numbers than a tensor can have
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{text} cannot be counted at {size}: {reason}") from error
+    report = CountReport(size, in_channels, classes, costs)
+    if output is not None:
+        write_json({"version": __version__, **asdict(report)}, Path(output))
+    return report
+
+
+def count_paper(output: Path | str | None = None) -> PaperCosts:
+    """Count every network of the paper's Tables 1 to 3, as the tables were counted and in truth.
+
+    Args:
+        output: JSON file to write.
+    """
+    costs = count_paper_networks()
+    if output is not None:
+        write_json({"version": __version__, **_paper_json(costs)}, Path(output))
+    return costs
+
+
+def _paper_json(costs: PaperCosts) -> dict[str, Any]:
+    rows = [
+        {
+            "table": row.printed.table,
+            "model": row.printed.model,
+            "network": row.printed.network,
+            "spatial_dims": row.printed.spatial_dims,
+            "printed": {
+                "mega_parameters": float(row.printed.parameters),
+                "giga_operations": float(row.printed.operations),
+            },
+            "recounted": asdict(row.recounted),
+            "reproduced": {
+                "parameters": row.parameters_reproduced,
+                "operations": row.operations_reproduced,
+            },
+            "true": asdict(row.true),
+            "note": row.printed.note,
+        }
+        for row in costs.rows
+    ]
+    return {"rows": rows, "ratios": [asdict(ratio) for ratio in costs.ratios]}

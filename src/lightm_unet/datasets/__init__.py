@@ -1,0 +1,1 @@
+"""Data sets on disk: listing, splitting and checking them, importing public ones, phantoms."""

@@ -1,0 +1,223 @@
+"""Files to arrays and back, with the grid that says where the voxels lie.
+
+NIfTI for volumes (and flat NIfTI), PNG, JPEG, TIFF and BMP for pictures. Whatever is wrong with a
+file is one `DataError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.nifti import read_nifti, write_nifti
+from lightm_unet.imaging.picture import read_label_picture, read_picture, write_picture
+
+IMAGE_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+"""File endings that can be read, in lower case; upper case is accepted too."""
+
+_NIFTI_ENDINGS = (".nii.gz", ".nii")
+_LOSSY_ENDINGS = (".jpg", ".jpeg")
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Intensities and the grid they lie on."""
+
+    array: np.ndarray
+    """float32, `(channels, *shape)`; every value is finite."""
+    geometry: Geometry
+    path: Path
+    """The first file it came from, for messages."""
+
+
+def split_ending(path: str | Path) -> tuple[str, str]:
+    """Split a file name into its stem and its ending, which for NIfTI may have two dots.
+
+    Returns:
+        The stem, and the ending in lower case.
+
+    Raises:
+        DataError: the ending is none of `IMAGE_ENDINGS`.
+
+    Example:
+        >>> split_ending("scans/a.b.nii.gz")
+        ('a.b', '.nii.gz')
+    """
+    name = Path(path).name
+    for ending in IMAGE_ENDINGS:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)], ending
+    raise DataError(
+        path,
+        f"a name ending in {Path(name).suffix or name}",
+        f"{', '.join(IMAGE_ENDINGS)}",
+        "convert the file to one of these formats",
+    )
+
+
+def is_image_name(path: str | Path) -> bool:
+    """Whether a file name ends in one of `IMAGE_ENDINGS` and is not hidden."""
+    name = Path(path).name
+    return not name.startswith(".") and name.lower().endswith(IMAGE_ENDINGS)
+
+
+def image_files(path: Path) -> list[Path]:
+    """The images at a path: the file itself, or all images directly in a folder, sorted by name.
+
+    Hidden files, such as macOS leaves behind, are passed over.
+
+    Raises:
+        DataError: nothing is there, a file has a wrong ending, a folder holds no image.
+    """
+    if not path.exists():
+        raise DataError(path, "no such file or folder", "images", "check the path")
+    if path.is_file():
+        split_ending(path)
+        return [path]
+    files = sorted(file for file in path.iterdir() if is_image_name(file) and file.is_file())
+    if not files:
+        raise DataError(
+            path,
+            "no image in this folder",
+            f"files ending in {', '.join(IMAGE_ENDINGS)}",
+            "name the folder that holds the images themselves",
+        )
+    return files
+
+
+def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Image:
+    """Read an image from one file, or from several with one channel each.
+
+    A NIfTI file's axes of length 1 after the second are left out, so `(i, j, 1)` is a flat image.
+    Its fourth axis is taken as channels only where `channels` says so: it is time more often.
+
+    Args:
+        paths: a file, or the files of the channels in order; all on the same grid.
+        channels: how many channels the image should have; None accepts what is there.
+
+    Raises:
+        DataError: a file cannot be used, files lie on different grids, voxels are NaN or
+            infinite, or the number of channels is another.
+    """
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    if not files:
+        raise UsageError("read_image needs at least one file, got none")
+    per_file = channels if len(files) == 1 else 1
+    parts = [_read_one(file, per_file) for file in files]
+    geometry = parts[0][1]
+    for file, (_, other) in zip(files[1:], parts[1:], strict=True):
+        if difference := geometry.difference(other):
+            raise DataError(
+                file, difference, f"the grid of {files[0].name}", "resample the channels first"
+            )
+    array = parts[0][0] if len(parts) == 1 else np.concatenate([part for part, _ in parts])
+    if channels is not None and array.shape[0] != channels:
+        raise DataError(
+            files[0],
+            f"{array.shape[0]} channel(s) in {len(files)} file(s)",
+            f"{channels}",
+            "give the channels the model or the data set was made for",
+        )
+    return Image(array, geometry, files[0])
+
+
+def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
+    """Read a label map with its original values.
+
+    Returns:
+        Integers `(*shape)`, uint8 where the values fit and int64 otherwise; and the grid.
+
+    Raises:
+        DataError: the file cannot be used, or a value is not a whole number.
+    """
+    _, ending = split_ending(path)
+    if ending in _NIFTI_ENDINGS:
+        stored, affine = read_nifti(path)
+        array, geometry = _nifti_channels(stored, affine, path, channels=None)
+        array = array[0]
+    else:
+        array = read_label_picture(path)
+        geometry = Geometry(array.shape, np.eye(4))
+    if array.dtype.kind == "f":
+        wrong = array[~(np.isfinite(array) & (array == np.rint(array)))]
+        if wrong.size:
+            raise DataError(
+                path,
+                f"the label value {wrong.flat[0]:g}",
+                "whole numbers",
+                "save the mask without scaling or smoothing",
+            )
+    fits = array.min() >= 0 and array.max() <= 255
+    return np.ascontiguousarray(array, dtype=np.uint8 if fits else np.int64), geometry
+
+
+def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
+    """Write a label map as uint8 on the given grid, in one step.
+
+    Args:
+        labels: integers from 0 to 255, of `geometry.shape`.
+        geometry: the grid, as it was read with the image.
+        path: ends in .nii, .nii.gz, .png, .tif, .tiff or .bmp.
+
+    Raises:
+        UsageError: a shape, value or ending that does not fit.
+    """
+    if labels.shape != geometry.shape:
+        raise UsageError(f"labels of shape {labels.shape} do not fit a grid of {geometry.shape}")
+    if labels.size and not 0 <= labels.min() <= labels.max() <= 255:
+        raise UsageError(f"labels must lie within 0 to 255, got {labels.min()} to {labels.max()}")
+    _, ending = split_ending(path)
+    if ending in _LOSSY_ENDINGS:
+        raise UsageError(f"{path}: JPEG changes label values; write a .png instead")
+    values = labels.astype(np.uint8)
+    if ending in _NIFTI_ENDINGS:
+        write_nifti(values.reshape(values.shape + (1,) * geometry.unit_axes), geometry.affine, path)
+    else:
+        write_picture(values, path)
+
+
+def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
+    """One file's float32 `(channels, *shape)` and grid."""
+    _, ending = split_ending(path)
+    if ending in _NIFTI_ENDINGS:
+        stored, affine = read_nifti(path)
+        array, geometry = _nifti_channels(stored, affine, path, channels)
+    else:
+        array = read_picture(path)
+        geometry = Geometry(array.shape[1:], np.eye(4))
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(array).all():
+        raise DataError(
+            path,
+            f"{np.count_nonzero(~np.isfinite(array))} NaN or infinite voxels",
+            "finite intensities",
+            "replace them, for example by the background's value",
+        )
+    return array, geometry
+
+
+def _nifti_channels(
+    array: np.ndarray, affine: np.ndarray, path: Path, channels: int | None
+) -> tuple[np.ndarray, Geometry]:
+    """Sort a NIfTI file's axes into channels, space, and axes of length 1 to remember."""
+    stored = array.shape
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim == 4 and array.shape[3] == channels:
+        array = np.moveaxis(array, 3, 0)
+    else:
+        array = array[None]
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim not in (3, 4):
+        advice = "give one volume: split series of volumes into files first"
+        raise DataError(path, f"shape {stored}", "a 2D or 3D image", advice)
+    shape = array.shape[1:]
+    unit_axes = len(stored) - len(shape) - (1 if array.shape[0] > 1 else 0)
+    return array, Geometry(shape, affine, unit_axes)

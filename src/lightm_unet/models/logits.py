@@ -1,0 +1,46 @@
+"""How a network is run on one image, in validation and in prediction alike."""
+
+from __future__ import annotations
+
+import torch
+
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+
+WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 4, "mps": 1}
+"""Sliding windows per pass. More gains nothing on a CPU, which one window keeps busy."""
+
+
+def compute_logits(
+    network: torch.nn.Module,
+    images: torch.Tensor,
+    preprocessing: Preprocessing,
+    overlap: float = 0.5,
+) -> torch.Tensor:
+    """Run a network as it was trained: on whole images, or on patches by a sliding window.
+
+    Windows overlap and are averaged with Gaussian weights, so that what a window sees at its edge
+    counts less. An image smaller than the window is put into its middle, padded as in training.
+
+    Args:
+        network: in eval mode.
+        images: preprocessed, `(batch, channels, *grid)`, on the network's device.
+        preprocessing: says which mode, and the window's size.
+        overlap: of neighbouring windows, 0 to below 1.
+
+    Returns:
+        Logits `(batch, classes, *grid)`.
+    """
+    if preprocessing.roi_size is None:
+        return network(images)
+    from monai.inferers import sliding_window_inference
+
+    return sliding_window_inference(
+        images,
+        roi_size=preprocessing.roi_size,
+        sw_batch_size=WINDOWS_AT_ONCE.get(images.device.type, 1),
+        predictor=network,
+        overlap=overlap,
+        mode="gaussian",
+        padding_mode="constant",
+        cval=preprocessing.padding_value,
+    )

@@ -1,0 +1,1 @@
+"""Networks that LightM-UNet is compared with, and the authors' own two."""

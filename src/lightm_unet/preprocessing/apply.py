@@ -1,0 +1,140 @@
+"""From an image to the network's input, with a record of what was done to its grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.geometry import Geometry, canonical_axes
+from lightm_unet.imaging.image import Image
+from lightm_unet.preprocessing.preprocessing import CLIP_PERCENTILES, Preprocessing
+from lightm_unet.preprocessing.resizing import resize, resize_labels
+
+
+@dataclass(frozen=True, eq=False)
+class GridRecord:
+    """What was done to one image's grid, enough to undo it."""
+
+    geometry: Geometry
+    """The file's own grid."""
+    axes: tuple[int, ...]
+    """For each canonical axis, the file's array axis that it is."""
+    flips: tuple[bool, ...]
+    """For each canonical axis, whether it runs the other way in the file."""
+    canonical_shape: tuple[int, ...]
+    """The grid's shape in canonical axis order, before resizing."""
+    grid_shape: tuple[int, ...]
+    """The shape that the network sees."""
+
+    @property
+    def grid_spacing_mm(self) -> tuple[float, ...]:
+        """Voxel size on the grid that the network sees, in canonical axis order, in mm."""
+        spacing = self.geometry.spacing_mm
+        return tuple(
+            spacing[axis] * before / after
+            for axis, before, after in zip(
+                self.axes, self.canonical_shape, self.grid_shape, strict=True
+            )
+        )
+
+
+def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.Tensor, GridRecord]:
+    """Make the network's input from an image.
+
+    Returns:
+        float32, `(channels, *grid)`, and the record that takes the network's output back.
+
+    Raises:
+        DataError: the image has other dimensions or channels than the preprocessing is for.
+    """
+    geometry = image.geometry
+    expected = f"{preprocessing.spatial_dims}D with {preprocessing.channels} channel(s)"
+    dims, channels = len(geometry.shape), image.array.shape[0]
+    if (dims, channels) != (preprocessing.spatial_dims, preprocessing.channels):
+        raise DataError(
+            image.path,
+            f"a {dims}D image with {channels} channel(s)",
+            expected,
+            "use the images that the model or the data set was made for",
+        )
+    axes, flips = canonical_axes(geometry)
+    canonical_shape = tuple(geometry.shape[axis] for axis in axes)
+    record = GridRecord(
+        geometry=geometry,
+        axes=axes,
+        flips=flips,
+        canonical_shape=canonical_shape,
+        grid_shape=_grid_shape(geometry, axes, preprocessing),
+    )
+    array = np.stack([_to_canonical(channel, record) for channel in image.array])
+    normalised = torch.from_numpy(normalise(array, preprocessing))
+    return resize(normalised, record.grid_shape), record
+
+
+def preprocess_labels(labels: np.ndarray, record: GridRecord) -> torch.Tensor:
+    """Bring a label map onto the grid that the network sees.
+
+    Args:
+        labels: uint8, on the file's own grid.
+        record: from the image's `preprocess_image`.
+
+    Returns:
+        uint8, `(*grid)`; `resize_labels` says how labels are resized, and why.
+
+    Raises:
+        UsageError: the label map's shape is not the image's.
+    """
+    if labels.shape != record.geometry.shape:
+        raise UsageError(f"labels of {labels.shape} do not fit an image of {record.geometry.shape}")
+    canonical = np.ascontiguousarray(_to_canonical(labels, record), dtype=np.uint8)
+    return resize_labels(torch.from_numpy(canonical), record.grid_shape)
+
+
+def normalise(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Bring intensities to mean 0 and standard deviation 1, as `Preprocessing.normalization` says.
+
+    Args:
+        array: float32, `(channels, ...)`.
+        preprocessing: says which way, and holds the statistics for "ct".
+
+    Returns:
+        float32, the same shape. A channel of one single value becomes 0.
+    """
+    if preprocessing.normalization == "ct":
+        array = np.clip(array, *preprocessing.intensity_range)
+        shifted = array - np.float32(preprocessing.intensity_mean)
+        return shifted / np.float32(preprocessing.intensity_std)
+    result = np.empty_like(array)
+    for channel, out in zip(array, result, strict=True):
+        np.clip(channel, *np.percentile(channel, CLIP_PERCENTILES), out=out)
+        # float64: a float32 sum over a whole scan loses the digits that matter
+        out -= np.float32(out.mean(dtype=np.float64))
+        std = np.float32(np.sqrt(np.square(out).mean(dtype=np.float64)))
+        if std > 0:
+            out /= std
+    return result
+
+
+def _to_canonical(array: np.ndarray, record: GridRecord) -> np.ndarray:
+    """One channel or label map, from the file's axes to canonical ones."""
+    flipped = tuple(axis for axis, flip in enumerate(record.flips) if flip)
+    return np.flip(np.transpose(array, record.axes), flipped)
+
+
+def _grid_shape(
+    geometry: Geometry, axes: tuple[int, ...], preprocessing: Preprocessing
+) -> tuple[int, ...]:
+    """The shape that the network sees, in canonical axis order."""
+    if preprocessing.size is not None:
+        return preprocessing.size
+    shape = tuple(geometry.shape[axis] for axis in axes)
+    if preprocessing.spacing_mm is None:
+        return shape
+    spacing = geometry.spacing_mm
+    return tuple(
+        max(1, round(length * spacing[axis] / wanted))
+        for length, axis, wanted in zip(shape, axes, preprocessing.spacing_mm, strict=True)
+    )

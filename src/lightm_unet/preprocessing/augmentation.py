@@ -1,0 +1,78 @@
+"""Random changes to training images, by MONAI.
+
+Images arrive on canonical axes, so "left-right" has a meaning: a mirrored body is a plausible
+body, one that stands on its head is not, and a network of this size should not spend its capacity
+on it. "strong" does so all the same, for images without an up, such as microscopy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from lightm_unet.errors import UsageError
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+
+STRENGTHS = ("none", "default", "strong")
+
+
+def build_augmentation(
+    preprocessing: Preprocessing, strength: str = "default"
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A MONAI transform on `{"image": (channels, *grid), "labels": (1, *grid)}`.
+
+    | | default | strong |
+    | --- | --- | --- |
+    | mirror | left-right | every axis |
+    | rotate, scale, shift | 15 degrees, 15 %, 5 % | 30 degrees, 25 %, 10 % |
+    | contrast (gamma), brightness | 0.7 to 1.5, 0.1 standard deviations | the same |
+    | noise, blur | 0.1 standard deviations, 0.5 to 1 voxels | the same |
+
+    Beyond the image's edge its mirror image is seen, in image and labels alike.
+
+    Args:
+        preprocessing: says how many dimensions the images have.
+        strength: one of `STRENGTHS`.
+
+    Returns:
+        A `monai.transforms.Compose`; seed it with `set_random_state(seed)`.
+
+    Raises:
+        UsageError: an unknown strength.
+    """
+    from monai import transforms
+
+    if strength not in STRENGTHS:
+        raise UsageError(f"augmentation must be {', '.join(STRENGTHS)}, got {strength!r}")
+    if strength == "none":
+        return transforms.Compose([])
+    strong = strength == "strong"
+    dims = preprocessing.spatial_dims
+    # Left-right is the first canonical axis of a volume and the columns of a picture.
+    flip_axes = range(dims) if strong else [0 if dims == 3 else 1]
+    angle = math.radians(30 if strong else 15)
+    scale = 0.25 if strong else 0.15
+    extent = preprocessing.size or preprocessing.roi_size
+    shift = [length * (0.1 if strong else 0.05) for length in extent]
+    both = ("image", "labels")
+    return transforms.Compose(
+        [
+            *(transforms.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in flip_axes),
+            transforms.RandAffined(
+                both,
+                prob=0.6,
+                rotate_range=[angle] * (1 if dims == 2 else 3),
+                scale_range=[scale] * dims,
+                translate_range=shift,
+                mode=("bilinear", "nearest"),
+                padding_mode="reflection",
+            ),
+            transforms.RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5)),
+            transforms.RandShiftIntensityd("image", prob=0.3, offsets=0.1),
+            transforms.RandGaussianNoised("image", prob=0.15, std=0.1),
+            transforms.RandGaussianSmoothd(
+                "image", prob=0.15, **{f"sigma_{axis}": (0.5, 1.0) for axis in "xyz"[:dims]}
+            ),
+        ]
+    )

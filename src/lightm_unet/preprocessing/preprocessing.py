@@ -1,0 +1,149 @@
+"""How a network's images are prepared: described once, and stored with the model.
+
+    file's axes -> canonical axes -> intensities normalised -> resized -> network
+    file's axes <- canonical axes <- largest logit          <- resized <- logits
+
+`apply` does the first line, `restore` undoes exactly what was done to one image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightm_unet.errors import UsageError
+
+NORMALIZATIONS = ("zscore", "ct")
+CLIP_PERCENTILES = (0.5, 99.5)
+"""Intensities beyond these are cut off: a few outliers would otherwise set the scale."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images become a network's input. Stored in model.json.
+
+    Raises:
+        UsageError: fields that contradict each other.
+    """
+
+    spatial_dims: int
+    """2 for pictures, 3 for volumes."""
+    channels: int
+    """Channels of the image."""
+    size: tuple[int, ...] | None = None
+    """Whole-image mode: every image is resized to this grid, in canonical axis order."""
+    spacing_mm: tuple[float, ...] | None = None
+    """Patch mode: every image is resampled to this voxel size, in canonical axis order; None
+    keeps each image's own."""
+    roi_size: tuple[int, ...] | None = None
+    """Patch mode: the training patch and the sliding window. Either `size` or this is set."""
+    normalization: str = "zscore"
+    """"zscore": each channel of each image is clipped to its 0.5 and 99.5 percentiles, its mean
+    is subtracted and it is divided by its standard deviation. "ct": Hounsfield units are clipped
+    to `intensity_range`, `intensity_mean` is subtracted, and divided by `intensity_std`."""
+    intensity_range: tuple[float, float] | None = None
+    """For "ct": 0.5 and 99.5 percentiles of the training cases' foreground."""
+    intensity_mean: float | None = None
+    """For "ct": mean of the training cases' foreground."""
+    intensity_std: float | None = None
+    """For "ct": standard deviation of the training cases' foreground."""
+
+    def __post_init__(self) -> None:
+        if self.spatial_dims not in (2, 3) or self.channels < 1:
+            raise UsageError(
+                "preprocessing needs 2 or 3 spatial_dims and at least 1 channel, "
+                f"got {self.spatial_dims} and {self.channels}"
+            )
+        if (self.size is None) == (self.roi_size is None):
+            raise UsageError("preprocessing needs either size (whole image) or roi_size (patches)")
+        if self.size is not None and self.spacing_mm is not None:
+            raise UsageError("spacing_mm goes with roi_size: size alone fixes the grid")
+        for name in ("size", "spacing_mm", "roi_size"):
+            value = getattr(self, name)
+            if value is not None and (len(value) != self.spatial_dims or min(value) <= 0):
+                raise UsageError(
+                    f"{name} needs {self.spatial_dims} positive values "
+                    f"for a {self.spatial_dims}D image, got {value}"
+                )
+        if self.normalization not in NORMALIZATIONS:
+            raise UsageError(
+                f"normalization must be {' or '.join(NORMALIZATIONS)}, got {self.normalization!r}"
+            )
+        statistics = (self.intensity_range, self.intensity_mean, self.intensity_std)
+        if self.normalization == "ct" and (None in statistics or self.intensity_std <= 0):
+            raise UsageError(
+                "ct normalization needs intensity_range, intensity_mean and intensity_std > 0"
+            )
+
+    @property
+    def padding_value(self) -> float:
+        """What lies around an image smaller than the patch, in training and prediction alike.
+
+        Air for CT, since everything below the range becomes this value; the mean otherwise.
+        """
+        if self.normalization == "ct":
+            return (self.intensity_range[0] - self.intensity_mean) / self.intensity_std
+        return 0.0
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """The fields as JSON's own types; `from_json_dict` is the way back."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_json_dict(cls, content: dict[str, Any]) -> Preprocessing:
+        """The preprocessing that `to_json_dict` described.
+
+        Raises:
+            UsageError: a field is unknown, missing or contradicts another.
+
+        Example:
+            >>> chest = Preprocessing(spatial_dims=2, channels=1, size=(512, 512))
+            >>> Preprocessing.from_json_dict(chest.to_json_dict()) == chest
+            True
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(content) - fields):
+            raise UsageError(f"preprocessing has no field {', '.join(unknown)}")
+        values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in content.items()
+        }
+        try:
+            return cls(**values)
+        except TypeError as error:  # a missing field, or text where a number belongs
+            raise UsageError(f"preprocessing cannot be read: {error}") from error
+
+
+def plan_grid(
+    spatial_dims: int,
+    size: Sequence[int] | None,
+    roi_size: Sequence[int] | None,
+    spacing_mm: Sequence[float] | None,
+) -> dict[str, tuple[int, ...] | tuple[float, ...] | None]:
+    """Fill in what a user may leave out about the grid.
+
+    One number stands for all axes. Without any choice it is whole-image mode at the paper's
+    sizes, 512x512 and 128x128x128.
+
+    Example:
+        >>> plan_grid(3, None, [96], None)
+        {'size': None, 'roi_size': (96, 96, 96), 'spacing_mm': None}
+    """
+    if size is None and roi_size is None and spacing_mm is None:
+        size = (512,) if spatial_dims == 2 else (128,)
+
+    def per_axis(values: Sequence | None) -> tuple | None:
+        if values is None:
+            return None
+        return tuple(values) * spatial_dims if len(values) == 1 else tuple(values)
+
+    return {
+        "size": per_axis(size),
+        "roi_size": per_axis(roi_size),
+        "spacing_mm": per_axis(spacing_mm),
+    }

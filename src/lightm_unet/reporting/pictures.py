@@ -1,0 +1,275 @@
+"""Overlays of a prediction and its reference on the image, for people to look at.
+
+The prediction is a translucent fill, the reference an outline of the same hue: where the two agree
+the fill ends at the line. Volumes are shown as a radiologist reads them, in three planes: seen
+from the feet and from the front with the patient's right on the left, from the side with the face
+to the left. Pixels are drawn square in mm, masks as they are, voxel by voxel.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+from scipy.ndimage import binary_erosion
+
+from lightm_unet.imaging.geometry import Geometry
+
+COLOURS = (
+    (240, 160, 0),
+    (86, 180, 233),
+    (0, 190, 140),
+    (240, 228, 66),
+    (110, 140, 255),
+    (230, 105, 20),
+    (214, 130, 180),
+)
+"""Red, green, blue for the first, second, ... class, then again from the start. The hues of
+Okabe and Ito, told apart with any kind of colour vision, in the order in which models give them to
+their labels; the dark ones are lighter here, to show on grey."""
+
+LONGEST_SIDE_PX = 480
+FILL_OPACITY = 0.38
+OUTLINE_PX = 2
+CT_WINDOW_HU = (-160.0, 240.0)
+"""What soft tissue is read in: level 40, width 400."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, ready for a page."""
+
+    png: bytes
+    width: int
+    height: int
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One way of slicing a volume `(x, y, z)` whose axes run to the right, front and top."""
+
+    name: str
+    axis: int
+    edges: tuple[str, str, str, str]
+    """What lies beyond the left, right, top and bottom edge of the picture."""
+
+
+_PLANES = (
+    _Plane("axial", axis=2, edges=("R", "L", "A", "P")),
+    _Plane("coronal", axis=1, edges=("R", "L", "S", "I")),
+    _Plane("sagittal", axis=0, edges=("A", "P", "S", "I")),
+)
+
+
+@dataclass(frozen=True)
+class SliceView:
+    """One slice of an image and of masks on its grid, as it is looked at."""
+
+    grey: np.ndarray
+    """uint8 intensities, `(rows, columns)`."""
+    masks: tuple[np.ndarray, ...]
+    """Labels, each `(rows, columns)`."""
+    pixel_mm: tuple[float, float]
+    """Height and width of a pixel; 1 and 1 in a photograph."""
+    caption: str
+    """Which slice it is; "" in a photograph."""
+
+
+def view_slice(
+    image: np.ndarray | None,
+    masks: Sequence[np.ndarray],
+    geometry: Geometry,
+    *,
+    is_photo: bool,
+) -> SliceView:
+    """The axial slice through most of the first mask, of the image and of all masks.
+
+    Args:
+        image: intensities, `(channels, *shape)`; channels are averaged. None is black.
+        masks: labels, each `(*shape)`.
+        geometry: where the voxels lie.
+        is_photo: the arrays are `(height, width)` as pictures are, not NIfTI's `(i, j[, k])`.
+    """
+    values = np.zeros(masks[0].shape, dtype=np.uint8) if image is None else image.mean(axis=0)
+    contrast = _contrast(values)
+    if is_photo:
+        return SliceView(_to_grey(values, contrast), tuple(masks), (1.0, 1.0), "")
+    (values, *masks), spacing_mm = _to_canonical([values, *masks], geometry)
+    # A single slice is shown as it lies; of a volume, the axial one.
+    plane = next((plane for plane in _PLANES if values.shape[plane.axis] == 1), _PLANES[0])
+    index = _most_foreground(masks[0], plane.axis)
+    shown, *labels = (_slice(volume, plane, index) for volume in (values, *masks))
+    row_axis, column_axis = (axis for axis in (2, 1, 0) if axis != plane.axis)
+    number = f", slice {index + 1} of {values.shape[plane.axis]}"
+    return SliceView(
+        _to_grey(shown, contrast),
+        tuple(labels),
+        (spacing_mm[row_axis], spacing_mm[column_axis]),
+        plane.name + (number if values.shape[plane.axis] > 1 else ""),
+    )
+
+
+def label_colours(labels: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    """A colour for each label value, in the order given."""
+    return {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(labels)}
+
+
+def draw_case(
+    image: np.ndarray | None,
+    pred: np.ndarray,
+    ref: np.ndarray,
+    geometry: Geometry,
+    colours: Mapping[int, tuple[int, int, int]],
+    *,
+    is_photo: bool,
+) -> list[Picture]:
+    """Draw one case: one picture in 2D; in 3D the three planes through most of the reference.
+
+    Args:
+        image: intensities, `(channels, *shape)`; channels are averaged. None draws on black.
+        pred: predicted labels, `(*shape)`.
+        ref: reference labels, same shape.
+        geometry: where the voxels lie.
+        colours: red, green, blue by label value; other labels are not drawn.
+        is_photo: the arrays are `(height, width)` as pictures are, not NIfTI's `(i, j[, k])`.
+    """
+    values = np.zeros(pred.shape, dtype=np.uint8) if image is None else image.mean(axis=0)
+    contrast = _contrast(values)
+    if is_photo:
+        grey = _to_grey(values, contrast)
+        canvas = _draw(grey, pred, ref, (1.0, 1.0), LONGEST_SIDE_PX / max(pred.shape), colours)
+        return [_picture(canvas, "")]
+
+    (values, pred, ref), spacing_mm = _to_canonical([values, pred, ref], geometry)
+    planes = [plane for plane in _PLANES if pred.shape[plane.axis] == 1] or list(_PLANES)
+    extents_mm = np.multiply(pred.shape, spacing_mm)
+    extent_mm = max(extents_mm[axis] for plane in planes for axis in {0, 1, 2} - {plane.axis})
+    pictures = []
+    for plane in planes:
+        index = _most_foreground(ref if ref.any() else pred, plane.axis)
+        shown, *masks = (_slice(volume, plane, index) for volume in (values, pred, ref))
+        row_axis, column_axis = (axis for axis in (2, 1, 0) if axis != plane.axis)
+        pixel_mm = (spacing_mm[row_axis], spacing_mm[column_axis])
+        grey = _to_grey(shown, contrast)
+        canvas = _draw(grey, *masks, pixel_mm, LONGEST_SIDE_PX / extent_mm, colours)
+        _write_edges(canvas, plane.edges)
+        number = f", slice {index + 1} of {pred.shape[plane.axis]}"
+        pictures.append(_picture(canvas, plane.name + (number if len(planes) > 1 else "")))
+    return pictures
+
+
+def _contrast(values: np.ndarray) -> tuple[float, float]:
+    """The intensities shown as black and as white, chosen over the whole image."""
+    # A few hundred thousand voxels tell as much as the hundred million of a whole scan.
+    steps = (slice(None, None, max(1, n // 64)) for n in values.shape)
+    sample = values[tuple(steps)]
+    # CT tells itself by its air: no other modality has much below -500.
+    if np.count_nonzero(sample < -500) > 0.01 * sample.size:
+        return CT_WINDOW_HU
+    low, high = np.percentile(sample, (0.5, 99.5))
+    return float(low), float(high)
+
+
+def _to_grey(values: np.ndarray, contrast: tuple[float, float]) -> np.ndarray:
+    low, high = contrast
+    scaled = (values - low) / max(high - low, 1e-6)
+    return (255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+
+
+def _to_canonical(
+    arrays: Sequence[np.ndarray], geometry: Geometry
+) -> tuple[list[np.ndarray], tuple[float, ...]]:
+    """The arrays as `(x, y, z)` with axes nearest to right, front, top; and their spacing in mm."""
+    from nibabel.orientations import apply_orientation, io_orientation
+
+    orientation = io_orientation(geometry.affine)
+    missing = 3 - len(geometry.shape)
+    canonical = [
+        apply_orientation(array.reshape(array.shape + (1,) * missing), orientation)
+        for array in arrays
+    ]
+    spacing_mm = np.empty(3)
+    spacing_mm[orientation[:, 0].astype(int)] = (*geometry.spacing_mm, *(1.0,) * missing)
+    return canonical, tuple(spacing_mm)
+
+
+def _most_foreground(labels: np.ndarray, axis: int) -> int:
+    """Index of the slice with the most labelled voxels; the middle one if there are none."""
+    others = tuple(other for other in range(3) if other != axis)
+    area = np.count_nonzero(labels, axis=others)
+    return int(area.argmax()) if area.any() else labels.shape[axis] // 2
+
+
+def _slice(volume: np.ndarray, plane: _Plane, index: int) -> np.ndarray:
+    """`(rows, columns)` as displayed: each remaining axis runs against its direction."""
+    return np.take(volume, index, axis=plane.axis).T[::-1, ::-1]
+
+
+def _draw(
+    grey: np.ndarray,
+    pred: np.ndarray,
+    ref: np.ndarray,
+    pixel_mm: tuple[float, float],
+    pixels_per_mm: float,
+    colours: Mapping[int, tuple[int, int, int]],
+) -> PillowImage.Image:
+    rows, columns = (
+        max(1, round(n * mm * pixels_per_mm)) for n, mm in zip(grey.shape, pixel_mm, strict=True)
+    )
+    smooth = PillowImage.fromarray(np.ascontiguousarray(grey)).resize(
+        (columns, rows), PillowImage.Resampling.BICUBIC
+    )
+    canvas = np.repeat(np.asarray(smooth)[..., None], 3, axis=2)
+    pred, ref = (_enlarge(labels, (rows, columns)) for labels in (pred, ref))
+    for label, colour in colours.items():
+        filled = pred == label
+        blend = (1 - FILL_OPACITY) * canvas[filled] + FILL_OPACITY * np.asarray(colour)
+        canvas[filled] = blend.round().astype(np.uint8)
+    for label, colour in colours.items():
+        mask = ref == label
+        if mask.any():
+            canvas[mask & ~binary_erosion(mask, iterations=OUTLINE_PX)] = colour
+    return PillowImage.fromarray(canvas)
+
+
+def _enlarge(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Nearest-neighbour resize by pixel centres, for any integer type."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(labels.shape, shape, strict=True)
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+def _write_edges(canvas: PillowImage.Image, edges: tuple[str, str, str, str]) -> None:
+    left, right, top, bottom = edges
+    width, height = canvas.size
+    places = (
+        (left, (5, height / 2), "lm"),
+        (right, (width - 5, height / 2), "rm"),
+        (top, (width / 2, 4), "mt"),
+        (bottom, (width / 2, height - 4), "mb"),
+    )
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(size=18)
+    for letter, place, anchor in places:
+        draw.text(
+            place,
+            letter,
+            fill=(255, 255, 255),
+            font=font,
+            anchor=anchor,
+            stroke_width=2,
+            stroke_fill=(0, 0, 0),
+        )
+
+
+def _picture(canvas: PillowImage.Image, caption: str) -> Picture:
+    buffer = io.BytesIO()
+    canvas.save(buffer, format="PNG", optimize=True)
+    return Picture(buffer.getvalue(), canvas.width, canvas.height, caption)

@@ -1,0 +1,1 @@
+"""The computer underneath: devices, memory, files; knows no image and no network."""

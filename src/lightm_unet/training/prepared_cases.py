@@ -1,0 +1,130 @@
+"""Cases preprocessed once and kept as plain arrays beside the run.
+
+Reading and resizing a CT scan takes seconds, a training step a fraction of one. So each case is
+preprocessed the first time it is asked for and afterwards mapped into memory: a patch reads only
+its own pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lightm_unet.datasets.dataset import Case, Dataset, open_case_images, open_case_labels
+from lightm_unet.preprocessing.apply import preprocess_image, preprocess_labels
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.system.files import open_atomic
+
+_FORM = 1
+"""Raised when what is stored changes, so that older files are not taken for it."""
+_PLACES_PER_LABEL = 2_000
+
+
+class PreparedCases(torch.utils.data.Dataset):
+    """Preprocessed cases with labels; an item is `(image, labels, name)`.
+
+    `image` is float32 `(channels, *grid)`, `labels` uint8 `(*grid)`. The tensors are mapped from
+    files, copy on write: what is written into them stays in memory.
+
+    A stored case is found again only for the same preprocessing and the same source files (by
+    path, size and time of change); otherwise it is prepared anew beside the old one.
+
+    Args:
+        dataset: holds the cases.
+        case_names: which cases, in which order.
+        preprocessing: how they become the network's input.
+        folder: where the arrays go; made where missing. It may be shared by several of these.
+
+    Raises:
+        DataError: `dataset` has no such case; and from items, a case that cannot be used.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        case_names: Sequence[str],
+        preprocessing: Preprocessing,
+        folder: Path,
+    ) -> None:
+        self.dataset = dataset
+        self.preprocessing = preprocessing
+        self.folder = Path(folder)
+        self.cases = [dataset.case(name) for name in case_names]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, str]:
+        image, labels, _ = self._arrays(index)
+        return torch.from_numpy(image), torch.from_numpy(labels), self.cases[index].name
+
+    def foreground(self, index: int) -> np.ndarray:
+        """Places of foreground voxels: up to 2000 per label, drawn once at random.
+
+        Returns:
+            int32, `(places, 1 + spatial_dims)`: the label, then the voxel's index on the grid.
+        """
+        return self._arrays(index)[2]
+
+    def prepare(self, done: Callable[[str], None] | None = None) -> None:
+        """Prepare every case now, one after another.
+
+        Args:
+            done: is called with each case's name, for a progress bar.
+        """
+        for index, case in enumerate(self.cases):
+            self._arrays(index)
+            if done is not None:
+                done(case.name)
+
+    def _arrays(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Image, labels and foreground places, mapped from their files."""
+        case = self.cases[index]
+        key = self._key(case)
+        kinds = ("image", "labels", "foreground")
+        paths = [self.folder / f"{case.name}-{key}.{kind}.npy" for kind in kinds]
+        if not all(path.exists() for path in paths):
+            for array, path in zip(self._prepare(case), paths, strict=True):
+                with open_atomic(path) as file:
+                    np.save(file, array, allow_pickle=False)
+        # "c", copy on write: torch warns about arrays that cannot be written.
+        image, labels, places = (np.load(path, mmap_mode="c", allow_pickle=False) for path in paths)
+        return image, labels, places
+
+    def _prepare(self, case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        image = open_case_images(self.dataset, case)
+        labels = open_case_labels(self.dataset, case, image.geometry)
+        tensor, record = preprocess_image(image, self.preprocessing)
+        grid_labels = preprocess_labels(labels, record).numpy()
+        return tensor.numpy(), grid_labels, _foreground_places(grid_labels)
+
+    def _key(self, case: Case) -> str:
+        """Sixteen hexadecimal digits for everything that a prepared case depends on."""
+        files = [*case.images, *([case.labels] if case.labels else [])]
+        stats = [(str(file.resolve()), file.stat()) for file in files]
+        content = {
+            "form": _FORM,
+            "preprocessing": self.preprocessing.to_json_dict(),
+            "labels": len(self.dataset.label_names),
+            "files": [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _foreground_places(labels: np.ndarray) -> np.ndarray:
+    """Up to `_PLACES_PER_LABEL` voxels of each label: `(places, 1 + dims)`, label first."""
+    generator = np.random.default_rng(0)
+    flat = labels.ravel()
+    found = [np.zeros((0, 1 + labels.ndim), np.int32)]
+    for label in np.unique(flat[flat > 0]):
+        voxels = np.flatnonzero(flat == label)
+        if voxels.size > _PLACES_PER_LABEL:
+            voxels = np.sort(generator.choice(voxels, _PLACES_PER_LABEL, replace=False))
+        index = np.stack(np.unravel_index(voxels, labels.shape), axis=1)
+        found.append(np.insert(index, 0, label, axis=1).astype(np.int32))
+    return np.concatenate(found)

@@ -1,0 +1,192 @@
+import nibabel
+import numpy as np
+import pytest
+
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.image import (
+    image_files,
+    read_image,
+    read_labels,
+    split_ending,
+    write_labels,
+)
+from lightm_unet.imaging.nifti import write_nifti
+from lightm_unet.imaging.picture import write_picture
+
+AFFINE = np.array([[0, -2.0, 0, 5], [1.5, 0, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1]])
+
+
+def test_spacing_is_the_voxel_size_along_each_array_axis():
+    assert Geometry((4, 5, 6), AFFINE).spacing_mm == (1.5, 2.0, 3.0)
+
+
+def test_grids_agree_up_to_a_tenth_of_a_voxel_at_their_corners():
+    grid = Geometry((11, 5, 6), np.eye(4))
+    near, far = np.eye(4), np.eye(4)
+    near[0, 0], far[0, 0] = 1.009, 1.011  # ten voxels from first to last: 0.09 and 0.11 mm
+    assert grid.difference(Geometry((11, 5, 6), near)) is None
+    assert "0.11 mm" in grid.difference(Geometry((11, 5, 6), far))
+    assert "shape" in grid.difference(Geometry((11, 6, 5), np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a.b.nii.gz", ("a.b", ".nii.gz")),
+        ("x/scan.NII.GZ", ("scan", ".nii.gz")),
+        ("a.nii", ("a", ".nii")),
+        ("a.jpeg", ("a", ".jpeg")),
+    ],
+)
+def test_endings_may_have_two_dots_and_capitals(name, parts):
+    assert split_ending(name) == parts
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.gz", "nii.gz", ".nii.gz", "a", "a.mha"])
+def test_other_endings_are_a_data_error(name):
+    with pytest.raises(DataError, match="name ending in"):
+        split_ending(name)
+
+
+def test_a_folder_gives_its_images_sorted_and_no_hidden_or_other_file(tmp_path):
+    for name in ("b.png", "a.nii.gz", "._a.nii.gz", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "c.png").mkdir()
+    assert [file.name for file in image_files(tmp_path)] == ["a.nii.gz", "b.png"]
+    assert image_files(tmp_path / "b.png") == [tmp_path / "b.png"]
+
+
+def test_a_missing_path_an_empty_folder_and_a_wrong_file_are_data_errors(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    for path in (tmp_path / "gone", tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(DataError):
+            image_files(path)
+
+
+def test_a_volume_has_one_channel_and_keeps_its_axes(tmp_path):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    write_nifti(array, AFFINE, tmp_path / "a.nii.gz")
+    image = read_image(tmp_path / "a.nii.gz")
+    assert image.array.dtype == np.float32
+    np.testing.assert_array_equal(image.array, array[None])
+    np.testing.assert_array_equal(image.geometry.affine, AFFINE)
+    assert image.geometry.shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("stored", "channels", "read"),
+    [
+        ((4, 5, 1), None, (1, 4, 5)),
+        ((4, 5), None, (1, 4, 5)),
+        ((4, 5, 6, 1), None, (1, 4, 5, 6)),
+        ((4, 5, 6, 2), 2, (2, 4, 5, 6)),
+        ((4, 5, 1, 3), 3, (3, 4, 5)),
+    ],
+)
+def test_axes_of_length_one_are_left_out_and_channels_taken_when_asked_for(
+    tmp_path, stored, channels, read
+):
+    write_nifti(np.ones(stored, np.uint8), np.eye(4), tmp_path / "a.nii")
+    image = read_image(tmp_path / "a.nii", channels=channels)
+    assert image.array.shape == read
+    labels = np.ones(image.geometry.shape, np.uint8)
+    write_labels(labels, image.geometry, tmp_path / "mask.nii")
+    spatial = stored[:3] if channels else stored
+    assert nibabel.load(tmp_path / "mask.nii").shape == spatial
+
+
+@pytest.mark.parametrize(("stored", "channels"), [((4, 5, 6, 2), None), ((4, 5, 6, 2), 3)])
+def test_a_series_of_volumes_is_refused(tmp_path, stored, channels):
+    write_nifti(np.ones(stored, np.uint8), np.eye(4), tmp_path / "a.nii")
+    with pytest.raises(DataError, match=r"shape \(4, 5, 6, 2\)"):
+        read_image(tmp_path / "a.nii", channels=channels)
+
+
+def test_several_files_become_channels_in_order_on_one_grid(tmp_path):
+    paths = [tmp_path / f"a_{i}.nii" for i in range(2)]
+    for value, path in enumerate(paths):
+        write_nifti(np.full((2, 3, 4), value, np.uint8), np.eye(4), path)
+    image = read_image(paths)
+    assert image.array[:, 0, 0, 0].tolist() == [0, 1]
+    assert image.path == paths[0]
+    write_nifti(np.zeros((2, 3, 4), np.uint8), AFFINE, paths[1])
+    with pytest.raises(DataError, match=r"a_1\.nii: found an affine"):
+        read_image(paths)
+
+
+def test_another_number_of_channels_than_asked_for_is_a_data_error(tmp_path):
+    write_picture(np.zeros((3, 4)), tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"1 channel\(s\)"):
+        read_image(tmp_path / "a.png", channels=3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_voxels_that_float32_cannot_hold_are_a_data_error(tmp_path, value):
+    array = np.zeros((2, 3, 4))
+    array[1, 1, 1] = value
+    write_nifti(array, np.eye(4), tmp_path / "a.nii")
+    with pytest.raises(DataError, match="1 NaN or infinite voxels"):
+        read_image(tmp_path / "a.nii")
+
+
+def test_labels_keep_their_values_and_fractions_are_refused(tmp_path):
+    path = tmp_path / "a.nii"
+    for values, dtype in (([0, 255], np.uint8), ([-1, 1], np.int64), ([0, 300], np.int64)):
+        write_nifti(np.array(values, np.float32).reshape(1, 1, 2), np.eye(4), path)
+        labels, _ = read_labels(path)
+        assert labels.ravel().tolist() == values
+        assert labels.dtype == dtype
+    for value in (0.5, np.nan):
+        write_nifti(np.array([0, value], np.float32).reshape(1, 1, 2), np.eye(4), path)
+        with pytest.raises(DataError, match="label value"):
+            read_labels(path)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".png", ".tif", ".bmp"])
+def test_written_labels_come_back_on_the_same_grid(tmp_path, ending):
+    volume = ending.startswith(".nii")
+    shape = (3, 4, 5) if volume else (3, 4)
+    labels = np.random.default_rng(0).integers(0, 256, shape)
+    geometry = Geometry(shape, AFFINE if volume else np.eye(4))
+    write_labels(labels, geometry, tmp_path / f"a{ending}")
+    read, read_geometry = read_labels(tmp_path / f"a{ending}")
+    np.testing.assert_array_equal(read, labels)
+    assert geometry.difference(read_geometry) is None
+
+
+def test_labels_that_uint8_jpeg_or_the_grid_cannot_hold_are_refused(tmp_path):
+    geometry = Geometry((2, 2), np.eye(4))
+    for labels, name in (
+        (np.full((2, 2), 256), "a.png"),
+        (np.full((2, 2), -1), "a.png"),
+        (np.zeros((2, 3), int), "a.png"),
+        (np.zeros((2, 2), int), "a.jpg"),
+    ):
+        with pytest.raises(UsageError):
+            write_labels(labels, geometry, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+READABLE = {
+    "odd/nibabel/anatomical.nii": (1, 33, 41, 25),
+    "odd/nibabel/reoriented_anat_moved.nii": (1, 21, 26, 22),
+    "odd/nibabel/standard.nii.gz": (1, 4, 5, 7),
+    "ct/low_res_3mm/example_ct.nii.gz": (1, 122, 101, 112),
+    "ct/mr/example_mr_sm.nii.gz": (1, 117, 91, 20),
+    "ct/dicom_series/seg/example_seg_dicom.nii.gz": (1, 512, 512, 20),
+}
+
+
+@pytest.mark.parametrize("folder", ["odd/nibabel", "ct"])
+def test_every_real_odd_file_is_read_or_refused_in_one_line(shared_data, folder):
+    for path in sorted((shared_data / folder).rglob("*")):
+        if not path.is_file():
+            continue
+        expected = READABLE.get(str(path.relative_to(shared_data)))
+        if expected is not None:
+            assert read_image(path).array.shape == expected
+        elif path.name not in ("example_liver.nii.gz", "example_organs9.nii.gz"):
+            with pytest.raises(DataError) as caught:
+                read_image(path)
+            assert "\n" not in str(caught.value)

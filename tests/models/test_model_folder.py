@@ -1,0 +1,241 @@
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.models.model_folder import default_colours, find_model, load_model, save_model
+from lightm_unet.networks import LightMUNet, build_network, network_names
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+
+PREPROCESSING = Preprocessing(spatial_dims=2, channels=1, size=(24, 24))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return LightMUNet(2, 1, 3, width=4, encoder_layers=(1,), bottleneck_layers=1)
+
+
+@pytest.fixture
+def folder(network, tmp_path) -> Path:
+    save_model(
+        tmp_path / "model",
+        network,
+        PREPROCESSING,
+        ("background", "liver", "tumour"),
+        ("CT",),
+        {"dataset": "Phantoms", "epochs": 3},
+        {"val_dice": 0.5},
+    )
+    return tmp_path / "model"
+
+
+def edit(card: Path, **changes) -> None:
+    card.write_text(json.dumps(json.loads(card.read_text()) | changes))
+
+
+def test_a_model_comes_back_with_everything_that_is_needed_to_use_it(network, folder):
+    model = load_model(folder)
+    image = torch.randn(1, 1, 24, 24)
+    with torch.no_grad():
+        assert torch.equal(model.network(image), network(image))
+    assert not model.network.training
+    assert model.preprocessing == PREPROCESSING
+    assert model.label_names == ("background", "liver", "tumour")
+    assert model.label_colours == ((0, 0, 0), (230, 159, 0), (86, 180, 233))
+    assert model.card["training"] == {"dataset": "Phantoms", "epochs": 3}
+    assert model.card["scores"] == {"val_dice": 0.5}
+    assert model.card["channels"] == ["CT"]
+    assert model.path == folder
+
+
+SMALL = {
+    "lightm-unet": {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
+    "lightm-unet-small": {"encoder_layers": (1,)},
+    "lightm-unet-tiny": {"encoder_layers": (1,)},
+    "nnu-net": {"features": (4, 8)},
+    "u-mamba": {"features": (4, 8)},
+    "u-mamba-encoder": {"features": (4, 8)},
+    "unetr": {"image_size": (24, 24), "hidden_size": 12, "mlp_dim": 16, "feature_size": 4},
+    "swin-unetr": {"feature_size": 12},
+}
+OTHERS = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_a_model_of_any_network_comes_back_by_its_name(name, tmp_path):
+    torch.manual_seed(0)
+    network = build_network(name, 2, 1, 2, **SMALL.get(name, OTHERS)).eval()
+    save_model(tmp_path, network, PREPROCESSING, ("background", "lung"), ("X-ray",), {}, {})
+    assert json.loads((tmp_path / "model.json").read_text())["network"]["name"] == name
+    model, image = load_model(tmp_path), torch.randn(1, 1, 24, 24)
+    assert model.network.config == network.config
+    with torch.no_grad():
+        assert torch.equal(model.network(image), network(image))
+
+
+def test_a_card_of_the_first_version_names_lightm_unet_and_its_options_only(network, folder):
+    card = json.loads((folder / "model.json").read_text())["network"]
+    assert card["name"] == "lightm-unet"
+    assert card["options"] == {
+        "spatial_dims": 2,
+        "in_channels": 1,
+        "out_channels": 3,
+        "width": 4,
+        "stem": "dwconv",
+        "encoder_layers": [1],
+        "bottleneck_layers": 1,
+        "bottleneck_width": None,
+        "expand": 2,
+        "d_state": 16,
+        "conv": "causal",
+        "d_conv": 4,
+        "directions": 1,
+        "checkpoint_layers": False,
+    }
+    assert load_model(folder).network.config == network.config
+
+
+def test_a_model_folder_holds_two_files_and_no_pickle(folder):
+    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.safetensors"]
+    weights = (folder / "model.safetensors").read_bytes()
+    header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+    assert header["stem.depthwise.weight"]["shape"] == [1, 1, 3, 3]
+
+
+def test_a_run_s_folder_stands_for_the_model_in_it(folder):
+    assert find_model(folder.parent) == folder
+    assert load_model(str(folder.parent)).path == folder
+
+
+def test_a_loaded_model_can_be_trained_further(folder):
+    network = load_model(folder).network
+    network(torch.randn(1, 1, 24, 24)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_colours_differ_for_seven_labels_and_then_come_again():
+    colours = default_colours(10)
+    assert colours[0] == (0, 0, 0)
+    assert len(set(colours[:8])) == 8
+    assert colours[8:] == colours[1:3]
+
+
+@pytest.mark.parametrize("make_it", [True, False])
+def test_a_folder_without_a_model_is_a_usage_error(tmp_path, make_it):
+    empty = tmp_path / "empty"
+    if make_it:
+        empty.mkdir()
+    with pytest.raises(UsageError, match=r"empty: no model\.json here or in .*empty/model"):
+        load_model(empty)
+
+
+def test_a_pickle_in_place_of_the_weights_is_refused_and_not_run(folder, tmp_path):
+    trap = tmp_path / "sprung"
+
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (trap,)
+
+    (folder / "model.safetensors").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(DataError, match=r"unreadable weights .* expected safetensors"):
+        load_model(folder)
+    assert not trap.exists()
+
+
+def test_weights_that_torch_saved_are_refused_too(folder, network):
+    torch.save(network.state_dict(), folder / "model.safetensors")
+    with pytest.raises(DataError, match="unreadable weights"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
+def test_truncated_weights_are_refused(folder, share):
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError, match=r"model\.safetensors: found unreadable weights"):
+        load_model(folder)
+
+
+def test_missing_weights_are_refused(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"model\.safetensors: found unreadable weights"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda w: w.update({"head.pointwise.bias": torch.zeros(2)}),
+            r"\(2,\) for .*expected \(3,\)",
+        ),
+        (lambda w: w.pop("head.pointwise.bias"), "found nothing for head.pointwise.bias"),
+        (lambda w: w.update(more=torch.zeros(2)), r"found \(2,\) for more; expected nothing"),
+    ],
+)
+def test_weights_of_another_network_are_named(folder, change, message):
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(DataError, match=message):
+        load_model(folder)
+
+
+def network_with(**changes):
+    options = LightMUNet(2, 1, 3, width=4).config | changes
+    return {"name": options.pop("name"), "options": options}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "found format 2; expected format 1; upgrade"),
+        ({"format": None}, "found format None"),
+        ({"network": network_with() | {"name": "unet"}}, "no network is called 'unet'"),
+        ({"network": []}, "a description that cannot be used"),
+        ({"network": network_with(width=-1)}, "width needs a positive whole number, got -1"),
+        ({"network": network_with(depth=3)}, "no option depth"),
+        ({"network": network_with(expand=float("inf"))}, "a description that cannot be used"),
+        ({"network": network_with(width=2**20)}, "model.safetensors: found .* for stem"),
+        ({"network": network_with(in_channels=2)}, "do not fit together"),
+        ({"network": network_with(spatial_dims=3)}, "do not fit together"),
+        ({"labels": [{"name": "background", "colour": [0, 0, 0]}]}, "do not fit together"),
+        ({"labels": "liver"}, "a description that cannot be used"),
+        ({"preprocessing": {"spatial_dims": 2, "channels": 1}}, "either size .* or roi_size"),
+        ({"preprocessing": None}, "a description that cannot be used"),
+    ],
+)
+def test_a_card_that_cannot_be_used_is_named_with_the_reason(folder, changes, message):
+    edit(folder / "model.json", **changes)
+    with pytest.raises(DataError, match=message):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00\xff"])
+def test_a_card_that_is_no_json_object_is_refused(folder, content):
+    (folder / "model.json").write_text(content)
+    with pytest.raises(DataError, match=r"model\.json"):
+        load_model(folder)
+
+
+def test_saving_again_replaces_the_model_and_leaves_nothing_else(folder, network, tmp_path):
+    with torch.no_grad():
+        network.head.pointwise.bias.fill_(7)
+    names = ("background", "liver", "tumour")
+    save_model(folder, network, PREPROCESSING, names, ("CT",), {}, {"val_dice": 0.75})
+    model = load_model(folder)
+    assert model.card["scores"] == {"val_dice": 0.75}
+    assert model.network.head.pointwise.bias.tolist() == [7, 7, 7]
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_copied_folder_is_the_same_model(folder, tmp_path):
+    moved = shutil.move(folder, tmp_path / "elsewhere")
+    assert load_model(moved).label_names == ("background", "liver", "tumour")

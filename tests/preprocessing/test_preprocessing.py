@@ -1,0 +1,217 @@
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.image import Image
+from lightm_unet.preprocessing.apply import normalise, preprocess_image, preprocess_labels
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.preprocessing.restore import restore_logits
+
+KEEP = Preprocessing(spatial_dims=3, channels=1, roi_size=(8, 8, 8))
+ORIENTATIONS = [
+    (axes, signs)
+    for axes in itertools.permutations(range(3))
+    for signs in itertools.product((1, -1), repeat=3)
+]
+
+
+def oriented_affine(axes, signs) -> np.ndarray:
+    """Array axis i runs along world axis axes[i], in direction signs[i]; 1, 2 and 3 mm."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for array_axis, (world_axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        affine[world_axis, array_axis] = sign * (1 + array_axis)
+    affine[:3, 3] = (10, -20, 30)
+    return affine
+
+
+def one_hot(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    return torch.nn.functional.one_hot(labels.long(), classes).movedim(-1, 0).float()
+
+
+def image_of(array: np.ndarray, affine=None) -> Image:
+    geometry = Geometry(array.shape[1:], np.eye(4) if affine is None else affine)
+    return Image(array.astype(np.float32), geometry, Path("case.nii.gz"))
+
+
+def ball(shape: tuple[int, ...], radius: float) -> np.ndarray:
+    axes = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
+    return (np.sqrt(sum(axis**2 for axis in axes)) < radius).astype(np.uint8)
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    return 2 * np.sum(first & second) / (first.sum() + second.sum())
+
+
+@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
+def test_labels_come_back_exactly_from_every_orientation(axes, signs):
+    labels = np.random.default_rng(0).integers(0, 3, (4, 5, 6)).astype(np.uint8)
+    image = image_of(np.zeros((1, 4, 5, 6)), oriented_affine(axes, signs))
+    _, record = preprocess_image(image, KEEP)
+    on_grid = preprocess_labels(labels, record)
+    np.testing.assert_array_equal(restore_logits(one_hot(on_grid, 3), record), labels)
+
+
+@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
+def test_every_orientation_of_one_body_gives_the_same_input(axes, signs):
+    affine = oriented_affine(axes, signs)
+    index = np.stack(np.meshgrid(*map(np.arange, (4, 5, 6)), indexing="ij"), axis=-1)
+    world = index @ affine[:3, :3].T + affine[:3, 3]
+    for world_axis in range(3):
+        image = image_of(world[None, ..., world_axis], affine)
+        tensor, record = preprocess_image(image, KEEP)
+        # Canonical: the world coordinate grows along its own axis and along no other.
+        steps = np.diff(tensor[0].numpy(), axis=world_axis)
+        assert (steps > 0).all()
+        for other in {0, 1, 2} - {world_axis}:
+            np.testing.assert_allclose(np.diff(tensor[0].numpy(), axis=other), 0, atol=1e-6)
+        assert record.grid_spacing_mm == tuple(1.0 + axes.index(axis) for axis in range(3))
+
+
+@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS[::7])
+def test_labels_come_back_nearly_after_resizing(axes, signs):
+    labels = ball((40, 36, 44), 13)
+    image = image_of(np.zeros((1, *labels.shape)), oriented_affine(axes, signs))
+    for grid in ((32, 32, 32), (48, 40, 56)):
+        preprocessing = Preprocessing(spatial_dims=3, channels=1, size=grid)
+        _, record = preprocess_image(image, preprocessing)
+        on_grid = preprocess_labels(labels, record)
+        assert on_grid.shape == grid
+        assert dice(restore_logits(one_hot(on_grid, 2), record), labels) > 0.97
+
+
+def test_pictures_keep_their_rows_and_columns():
+    labels = ball((50, 70), 20)
+    picture = image_of(labels[None] * 255.0)
+    preprocessing = Preprocessing(spatial_dims=2, channels=1, size=(32, 32))
+    tensor, record = preprocess_image(picture, preprocessing)
+    assert tensor.shape == (1, 32, 32)
+    on_grid = preprocess_labels(labels, record)
+    assert dice(restore_logits(one_hot(on_grid, 2), record), labels) > 0.97
+
+
+def test_resampling_gives_the_grid_that_spacing_asks_for():
+    image = image_of(np.zeros((1, 20, 30, 10)), oriented_affine((1, 0, 2), (1, 1, 1)))
+    preprocessing = Preprocessing(
+        spatial_dims=3, channels=1, roi_size=(8, 8, 8), spacing_mm=(1.5, 2.0, 3.5)
+    )
+    tensor, record = preprocess_image(image, preprocessing)
+    # The file's second axis, 30 voxels of 2 mm, is the first canonical one: 60 mm / 1.5.
+    assert tensor.shape == (1, 40, 10, 9)
+    assert record.canonical_shape == (30, 20, 10)
+    np.testing.assert_allclose(record.grid_spacing_mm, (1.5, 2.0, 10 / 3))
+    restored = restore_logits(torch.randn(2, 40, 10, 9), record)
+    assert restored.shape == (20, 30, 10)
+    assert restored.dtype == np.uint8
+
+
+def test_half_precision_logits_are_restored_like_their_float32_values():
+    image = image_of(np.zeros((1, 6, 7, 8)))
+    preprocessing = Preprocessing(spatial_dims=3, channels=1, size=(4, 5, 6))
+    _, record = preprocess_image(image, preprocessing)
+    logits = torch.randn(3, 4, 5, 6).bfloat16()
+    np.testing.assert_array_equal(
+        restore_logits(logits, record), restore_logits(logits.float(), record)
+    )
+
+
+def test_zscore_clips_outliers_and_gives_mean_zero_and_deviation_one_per_channel():
+    generator = np.random.default_rng(0)
+    array = np.stack([generator.normal(5, 2, 10_000), generator.normal(-900, 300, 10_000)])
+    array[0, 0] = 1.7e6
+    result = normalise(array.astype(np.float32), KEEP)
+    np.testing.assert_allclose(result.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(result.std(axis=1), 1, atol=1e-5)
+    assert result.max() < 3
+
+
+def test_zscore_of_a_constant_image_is_zero():
+    assert (normalise(np.full((1, 4, 4, 4), 7e5, np.float32), KEEP) == 0).all()
+
+
+def test_ct_uses_the_stored_statistics_alone():
+    preprocessing = Preprocessing(
+        spatial_dims=3,
+        channels=1,
+        roi_size=(4, 4, 4),
+        normalization="ct",
+        intensity_range=(-100.0, 200.0),
+        intensity_mean=50.0,
+        intensity_std=25.0,
+    )
+    result = normalise(np.array([[-1000, 50, 75, 3000]], np.float32), preprocessing)
+    assert result.tolist() == [[-6, 0, 1, 6]]
+    assert preprocessing.padding_value == -6
+    assert KEEP.padding_value == 0
+
+
+def test_json_gives_the_same_preprocessing_back():
+    ct = Preprocessing(
+        spatial_dims=3,
+        channels=2,
+        roi_size=(96, 96, 64),
+        spacing_mm=(1.5, 1.5, 2.0),
+        normalization="ct",
+        intensity_range=(-100.0, 200.0),
+        intensity_mean=50.0,
+        intensity_std=25.0,
+    )
+    assert Preprocessing.from_json_dict(json.loads(json.dumps(ct.to_json_dict()))) == ct
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"size": None},
+        {"roi_size": (8, 8, 8)},
+        {"size": (8, 8)},
+        {"size": (8, 8, 0)},
+        {"spacing_mm": (1.0, 1.0, 1.0)},
+        {"spatial_dims": 4},
+        {"channels": 0},
+        {"normalization": "minmax"},
+        {"normalization": "ct"},
+        {"gamma": 2},
+        {"size": "abc"},
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(fields):
+    with pytest.raises(UsageError):
+        Preprocessing.from_json_dict(
+            {"spatial_dims": 3, "channels": 1, "size": [8, 8, 8], **fields}
+        )
+
+
+def test_an_image_of_other_dimensions_or_channels_is_a_data_error():
+    for array in (np.zeros((1, 4, 4)), np.zeros((2, 4, 4, 4))):
+        with pytest.raises(DataError, match="expected 3D with 1 channel"):
+            preprocess_image(image_of(array), KEEP)
+
+
+def test_labels_and_logits_of_another_shape_are_refused():
+    _, record = preprocess_image(image_of(np.zeros((1, 4, 5, 6))), KEEP)
+    with pytest.raises(UsageError):
+        preprocess_labels(np.zeros((4, 5, 7), np.uint8), record)
+    with pytest.raises(UsageError):
+        restore_logits(torch.zeros(2, 4, 5, 7), record)
+
+
+def test_real_hippocampi_come_back_through_resizing(shared_data):
+    from lightm_unet.imaging.image import read_image, read_labels
+
+    folder = shared_data / "Task04_Hippocampus"
+    files = sorted((folder / "labelsTr").glob("*.nii.gz"))[:4]
+    preprocessing = Preprocessing(spatial_dims=3, channels=1, size=(48, 64, 48))
+    for file in files:
+        labels, _ = read_labels(file)
+        image = read_image(folder / "imagesTr" / file.name)
+        _, record = preprocess_image(image, preprocessing)
+        restored = restore_logits(one_hot(preprocess_labels(labels, record), 3), record)
+        for label in (1, 2):
+            assert dice(restored == label, labels == label) > 0.97

@@ -1,0 +1,69 @@
+import pytest
+
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.system.files import new_folder, open_atomic, read_bytes, read_json, write_json
+
+
+def test_an_interrupted_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "case.bin"
+    path.write_bytes(b"old")
+
+    def interrupted():
+        with open_atomic(path) as file:
+            file.write(b"ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_appears_only_when_it_is_complete(tmp_path):
+    target = tmp_path / "new"
+
+    def fail():
+        with new_folder(target) as folder:
+            (folder / "half").write_text("")
+            assert not target.exists()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(target) as folder:
+        (folder / "whole").write_text("")
+    assert [file.name for file in target.iterdir()] == ["whole"]
+
+
+def test_an_empty_folder_may_be_filled_but_a_full_one_is_never_touched(tmp_path):
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    empty.mkdir()
+    full.mkdir()
+    (full / "mine").write_text("")
+    with new_folder(empty) as folder:
+        (folder / "file").write_text("")
+    assert (empty / "file").exists()
+    with pytest.raises(UsageError, match="files there already"), new_folder(full):
+        pass
+    assert [file.name for file in full.iterdir()] == ["mine"]
+
+
+def test_json_never_holds_what_json_cannot_express(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json({"dice": float("nan")}, tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "", "\x00\xff"])
+def test_something_else_than_a_json_object_is_one_data_error(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=r"a\.json"):
+        read_json(path)
+
+
+def test_a_folder_or_a_missing_file_is_a_data_error(tmp_path):
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(DataError):
+            read_bytes(path)
