@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 CSRC = Path(__file__).parents[2] / "csrc"
-SOURCES = ("rvm_layer", "thread_pool", "workspace", "sharing", "kernels_portable")
+SOURCES = (
+    "ops/rvm_layer",
+    "ops/sharing",
+    "ops/kernels_portable",
+    "runtime/thread_pool",
+    "runtime/workspace",
+)
 FLAGS = ("-std=c++17", "-O1", "-fsanitize=thread", "-ffp-contract=fast", "-Wno-psabi", "-pthread")
 
 

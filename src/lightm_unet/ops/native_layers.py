@@ -42,7 +42,7 @@ RVM_WEIGHTS = (
     "projection_weight",
     "projection_bias",
 )
-"""An RVM layer's tensors in the order that the op takes them; shapes as in csrc/rvm_layer.h."""
+"""An RVM layer's tensors in the order that the op takes them; shapes as in csrc/ops/rvm_layer.h."""
 
 
 def runs_natively(*tensors: Tensor | None) -> bool:
@@ -137,7 +137,7 @@ def decoder_stage(
     scale: Tensor | None,
     halve: Tensor | None,
 ) -> Tensor:
-    """Run a decoder block (with `scale` and `halve`) or the head (without); see csrc/decoder.h.
+    """Run a decoder block (with `scale` and `halve`) or the head (without); see csrc/ops/decoder.h.
 
     Args:
         low: tokens of the stage before, `(batch, low_length, channels)`; on the same grid, or on

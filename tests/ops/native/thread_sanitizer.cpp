@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "rvm_layer.h"
+#include "ops/rvm_layer.h"
 
 namespace {
 

@@ -1,4 +1,0 @@
-// CMakeLists.txt gives this file the compiler flags of its instruction set.
-#include "all_kernels.h"
-
-const lightm::KernelTable lightm::kernels_avx512 = all_kernels("avx512");

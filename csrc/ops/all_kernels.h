@@ -1,0 +1,49 @@
+// The kernels as one table. Each kernels_*.cpp compiles them all, for its own instruction set.
+#pragma once
+
+#include "ops/causal_conv_kernel.h"
+#include "ops/conv_stem_kernel.h"
+#include "ops/decoder_kernel.h"
+#include "ops/gated_norm_kernel.h"
+#include "ops/kernel_table.h"
+#include "ops/rvm_layer_kernel.h"
+#include "ops/selective_scan_kernel.h"
+
+namespace lightm {
+namespace {
+
+constexpr KernelTable all_kernels(const char *instruction_set) {
+  return {
+      instruction_set,
+      kWidth,
+      forward_scratch,
+      backward_scratch,
+      forward_share,
+      forward_correct_share,
+      backward_share,
+      conv_forward_scratch,
+      conv_backward_scratch,
+      conv_forward_share,
+      conv_backward_share,
+      gated_norm_forward_rows,
+      gated_norm_scratch,
+      gated_norm_backward_rows,
+      rvm_tiles,
+      rvm_scratch,
+      rvm_prepare,
+      rvm_member,
+      decoder_scratch,
+      decoder_weights_size,
+      decoder_prepare,
+      decoder_item,
+      stem_scratch,
+      stem_prepare,
+      stem_rows,
+      conv_stem_scratch,
+      conv_stem_prepare,
+      conv_stem_rows,
+  };
+}
+
+}  // namespace
+}  // namespace lightm

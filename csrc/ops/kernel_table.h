@@ -1,0 +1,101 @@
+// How the code that is common to all processors reaches the kernels of one instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/causal_conv.h"
+#include "ops/decoder.h"
+#include "ops/gated_norm.h"
+#include "ops/rvm_layer.h"
+#include "ops/selective_scan.h"
+#include "ops/stem.h"
+
+namespace lightm {
+
+// One thread's work: all steps of one batch entry, for channels [first_channel, last_channel).
+struct Share {
+  int64_t batch, first_channel, last_channel;
+};
+
+// Steps [first, last) of a share that is one of several along the length. Its recurrence starts from
+// zero and leaves its last state, (state, channels), and the sum of its steps' sizes, (channels).
+struct Segment {
+  int64_t first, last;
+  float *end = nullptr, *step_sums = nullptr;  // or nullptr: nobody wants to know
+};
+
+// Steps [first, last) of one batch entry, all channels.
+struct RowRange {
+  int64_t batch, first, last;
+};
+
+// Where a share leaves what must be summed over shares: A, D and delta_bias as in the inputs, its own
+// channels' part of them; B and C (length, state), of its own.
+struct ShareSums {
+  float *A, *D, *delta_bias, *B, *C;
+};
+
+struct ConvSums {
+  float *weight, *bias;
+};
+
+// A decoder stage's weights, padded and packed; `last` is the halving, or the head's pointwise filter.
+struct DecoderWeights {
+  float *depthwise, *depthwise_bias, *scale, *pointwise, *last, *last_bias;
+};
+
+// Rows [first_row, last_row) of planes [first_plane, last_plane) of one batch entry.
+struct DecoderItem {
+  int64_t batch, first_plane, last_plane, first_row, last_row;
+};
+
+// The *_scratch functions give the scratch space, in vectors, for a share of so many channels.
+struct KernelTable {
+  const char *name;
+  int width;  // channels in a vector; a share begins at a multiple of it
+  int64_t (*forward_scratch)(const ScanShape &, int64_t share_channels);
+  int64_t (*backward_scratch)(const ScanShape &, int64_t share_channels);
+  void (*forward)(const ScanShape &, const ScanInputs &, const Share &, const Segment &, float *out, float *states,
+                  void *scratch);
+  // Adds to a segment's output and states what the state before it, (state, channels), leads to.
+  void (*forward_correct)(const ScanShape &, const ScanInputs &, const Share &, const Segment &,
+                          const float *before, float *out, float *states, void *scratch);
+  void (*backward)(const ScanShape &, const ScanInputs &, const Share &, const float *states,
+                   const Rows &grad_out, const ScanGradients &, const ShareSums &, void *scratch);
+  int64_t (*conv_forward_scratch)(const ConvShape &, int64_t share_channels);
+  int64_t (*conv_backward_scratch)(const ConvShape &, int64_t share_channels);
+  void (*conv_forward)(const ConvShape &, const ConvInputs &, const Share &, float *out, void *scratch);
+  void (*conv_backward)(const ConvShape &, const ConvInputs &, const Share &, const Rows &grad_out,
+                        float *grad_x, const ConvSums &, void *scratch);
+  void (*gated_norm_forward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &, float *out);
+  int64_t (*gated_norm_scratch)(const GatedNormShape &);
+  // The gradients of weight and bias are this range's part of them.
+  void (*gated_norm_backward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &,
+                              const Rows &grad_out, const GatedNormGradients &, void *scratch);
+  // One scratch space for all threads, prepared by one before the others start; then each takes tiles
+  // until none is left.
+  int64_t (*rvm_tiles)(const RvmShape &);
+  int64_t (*rvm_scratch)(const RvmShape &, int members);
+  void (*rvm_prepare)(const RvmShape &, const RvmWeights &, int members, float *scratch);
+  void (*rvm_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch, int rank,
+                     int members, RvmTurns &);
+  int64_t (*decoder_scratch)(const DecoderShape &, int64_t block_rows);
+  int64_t (*decoder_weights_size)(const DecoderShape &);  // in floats
+  DecoderWeights (*decoder_prepare)(const DecoderShape &, const DecoderInputs &, float *memory);
+  void (*decoder_item)(const DecoderShape &, const DecoderInputs &, const DecoderWeights &, const DecoderItem &,
+                       float *out, float *scratch);
+  int64_t (*stem_scratch)(const StemShape &);
+  void (*stem_prepare)(const StemShape &, const StemInputs &, void *scratch);
+  void (*stem_rows)(const StemShape &, const StemInputs &, int64_t first, int64_t last, float *out, void *scratch);
+  int64_t (*conv_stem_scratch)(const StemShape &);
+  void (*conv_stem_prepare)(const StemShape &, const ConvStemInputs &, void *scratch);
+  void (*conv_stem_rows)(const StemShape &, const ConvStemInputs &, int64_t first, int64_t last, float *out,
+                         void *scratch);
+};
+
+#ifdef LIGHTM_X86
+extern const KernelTable kernels_avx512, kernels_avx2;
+#endif
+extern const KernelTable kernels_portable;
+
+}  // namespace lightm

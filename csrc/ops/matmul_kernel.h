@@ -1,0 +1,69 @@
+// Products of a few rows with a small matrix that is packed for vectors, with the step that follows
+// them fused in.
+#pragma once
+
+#include "ops/layer_norm_kernel.h"
+
+namespace {
+
+// Rows and vectors of columns whose sums are in registers at once.
+constexpr int kRows = kWidth == 16 ? 8 : 4;
+constexpr int kColumns = 2;
+
+// Floats that pack() writes.
+inline int64_t packed_size(int64_t outputs, int64_t inputs) { return vectors(outputs) * inputs * kWidth; }
+
+// (outputs, inputs), as a Linear layer stores it, to one panel of (inputs, kWidth) for each vector of
+// outputs; what is beyond the last output is zero.
+void pack(const float *matrix, int64_t outputs, int64_t inputs, float *packed) {
+  for (int64_t v = 0; v < vectors(outputs); ++v) {
+    for (int lane = 0; lane < kWidth; ++lane) {
+      const int64_t row = v * kWidth + lane;
+      float *column = packed + v * inputs * kWidth + lane;
+      for (int64_t k = 0; k < inputs; ++k) column[k * kWidth] = row < outputs ? matrix[row * inputs + k] : 0.0f;
+    }
+  }
+}
+
+template <int kR, int kC, class Store>
+LIGHTM_INLINE void multiply_block(const float *a, int64_t stride, int64_t inputs, const float *panel, int row,
+                                  int64_t vector, const Store &store_result) {
+  vf sum[kR][kC];
+  for (int r = 0; r < kR; ++r)
+    for (int c = 0; c < kC; ++c) sum[r][c] = vf{};
+  for (int64_t k = 0; k < inputs; ++k) {
+    vf w[kC];
+#pragma GCC unroll 2
+    for (int c = 0; c < kC; ++c) w[c] = load(panel + (c * inputs + k) * kWidth);
+#pragma GCC unroll 8
+    for (int r = 0; r < kR; ++r) {
+      const vf value = splat(a[r * stride + k]);
+#pragma GCC unroll 2
+      for (int c = 0; c < kC; ++c) sum[r][c] += value * w[c];
+    }
+  }
+  for (int r = 0; r < kR; ++r)
+    for (int c = 0; c < kC; ++c) store_result(row + r, vector + c, sum[r][c]);
+}
+
+// store_result(row, vector, sums) for every row of a and every vector of outputs.
+template <class Store>
+LIGHTM_INLINE void multiply(const float *a, int64_t stride, int rows, int64_t inputs, const float *packed,
+                            int64_t outputs, const Store &store_result) {
+  const int64_t count = vectors(outputs);
+  for (int64_t v = 0; v < count; v += kColumns) {
+    const float *panel = packed + v * inputs * kWidth;
+    int r = 0;
+    if (v + kColumns <= count) {
+      for (; r + kRows <= rows; r += kRows)
+        multiply_block<kRows, kColumns>(a + r * stride, stride, inputs, panel, r, v, store_result);
+      for (; r < rows; ++r) multiply_block<1, kColumns>(a + r * stride, stride, inputs, panel, r, v, store_result);
+    } else {
+      for (; r + kRows <= rows; r += kRows)
+        multiply_block<kRows, 1>(a + r * stride, stride, inputs, panel, r, v, store_result);
+      for (; r < rows; ++r) multiply_block<1, 1>(a + r * stride, stride, inputs, panel, r, v, store_result);
+    }
+  }
+}
+
+}  // namespace

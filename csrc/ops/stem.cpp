@@ -1,0 +1,52 @@
+#include "ops/stem.h"
+
+#include <algorithm>
+
+#include "ops/sharing.h"
+#include "runtime/thread_pool.h"
+
+namespace lightm {
+
+// Rows of one item: enough work for a turn, few enough to share out.
+constexpr int64_t kStemRows = 16;
+
+namespace {
+
+// prepare(scratch) by each thread, then rows(first, last, scratch) until all are done.
+template <class Prepare, class Rows>
+void share_rows(const StemShape &shape, int64_t scratch_size, int threads, const Prepare &prepare,
+                const Rows &rows) {
+  const int64_t items = (shape.rows() + kStemRows - 1) / kStemRows;
+  const int64_t members = std::min<int64_t>(threads, items);
+  Scratch scratch(members, scratch_size, kernels().width);
+  std::atomic<int64_t> next{0};
+  parallel_for(members, static_cast<int>(members), [&](int64_t member) {
+    prepare(scratch.of(member));
+    for (int64_t i; (i = next.fetch_add(1)) < items;)
+      rows(i * kStemRows, std::min((i + 1) * kStemRows, shape.rows()), scratch.of(member));
+  });
+}
+
+}  // namespace
+
+void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads) {
+  const KernelTable &table = kernels();
+  share_rows(
+      shape, table.stem_scratch(shape), threads,
+      [&](void *scratch) { table.stem_prepare(shape, inputs, scratch); },
+      [&](int64_t first, int64_t last, void *scratch) {
+        table.stem_rows(shape, inputs, first, last, out, scratch);
+      });
+}
+
+void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out, int threads) {
+  const KernelTable &table = kernels();
+  share_rows(
+      shape, table.conv_stem_scratch(shape), threads,
+      [&](void *scratch) { table.conv_stem_prepare(shape, inputs, scratch); },
+      [&](int64_t first, int64_t last, void *scratch) {
+        table.conv_stem_rows(shape, inputs, first, last, out, scratch);
+      });
+}
+
+}  // namespace lightm
