@@ -23,7 +23,7 @@ LIGHTM_INLINE vf conv_at(const ConvShape &shape, const ConvInputs &in, int64_t b
 }
 
 void load_weights(const ConvInputs &in, int64_t channel, int lanes, int width, vf *weight) {
-  load_state(in.weight + channel * width, lanes, width, weight);
+  load_channels(in.weight + channel * width, lanes, width, weight);
 }
 
 int64_t conv_forward_scratch(const ConvShape &shape, int64_t) { return shape.width; }
@@ -50,14 +50,14 @@ void conv_forward_share(const ConvShape &shape, const ConvInputs &in, const Shar
 // Per block of channels: the gradients of weight and bias, and of p for the `width - 1` steps after
 // the tile; for one tile: the gradient of p.
 int64_t conv_backward_scratch(const ConvShape &shape, int64_t share_channels) {
-  return blocks(share_channels) * (2 * shape.width) + shape.width + kConvTile + shape.width;
+  return vectors(share_channels) * (2 * shape.width) + shape.width + kConvTile + shape.width;
 }
 
 // sums: this batch entry's gradients, weight (channels, width) and bias (channels,).
 void conv_backward_share(const ConvShape &shape, const ConvInputs &in, const Share &share,
                          const Rows &grad_out, float *grad_x, const lightm::ConvSums &sums, void *scratch) {
   const int width = static_cast<int>(shape.width);
-  const int64_t count = blocks(share.last_channel - share.first_channel), b = share.batch;
+  const int64_t count = vectors(share.last_channel - share.first_channel), b = share.batch;
   vf *grad_weight = static_cast<vf *>(scratch), *grad_bias = grad_weight + count * width;
   vf *after = grad_bias + count, *weight = after + count * (width - 1), *grad_p = weight + width;
   for (vf *p = grad_weight; p != weight; ++p) *p = vf{};
@@ -93,7 +93,7 @@ void conv_backward_share(const ConvShape &shape, const ConvInputs &in, const Sha
   for (int64_t i = 0; i < count; ++i) {
     const int64_t channel = share.first_channel + i * kWidth;
     const int lanes = lanes_of(share, channel);
-    save_state(grad_weight + i * width, lanes, width, sums.weight + channel * width);
+    save_channels(grad_weight + i * width, lanes, width, sums.weight + channel * width);
     store_part(sums.bias + channel, grad_bias[i], lanes);
   }
 }

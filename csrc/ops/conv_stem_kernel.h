@@ -75,8 +75,7 @@ void conv_stem_rows(const StemShape &s, const ConvStemInputs &in, int64_t first,
       const float *panel = packed + v * 3 * rows * kWidth, *bias = packed_bias + v * kWidth;
       float *tokens = out + r * s.width * s.out_channels + v * kWidth;
       const bool whole = v + kColumns <= count;
-      const int64_t in_last = s.out_channels - (whole ? v + kColumns - 1 : v) * kWidth;
-      const int lanes = static_cast<int>(in_last < kWidth ? in_last : kWidth);
+      const int lanes = lanes_at(s.out_channels, whole ? v + kColumns - 1 : v);
       if (whole) {
         const int64_t x = convolve_tokens<kRows, kColumns>(0, s, left, panel, bias, tokens, lanes);
         convolve_tokens<1, kColumns>(x, s, left, panel, bias, tokens, lanes);

@@ -14,7 +14,7 @@ using lightm::DecoderItem;
 using lightm::DecoderShape;
 using lightm::DecoderWeights;
 
-inline int64_t row_floats(const DecoderShape &s) { return (s.width + 2) * vectors(s.channels) * kWidth; }
+inline int64_t row_floats(const DecoderShape &s) { return (s.width + 2) * padded(s.channels); }
 
 // The ring, a row that is zero, and rows for the low grid's blend and the two intermediate results.
 int64_t decoder_scratch(const DecoderShape &s, int64_t block_rows) {
@@ -23,17 +23,13 @@ int64_t decoder_scratch(const DecoderShape &s, int64_t block_rows) {
 }
 
 int64_t decoder_weights_size(const DecoderShape &s) {
-  const int64_t c = vectors(s.channels) * kWidth;
+  const int64_t c = padded(s.channels);
   return c * 27 + 2 * c + packed_size(s.channels, s.channels) + packed_size(s.out_channels, s.channels) +
-         vectors(s.out_channels) * kWidth;
-}
-
-void pad_to_vectors(const float *from, int64_t count, float *to) {
-  for (int64_t i = 0; i < vectors(count) * kWidth; ++i) to[i] = from && i < count ? from[i] : 0.0f;
+         padded(s.out_channels);
 }
 
 DecoderWeights decoder_prepare(const DecoderShape &s, const DecoderInputs &in, float *memory) {
-  const int64_t c = vectors(s.channels) * kWidth;
+  const int64_t c = padded(s.channels);
   DecoderWeights w;
   w.depthwise = memory, memory += c * 27;
   w.depthwise_bias = memory, memory += c;
@@ -78,7 +74,7 @@ void make_row(const DecoderShape &s, const DecoderInputs &in, int64_t b, int64_t
   for (int64_t x = 0; x < low_width; ++x) {
     for (int64_t v = 0; v < count; ++v) {
       const int64_t at = x * s.channels + v * kWidth;
-      const int lanes = static_cast<int>(s.channels - v * kWidth < kWidth ? s.channels - v * kWidth : kWidth);
+      const int lanes = lanes_at(s.channels, v);
       vf sum{};
       for (int i = 0; i < 4; ++i)
         if (shares[i] != 0.0f) sum += shares[i] * load_part(rows[i] + at, lanes);
@@ -90,7 +86,7 @@ void make_row(const DecoderShape &s, const DecoderInputs &in, int64_t b, int64_t
   for (int64_t x = 0; x < s.width; ++x) {
     const Pair xs = pair_at(x, s.width, f);
     for (int64_t v = 0; v < count; ++v) {
-      const int lanes = static_cast<int>(s.channels - v * kWidth < kWidth ? s.channels - v * kWidth : kWidth);
+      const int lanes = lanes_at(s.channels, v);
       const vf first = load(blend + xs.first * c + v * kWidth);
       const vf second = load(blend + xs.second * c + v * kWidth);
       store(row + (x + 1) * c + v * kWidth,
@@ -167,9 +163,8 @@ void decoder_item(const DecoderShape &s, const DecoderInputs &in, const DecoderW
       float *out_row = out + (((item.batch * s.depth + z) * s.height + y) * s.width) * s.out_channels;
       multiply(last_input, c, static_cast<int>(s.width), s.channels, w.last, s.out_channels,
                [&](int64_t x, int64_t v, vf value) {
-                 const int64_t left = s.out_channels - v * kWidth;
                  store_part(out_row + x * s.out_channels + v * kWidth, value + load(w.last_bias + v * kWidth),
-                            static_cast<int>(left < kWidth ? left : kWidth));
+                            lanes_at(s.out_channels, v));
                });
     }
   }

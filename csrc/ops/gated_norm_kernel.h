@@ -12,12 +12,6 @@ using lightm::GatedNormInputs;
 using lightm::GatedNormShape;
 using lightm::RowRange;
 
-// Lanes of a row's v-th vector.
-inline int lanes_at(int64_t channels, int64_t v) {
-  const int64_t left = channels - v * kWidth;
-  return static_cast<int>(left < kWidth ? left : kWidth);
-}
-
 void gated_norm_forward_rows(const GatedNormShape &s, const GatedNormInputs &in, const RowRange &range,
                              float *out_all) {
   for (int64_t t = range.first; t < range.last; ++t) {

@@ -1,11 +1,9 @@
 // Mean and variance of a row, and LayerNorm, for the instruction set that this file is compiled for.
 #pragma once
 
-#include "simd/simd.h"
+#include "simd/lanes.h"
 
 namespace {
-
-inline int64_t vectors(int64_t n) { return (n + kWidth - 1) / kWidth; }
 
 struct RowMoments {
   float mean, factor;  // factor: 1 / sqrt(variance + epsilon)

@@ -9,6 +9,7 @@ namespace {
 // Rows and vectors of columns whose sums are in registers at once.
 constexpr int kRows = kWidth == 16 ? 8 : 4;
 constexpr int kColumns = 2;
+static_assert(kColumns <= 2, "multiply() leaves one vector of columns over at most");
 
 // Floats that pack() writes.
 inline int64_t packed_size(int64_t outputs, int64_t inputs) { return vectors(outputs) * inputs * kWidth; }

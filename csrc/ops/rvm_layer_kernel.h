@@ -27,8 +27,6 @@ using lightm::RvmShape;
 using lightm::RvmWeights;
 using lightm::RvmTurns;
 
-inline int64_t padded(int64_t n) { return vectors(n) * kWidth; }
-
 // Tokens of a tile, an even number: all its rows of all buffers should stay in the second-level
 // cache. No fewer than the convolution reads of the tile before.
 inline int64_t tile_rows(const RvmShape &s) {
@@ -93,24 +91,20 @@ int64_t rvm_scratch(const RvmShape &s, int members) {
   return (at.shared_size + members * at.own_size) / kWidth;
 }
 
-void pad_copy(const float *from, int64_t count, float *to) {
-  for (int64_t i = 0; i < padded(count); ++i) to[i] = i < count ? from[i] : 0.0f;
-}
-
 // What does not change from tile to tile; done by one thread before the others start.
 void rvm_prepare(const RvmShape &s, const RvmWeights &w, int members, float *scratch) {
   const RvmLayout at = rvm_layout(s, members);
-  pad_copy(w.norm_weight, s.channels, scratch + at.norm_weight);
-  pad_copy(w.norm_bias, s.channels, scratch + at.norm_bias);
-  pad_copy(w.scale, s.channels, scratch + at.scale);
-  pad_copy(w.projection_norm_weight, s.channels, scratch + at.projection_norm_weight);
-  pad_copy(w.projection_norm_bias, s.channels, scratch + at.projection_norm_bias);
-  pad_copy(w.projection_bias, s.out_channels, scratch + at.projection_bias);
-  pad_copy(w.scan_norm_weight, s.inner, scratch + at.scan_norm_weight);
-  pad_copy(w.scan_norm_bias, s.inner, scratch + at.scan_norm_bias);
-  pad_copy(w.conv_bias, s.inner, scratch + at.conv_bias);
-  pad_copy(w.dt_bias, s.inner, scratch + at.dt_bias);
-  pad_copy(w.D, s.inner, scratch + at.D);
+  pad_to_vectors(w.norm_weight, s.channels, scratch + at.norm_weight);
+  pad_to_vectors(w.norm_bias, s.channels, scratch + at.norm_bias);
+  pad_to_vectors(w.scale, s.channels, scratch + at.scale);
+  pad_to_vectors(w.projection_norm_weight, s.channels, scratch + at.projection_norm_weight);
+  pad_to_vectors(w.projection_norm_bias, s.channels, scratch + at.projection_norm_bias);
+  pad_to_vectors(w.projection_bias, s.out_channels, scratch + at.projection_bias);
+  pad_to_vectors(w.scan_norm_weight, s.inner, scratch + at.scan_norm_weight);
+  pad_to_vectors(w.scan_norm_bias, s.inner, scratch + at.scan_norm_bias);
+  pad_to_vectors(w.conv_bias, s.inner, scratch + at.conv_bias);
+  pad_to_vectors(w.dt_bias, s.inner, scratch + at.dt_bias);
+  pad_to_vectors(w.D, s.inner, scratch + at.D);
   pack(w.conv_weight, s.inner, s.conv_width, scratch + at.conv_weight);
   pack(w.in_proj, s.inner, s.channels, scratch + at.in_proj);
   pack(w.in_proj + s.inner * s.channels, s.inner, s.channels,
@@ -140,8 +134,7 @@ void pool_rows(const RvmShape &s, const float *unpooled, int64_t t0, int rows, f
     float *cell = out + ((plane + y / 2) * (s.width / 2) + x / 2) * s.out_channels;
     const bool starts = y % 2 == 0 && (s.flat || z % 2 == 0);
     for (int64_t v = 0; v < vectors(s.out_channels); ++v) {
-      const int64_t left = s.out_channels - v * kWidth;
-      const int lanes = static_cast<int>(left < kWidth ? left : kWidth);
+      const int lanes = lanes_at(s.out_channels, v);
       const float *pair = unpooled + t * o + v * kWidth;
       const vf value = max_or_nan(load(pair), load(pair + o));
       float *place = cell + v * kWidth;
@@ -166,10 +159,6 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
   const int64_t c = padded(s.channels), d = padded(s.inner), o = padded(s.out_channels);
   const int64_t bc = padded(2 * s.state), dbc_row = bc + padded(s.rank);
   const int n_count = static_cast<int>(s.state), halo = static_cast<int>(s.conv_width) - 1;
-  const auto lanes_at = [](int64_t channels, int64_t v) {
-    const int64_t left = channels - v * kWidth;
-    return static_cast<int>(left < kWidth ? left : kWidth);
-  };
   const auto halo_of = [&](int64_t tile) { return shared + at.halos + tile % halo_slots(members) * halo * d; };
   float *normed = own + at.normed, *z = own + at.z, *u = own + at.u, *y = own + at.y;
   float *delta = own + at.delta, *dbc = own + at.dbc, *unpooled = own + at.unpooled;

@@ -154,13 +154,13 @@ inline int64_t state_at(const ScanShape &shape, int64_t b, int64_t t0, int64_t c
 
 // Vectors of scratch space that forward_share and forward_correct_share need.
 int64_t forward_scratch(const ScanShape &shape, int64_t share_channels) {
-  return blocks(share_channels) * (2 * shape.state + 2);
+  return vectors(share_channels) * (2 * shape.state + 2);
 }
 
 void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &share, const Segment &segment,
                    float *out, float *states, void *scratch) {
   const int n_count = static_cast<int>(shape.state);
-  const int64_t count = blocks(share.last_channel - share.first_channel);
+  const int64_t count = vectors(share.last_channel - share.first_channel);
   vf *rates = static_cast<vf *>(scratch), *fastest = rates + count * n_count, *h_all = fastest + count;
   vf *step_sums = h_all + count * n_count;
   load_rates(in.A, share.first_channel, share.last_channel, n_count, rates, fastest);
@@ -214,7 +214,7 @@ void forward_correct_share(const ScanShape &shape, const ScanInputs &in, const S
                            const Segment &segment, const float *before, float *out, float *states,
                            void *scratch) {
   const int n_count = static_cast<int>(shape.state);
-  const int64_t count = blocks(share.last_channel - share.first_channel), b = share.batch;
+  const int64_t count = vectors(share.last_channel - share.first_channel), b = share.batch;
   vf *rates = static_cast<vf *>(scratch), *fastest = rates + count * n_count, *carried = fastest + count;
   load_rates(in.A, share.first_channel, share.last_channel, n_count, rates, fastest);
   const Ahead nothing_ahead[kAheads];
@@ -312,13 +312,13 @@ void reverse_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n
 
 int64_t backward_scratch(const ScanShape &shape, int64_t share_channels) {
   const int64_t n = shape.state;
-  return blocks(share_channels) * (3 * n + 3) + 2 * n + kStateInterval * (2 * kGroupBackward + n * kFolds);
+  return vectors(share_channels) * (3 * n + 3) + 2 * n + kStateInterval * (2 * kGroupBackward + n * kFolds);
 }
 
 void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &share, const float *states,
                     const Rows &grad_out, const ScanGradients &grads, const ShareSums &to, void *scratch) {
   const int n_count = static_cast<int>(shape.state);
-  const int64_t count = blocks(share.last_channel - share.first_channel);
+  const int64_t count = vectors(share.last_channel - share.first_channel);
   const int64_t b = share.batch;
   vf *rates = static_cast<vf *>(scratch), *fastest = rates + count * n_count;
   vf *g_all = fastest + count, *grad_A_all = g_all + count * n_count;  // both zeroed below
@@ -413,7 +413,7 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
   for (int64_t i = 0; i < count; ++i) {
     const int64_t channel = share.first_channel + i * kWidth;
     const int lanes = lanes_of(share, channel);
-    save_state(grad_A_all + i * n_count, lanes, n_count, to.A + channel * n_count);
+    save_channels(grad_A_all + i * n_count, lanes, n_count, to.A + channel * n_count);
     store_part(to.D + channel, grad_D[i], lanes);
     store_part(to.delta_bias + channel, grad_bias[i], lanes);
   }

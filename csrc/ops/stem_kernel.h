@@ -38,7 +38,7 @@ void add_filtered_row(const StemShape &s, const float *row, const float *weight,
 void stem_rows(const StemShape &s, const StemInputs &in, int64_t first, int64_t last, float *out, void *scratch) {
   float *copy = static_cast<float *>(scratch), *packed = copy + padded_row(s);
   float *filtered = packed + packed_size(s.out_channels, s.channels);
-  const int64_t stride = vectors(s.width) * kWidth;
+  const int64_t stride = padded(s.width);
   for (int64_t r = first; r < last; ++r) {
     const int64_t y = r % s.height, z = r / s.height % s.depth, b = r / s.height / s.depth;
     for (int64_t c = 0; c < s.channels; ++c) {
@@ -59,8 +59,7 @@ void stem_rows(const StemShape &s, const StemInputs &in, int64_t first, int64_t 
         vf sum{};
         for (int64_t c = 0; c < s.channels; ++c)
           sum += filtered[c * stride + x] * load(packed + (v * s.channels + c) * kWidth);
-        const int64_t left = s.out_channels - v * kWidth;
-        store_part(tokens + x * s.out_channels + v * kWidth, sum, static_cast<int>(left < kWidth ? left : kWidth));
+        store_part(tokens + x * s.out_channels + v * kWidth, sum, lanes_at(s.out_channels, v));
       }
     }
   }
