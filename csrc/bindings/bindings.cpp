@@ -1,51 +1,31 @@
 // Python's view of the kernels: arrays come and go by DLPack, so no torch header is needed.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <vector>
 
+#include "bindings/arrays.h"
 #include "ops/causal_conv.h"
 #include "ops/decoder.h"
 #include "ops/gated_norm.h"
-#include "runtime/buffer_pool.h"
+#include "ops/instruction_set.h"
 #include "ops/rvm_layer.h"
 #include "ops/selective_scan.h"
 #include "ops/stem.h"
+#include "runtime/buffer_pool.h"
+#include "runtime/fork.h"
 #include "runtime/workspace.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using namespace lightm_bindings;
 
 namespace {
 
-using RowsIn = nb::ndarray<const float, nb::ndim<3>, nb::device::cpu>;  // last axis dense: see rows()
-using DenseIn = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using DenseOut = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-
-lightm::Rows rows(const RowsIn &a, int64_t batch, int64_t length, int64_t width, const char *name) {
-  if ((int64_t)a.shape(0) != batch || (int64_t)a.shape(1) != length || (int64_t)a.shape(2) != width ||
-      (width > 1 && a.stride(2) != 1))
-    throw nb::value_error(name);
-  return {a.data(), a.stride(0), a.stride(1)};
-}
-
-template <class Array>
-auto dense(const Array &a, int64_t size, const char *name) {
-  if ((int64_t)a.size() != size) throw nb::value_error(name);
-  return a.data();
-}
-
-template <class Array>
-auto dense(const std::optional<Array> &a, int64_t size, const char *name) {
-  return a ? dense(*a, size, name) : nullptr;
-}
-
 lightm::ScanShape shape_of(const RowsIn &u, const DenseIn &A) {
-  if (A.ndim() != 2) throw nb::value_error("A");
-  return {(int64_t)u.shape(0), (int64_t)u.shape(1), (int64_t)u.shape(2), (int64_t)A.shape(1)};
+  check_axes(A, 2, "A");
+  return {size_of(u, 0), size_of(u, 1), size_of(u, 2), size_of(A, 1)};
 }
 
 lightm::ScanInputs inputs_of(const lightm::ScanShape &s, const RowsIn &u, const RowsIn &delta, const DenseIn &A,
@@ -53,14 +33,14 @@ lightm::ScanInputs inputs_of(const lightm::ScanShape &s, const RowsIn &u, const 
                              const std::optional<RowsIn> &z, const std::optional<DenseIn> &delta_bias,
                              bool delta_softplus) {
   lightm::ScanInputs in;
-  in.u = rows(u, s.batch, s.length, s.channels, "u");
-  in.delta = rows(delta, s.batch, s.length, s.channels, "delta");
-  in.A = dense(A, s.channels * s.state, "A");
-  in.B = rows(B, s.batch, s.length, s.state, "B");
-  in.C = rows(C, s.batch, s.length, s.state, "C");
-  in.D = dense(D, s.channels, "D");
-  if (z) in.z = rows(*z, s.batch, s.length, s.channels, "z");
-  in.delta_bias = dense(delta_bias, s.channels, "delta_bias");
+  in.u = rows(u, {s.batch, s.length, s.channels}, "u");
+  in.delta = rows(delta, {s.batch, s.length, s.channels}, "delta");
+  in.A = dense(A, {s.channels, s.state}, "A");
+  in.B = rows(B, {s.batch, s.length, s.state}, "B");
+  in.C = rows(C, {s.batch, s.length, s.state}, "C");
+  in.D = dense(D, {s.channels}, "D");
+  if (z) in.z = rows(*z, {s.batch, s.length, s.channels}, "z");
+  in.delta_bias = dense(delta_bias, {s.channels}, "delta_bias");
   in.delta_softplus = delta_softplus;
   return in;
 }
@@ -71,8 +51,8 @@ void forward(const RowsIn &u, const RowsIn &delta, const DenseIn &A, const RowsI
              const std::optional<DenseOut> &states, int threads) {
   const lightm::ScanShape s = shape_of(u, A);
   const lightm::ScanInputs in = inputs_of(s, u, delta, A, B, C, D, z, delta_bias, delta_softplus);
-  float *out_data = dense(out, s.batch * s.length * s.channels, "out");
-  float *states_data = dense(states, s.batch * s.intervals() * s.channels * s.state, "states");
+  float *out_data = dense(out, {s.batch, s.length, s.channels}, "out");
+  float *states_data = dense(states, {s.batch, s.intervals(), s.state, s.channels}, "states");
   nb::gil_scoped_release release;
   lightm::scan_forward(s, in, out_data, states_data, threads);
 }
@@ -86,40 +66,40 @@ void backward(const RowsIn &grad_out, const DenseIn &states, const RowsIn &u, co
               int threads) {
   const lightm::ScanShape s = shape_of(u, A);
   const lightm::ScanInputs in = inputs_of(s, u, delta, A, B, C, D, z, delta_bias, delta_softplus);
-  if (z.has_value() != grad_z.has_value()) throw nb::value_error("grad_z");
-  const int64_t size = s.batch * s.length * s.channels, row = s.batch * s.length * s.state;
+  if (z.has_value() != grad_z.has_value())
+    throw nb::value_error("z and grad_z belong together; expected both or neither");
   const lightm::ScanGradients gradients = {
-      dense(grad_u, size, "grad_u"),
-      dense(grad_delta, size, "grad_delta"),
-      dense(grad_A, s.channels * s.state, "grad_A"),
-      dense(grad_B, row, "grad_B"),
-      dense(grad_C, row, "grad_C"),
-      dense(grad_D, s.channels, "grad_D"),
-      dense(grad_z, size, "grad_z"),
-      dense(grad_delta_bias, s.channels, "grad_delta_bias"),
+      dense(grad_u, {s.batch, s.length, s.channels}, "grad_u"),
+      dense(grad_delta, {s.batch, s.length, s.channels}, "grad_delta"),
+      dense(grad_A, {s.channels, s.state}, "grad_A"),
+      dense(grad_B, {s.batch, s.length, s.state}, "grad_B"),
+      dense(grad_C, {s.batch, s.length, s.state}, "grad_C"),
+      dense(grad_D, {s.channels}, "grad_D"),
+      dense(grad_z, {s.batch, s.length, s.channels}, "grad_z"),
+      dense(grad_delta_bias, {s.channels}, "grad_delta_bias"),
   };
-  const float *states_data = dense(states, s.batch * s.intervals() * s.channels * s.state, "states");
-  const lightm::Rows grad_rows = rows(grad_out, s.batch, s.length, s.channels, "grad_out");
+  const float *states_data = dense(states, {s.batch, s.intervals(), s.state, s.channels}, "states");
+  const lightm::Rows grad_rows = rows(grad_out, {s.batch, s.length, s.channels}, "grad_out");
   nb::gil_scoped_release release;
   lightm::scan_backward(s, in, states_data, grad_rows, gradients, threads);
 }
 
 lightm::ConvInputs conv_inputs_of(const lightm::ConvShape &s, const RowsIn &x, const DenseIn &weight,
                                   const DenseIn &bias, bool silu) {
-  return {rows(x, s.batch, s.length, s.channels, "x"), dense(weight, s.channels * s.width, "weight"),
-          dense(bias, s.channels, "bias"), silu};
+  return {rows(x, {s.batch, s.length, s.channels}, "x"), dense(weight, {s.channels, s.width}, "weight"),
+          dense(bias, {s.channels}, "bias"), silu};
 }
 
 lightm::ConvShape conv_shape_of(const RowsIn &x, const DenseIn &weight) {
-  if (weight.ndim() != 2) throw nb::value_error("weight");
-  return {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2), (int64_t)weight.shape(1)};
+  check_axes(weight, 2, "weight");
+  return {size_of(x, 0), size_of(x, 1), size_of(x, 2), size_of(weight, 1)};
 }
 
 void conv_forward(const RowsIn &x, const DenseIn &weight, const DenseIn &bias, bool silu, const DenseOut &out,
                   int threads) {
   const lightm::ConvShape s = conv_shape_of(x, weight);
   const lightm::ConvInputs in = conv_inputs_of(s, x, weight, bias, silu);
-  float *out_data = dense(out, s.batch * s.length * s.channels, "out");
+  float *out_data = dense(out, {s.batch, s.length, s.channels}, "out");
   nb::gil_scoped_release release;
   lightm::conv_forward(s, in, out_data, threads);
 }
@@ -129,29 +109,29 @@ void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weigh
                    int threads) {
   const lightm::ConvShape s = conv_shape_of(x, weight);
   const lightm::ConvInputs in = conv_inputs_of(s, x, weight, bias, silu);
-  const lightm::Rows grad_rows = rows(grad_out, s.batch, s.length, s.channels, "grad_out");
-  float *x_data = dense(grad_x, s.batch * s.length * s.channels, "grad_x");
-  float *weight_data = dense(grad_weight, s.channels * s.width, "grad_weight");
-  float *bias_data = dense(grad_bias, s.channels, "grad_bias");
+  const lightm::Rows grad_rows = rows(grad_out, {s.batch, s.length, s.channels}, "grad_out");
+  float *x_data = dense(grad_x, {s.batch, s.length, s.channels}, "grad_x");
+  float *weight_data = dense(grad_weight, {s.channels, s.width}, "grad_weight");
+  float *bias_data = dense(grad_bias, {s.channels}, "grad_bias");
   nb::gil_scoped_release release;
   lightm::conv_backward(s, in, grad_rows, x_data, weight_data, bias_data, threads);
 }
 
 lightm::GatedNormShape norm_shape_of(const RowsIn &x) {
-  return {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2)};
+  return {size_of(x, 0), size_of(x, 1), size_of(x, 2)};
 }
 
 lightm::GatedNormInputs norm_inputs_of(const lightm::GatedNormShape &s, const RowsIn &x, const RowsIn &gate,
                                        const DenseIn &weight, const DenseIn &bias, float epsilon) {
-  return {rows(x, s.batch, s.length, s.channels, "x"), rows(gate, s.batch, s.length, s.channels, "gate"),
-          dense(weight, s.channels, "weight"), dense(bias, s.channels, "bias"), epsilon};
+  return {rows(x, {s.batch, s.length, s.channels}, "x"), rows(gate, {s.batch, s.length, s.channels}, "gate"),
+          dense(weight, {s.channels}, "weight"), dense(bias, {s.channels}, "bias"), epsilon};
 }
 
 void gated_norm_forward(const RowsIn &x, const RowsIn &gate, const DenseIn &weight, const DenseIn &bias,
                         float epsilon, const DenseOut &out, int threads) {
   const lightm::GatedNormShape s = norm_shape_of(x);
   const lightm::GatedNormInputs in = norm_inputs_of(s, x, gate, weight, bias, epsilon);
-  float *out_data = dense(out, s.batch * s.length * s.channels, "out");
+  float *out_data = dense(out, {s.batch, s.length, s.channels}, "out");
   nb::gil_scoped_release release;
   lightm::gated_norm_forward(s, in, out_data, threads);
 }
@@ -161,123 +141,165 @@ void gated_norm_backward(const RowsIn &grad_out, const RowsIn &x, const RowsIn &
                          const DenseOut &grad_weight, const DenseOut &grad_bias, int threads) {
   const lightm::GatedNormShape s = norm_shape_of(x);
   const lightm::GatedNormInputs in = norm_inputs_of(s, x, gate, weight, bias, epsilon);
-  const lightm::Rows grad_rows = rows(grad_out, s.batch, s.length, s.channels, "grad_out");
-  const int64_t size = s.batch * s.length * s.channels;
+  const lightm::Rows grad_rows = rows(grad_out, {s.batch, s.length, s.channels}, "grad_out");
   const lightm::GatedNormGradients gradients = {
-      dense(grad_x, size, "grad_x"), dense(grad_gate, size, "grad_gate"),
-      dense(grad_weight, s.channels, "grad_weight"), dense(grad_bias, s.channels, "grad_bias")};
+      dense(grad_x, {s.batch, s.length, s.channels}, "grad_x"),
+      dense(grad_gate, {s.batch, s.length, s.channels}, "grad_gate"),
+      dense(grad_weight, {s.channels}, "grad_weight"), dense(grad_bias, {s.channels}, "grad_bias")};
   nb::gil_scoped_release release;
   lightm::gated_norm_backward(s, in, grad_rows, gradients, threads);
 }
 
-// weights: in the order of RvmWeights. grid: empty, or what is pooled: (depth, height, width) or
-// (height, width).
-void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon,
-               const std::vector<int64_t> &grid, const DenseOut &out, int threads) {
-  if (x.ndim() != 3 || out.ndim() != 3 || weights.size() != 18) throw nb::value_error("x, out, weights");
-  const auto size = [&](int which, int axis) { return (int64_t)weights[which].shape(axis); };
-  if (weights[3].ndim() != 2 || weights[6].ndim() != 2 || weights[8].ndim() != 2) throw nb::value_error("weights");
-  lightm::RvmShape s = {(int64_t)x.shape(0), (int64_t)x.shape(1), (int64_t)x.shape(2), size(3, 0),
-                        size(8, 1),          size(6, 1),          size(3, 1),          (int64_t)out.shape(2)};
-  int64_t fewer = 1;
-  if (!grid.empty()) {
-    s.pool = true, s.flat = grid.size() == 2;
-    if (!s.flat && grid.size() != 3) throw nb::value_error("grid");
-    s.depth = s.flat ? 1 : grid[0], s.height = grid[grid.size() - 2], s.width = grid.back();
-    if (s.depth * s.height * s.width != s.length || s.height % 2 || s.width % 2 || (!s.flat && s.depth % 2))
-      throw nb::value_error("grid");
-    fewer = s.flat ? 4 : 8;
-  }
-  const int64_t c = s.channels, d = s.inner, o = s.out_channels;
-  const int64_t sizes[] = {c, c, 2 * d * c, d * s.conv_width, d, (s.rank + 2 * s.state) * d, d * s.rank, d,
-                           d * s.state, d, d, d, c * d, c, c, c, o * c, o};
-  const float *p[18];
-  for (int i = 0; i < 18; ++i) p[i] = dense(weights[i], sizes[i], "weights");
-  const lightm::RvmWeights w = {p[0], p[1], p[2],  p[3],  p[4],  p[5],  p[6],  p[7],  p[8],   p[9],
-                                p[10], p[11], p[12], p[13], p[14], p[15], p[16], p[17], epsilon};
-  const float *x_data = x.data();
-  float *out_data = dense(out, s.batch * (s.length / fewer) * o, "out");
-  nb::gil_scoped_release release;
-  lightm::rvm_layer(s, w, x_data, out_data, threads);
+// Sizes of an image's grid, (rows, columns) or (depth, height, width).
+struct Grid {
+  int64_t depth, height, width, size;
+  bool flat;
+};
+
+Grid grid_of(const std::vector<int64_t> &sizes, bool must_be_even, const char *name) {
+  const bool flat = sizes.size() == 2;
+  bool fits = flat || sizes.size() == 3;
+  for (const int64_t size : sizes) fits = fits && size > 0 && (!must_be_even || size % 2 == 0);
+  if (!fits)
+    throw nb::value_error((std::string(name) + " is " + shape_text(sizes.begin(), sizes.end()) + "; expected 2 or 3 " +
+                           (must_be_even ? "positive even" : "positive") + " sizes")
+                              .c_str());
+  const int64_t depth = flat ? 1 : sizes[0], height = sizes[sizes.size() - 2], width = sizes.back();
+  return {depth, height, width, product({depth, height, width}, name), flat};
 }
 
-// grid: (depth, height, width) or (rows, columns). A block has scale and halve, the head has neither.
-void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<int64_t> &grid, int64_t factor,
+// weights: in the order of LIGHTM_RVM_WEIGHTS. pool_grid: the sizes of what is pooled, or empty.
+void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon,
+               const std::vector<int64_t> &pool_grid, const DenseOut &out, int threads) {
+  using lightm::RvmWeight;
+  check_axes(x, 3, "x");
+  if (weights.size() != RvmWeight::count)
+    throw nb::value_error((std::to_string(weights.size()) + " weights; expected " + std::to_string(RvmWeight::count) +
+                           ", those of RVM_WEIGHTS")
+                              .c_str());
+  check_axes(weights[RvmWeight::conv_weight], 2, "conv_weight");
+  check_axes(weights[RvmWeight::dt_weight], 2, "dt_weight");
+  check_axes(weights[RvmWeight::A_log], 2, "A_log");
+  check_axes(weights[RvmWeight::projection_weight], 2, "projection_weight");
+  lightm::RvmShape s;
+  s.batch = size_of(x, 0), s.length = size_of(x, 1), s.channels = size_of(x, 2);
+  s.inner = size_of(weights[RvmWeight::conv_weight], 0), s.conv_width = size_of(weights[RvmWeight::conv_weight], 1);
+  s.state = size_of(weights[RvmWeight::A_log], 1), s.rank = size_of(weights[RvmWeight::dt_weight], 1);
+  s.out_channels = size_of(weights[RvmWeight::projection_weight], 0);
+  int64_t length = s.length;
+  if (!pool_grid.empty()) {
+    const Grid grid = grid_of(pool_grid, true, "pool_grid");
+    if (grid.size != s.length)
+      throw nb::value_error(("pool_grid holds " + std::to_string(grid.size) + " tokens; expected the " +
+                             std::to_string(s.length) + " of x")
+                                .c_str());
+    s.pool = true, s.flat = grid.flat;
+    s.depth = grid.depth, s.height = grid.height, s.width = grid.width;
+    length /= s.flat ? 4 : 8;
+  }
+  lightm::RvmWeights w;
+  const DenseIn *next = weights.data();
+#define LIGHTM_CHECK(name, ...) w.name = dense(*next++, {__VA_ARGS__}, #name);
+  LIGHTM_RVM_WEIGHTS(LIGHTM_CHECK)
+#undef LIGHTM_CHECK
+  w.epsilon = epsilon;
+  float *out_data = dense(out, {s.batch, length, s.out_channels}, "out");
+  nb::gil_scoped_release release;
+  lightm::rvm_layer(s, w, x.data(), out_data, threads);
+}
+
+// grid: of skip. factor: 2 where low has half its size, 1 where it has the same. A block has scale and
+// halve, the head has neither.
+void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<int64_t> &grid_sizes, int64_t factor,
                    const DenseIn &depthwise, const std::optional<DenseIn> &depthwise_bias,
                    const DenseIn &pointwise, const std::optional<DenseIn> &pointwise_bias,
                    const std::optional<DenseIn> &scale, const std::optional<DenseIn> &halve, const DenseOut &out,
                    int threads) {
-  const bool flat = grid.size() == 2;
-  if ((!flat && grid.size() != 3) || skip.ndim() != 3 || out.ndim() != 3 || (factor != 1 && factor != 2) ||
-      scale.has_value() != halve.has_value())
-    throw nb::value_error("grid, skip, out, factor or scale");
-  const lightm::DecoderShape s = {(int64_t)skip.shape(0), grid[0], flat ? 1 : grid[1], grid.back(),
-                                  (int64_t)skip.shape(2), (int64_t)out.shape(2), factor, flat};
-  const int64_t length = s.depth * s.height * s.width, c = s.channels, o = s.out_channels;
-  const int64_t fewer = factor == 1 ? 1 : flat ? 4 : 8;
+  if (factor != 1 && factor != 2)
+    throw nb::value_error(("factor is " + std::to_string(factor) + "; expected 1 or 2").c_str());
+  if (scale.has_value() != halve.has_value())
+    throw nb::value_error("scale and halve belong together; expected both or neither");
+  const Grid grid = grid_of(grid_sizes, factor == 2, "grid");
+  check_axes(skip, 3, "skip");
+  check_axes(out, 3, "out");
+  // A 2D image's rows are the kernel's depth.
+  const lightm::DecoderShape s = {size_of(skip, 0),
+                                  grid.flat ? grid.height : grid.depth,
+                                  grid.flat ? 1 : grid.height,
+                                  grid.width,
+                                  size_of(skip, 2),
+                                  size_of(out, 2),
+                                  factor,
+                                  grid.flat};
+  const int64_t c = s.channels, o = s.out_channels, taps = grid.flat ? 9 : 27;
+  const int64_t fewer = factor == 1 ? 1 : grid.flat ? 4 : 8;
   lightm::DecoderInputs in;
-  in.low = dense(low, s.batch * (length / fewer) * c, "low");
-  in.skip = dense(skip, s.batch * length * c, "skip");
-  in.depthwise = dense(depthwise, c * (flat ? 9 : 27), "depthwise");
-  in.depthwise_bias = dense(depthwise_bias, c, "depthwise_bias");
-  in.pointwise = dense(pointwise, (halve ? c : o) * c, "pointwise");
-  in.pointwise_bias = dense(pointwise_bias, o, "pointwise_bias");
-  in.scale = dense(scale, c, "scale");
-  in.halve = dense(halve, o * c, "halve");
-  float *out_data = dense(out, s.batch * length * o, "out");
+  in.low = dense(low, {s.batch, grid.size / fewer, c}, "low");
+  in.skip = dense(skip, {s.batch, grid.size, c}, "skip");
+  in.depthwise = dense(depthwise, {c, taps}, "depthwise");
+  in.depthwise_bias = dense(depthwise_bias, {c}, "depthwise_bias");
+  in.pointwise = dense(pointwise, {halve ? c : o, c}, "pointwise");
+  in.pointwise_bias = dense(pointwise_bias, {o}, "pointwise_bias");
+  in.scale = dense(scale, {c}, "scale");
+  in.halve = dense(halve, {o, c}, "halve");
+  float *out_data = dense(out, {s.batch, grid.size, o}, "out");
   nb::gil_scoped_release release;
   lightm::decoder_stage(s, in, out_data, threads);
 }
 
-// weight: (out_channels, ...)
+// image: (batch, channels, *grid). weight: (out_channels, ...).
 lightm::StemShape stem_shape(const DenseIn &image, const DenseIn &weight) {
   const bool flat = image.ndim() == 4;
-  if ((!flat && image.ndim() != 5) || weight.ndim() != 2) throw nb::value_error("image or weight");
+  check_axes(image, flat ? 4 : 5, "image");
+  check_axes(weight, 2, "weight");
   const size_t last = image.ndim() - 1;
-  return {(int64_t)image.shape(0),        (int64_t)image.shape(1),
-          flat ? 1 : (int64_t)image.shape(2), (int64_t)image.shape(last - 1),
-          (int64_t)image.shape(last),     (int64_t)weight.shape(0), flat};
+  return {size_of(image, 0),    size_of(image, 1),  flat ? 1 : size_of(image, 2), size_of(image, last - 1),
+          size_of(image, last), size_of(weight, 0), flat};
 }
 
 void stem(const DenseIn &image, const DenseIn &depthwise, const DenseIn &pointwise, const DenseOut &out,
           int threads) {
   const lightm::StemShape s = stem_shape(image, pointwise);
-  const lightm::StemInputs in = {image.data(), dense(depthwise, s.channels * (s.flat ? 9 : 27), "depthwise"),
-                                 dense(pointwise, s.out_channels * s.channels, "pointwise")};
-  float *out_data = dense(out, s.rows() * s.width * s.out_channels, "out");
+  const lightm::StemInputs in = {image.data(), dense(depthwise, {s.channels, s.flat ? 9 : 27}, "depthwise"),
+                                 dense(pointwise, {s.out_channels, s.channels}, "pointwise")};
+  float *out_data = dense(out, {s.batch, s.depth * s.height * s.width, s.out_channels}, "out");
   nb::gil_scoped_release release;
   lightm::stem(s, in, out_data, threads);
 }
 
 void conv_stem(const DenseIn &image, const DenseIn &weight, const DenseIn &bias, const DenseOut &out, int threads) {
   const lightm::StemShape s = stem_shape(image, weight);
-  const lightm::ConvStemInputs in = {
-      image.data(), dense(weight, s.out_channels * s.channels * (s.flat ? 9 : 27), "weight"),
-      dense(bias, s.out_channels, "bias")};
-  float *out_data = dense(out, s.rows() * s.width * s.out_channels, "out");
+  const lightm::ConvStemInputs in = {image.data(),
+                                     dense(weight, {s.out_channels, s.channels * (s.flat ? 9 : 27)}, "weight"),
+                                     dense(bias, {s.out_channels}, "bias")};
+  float *out_data = dense(out, {s.batch, s.depth * s.height * s.width, s.out_channels}, "out");
   nb::gil_scoped_release release;
   lightm::conv_stem(s, in, out_data, threads);
 }
 
 // Not filled; a DLPack capsule.
 nb::ndarray<float> empty(const std::vector<size_t> &shape) {
-  size_t bytes = sizeof(float);
-  for (const size_t n : shape) bytes *= n;
-  void *block = lightm::take_kept(bytes);
-  const nb::capsule owner(block, [](void *p) noexcept { lightm::give_kept(p); });
-  return nb::ndarray<float>(block, shape.size(), shape.data(), owner);
+  int64_t size = 1;
+  for (const size_t n : shape) size = product({size, static_cast<int64_t>(n)}, "the array");
+  void *buffer = lightm::take_buffer(static_cast<size_t>(size) * sizeof(float));
+  const nb::capsule owner(buffer, [](void *p) noexcept { lightm::give_buffer(p); });
+  return nb::ndarray<float>(buffer, shape.size(), shape.data(), owner);
 }
 
 void release_memory() {
   lightm::Workspace::release();
-  lightm::release_kept();
+  lightm::release_buffers();
 }
 
 }  // namespace
 
 NB_MODULE(_C, m) {
   m.doc() = "CPU kernels of lightm_unet.ops; ops/cpu.py is the only caller and checks the arguments.";
+  lightm::reset_in_forked_children();
   m.attr("STATE_INTERVAL") = lightm::kStateInterval;
+  nb::list names;
+  for (const char *name : lightm::kRvmWeightNames) names.append(name);
+  m.attr("RVM_WEIGHTS") = nb::tuple(names);
   m.def("instruction_set", &lightm::instruction_set);
   m.def("scan_forward", &forward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a.none(), "z"_a.none(),
         "delta_bias"_a.none(), "delta_softplus"_a, "out"_a, "states"_a.none(), "threads"_a);
@@ -292,7 +314,8 @@ NB_MODULE(_C, m) {
         "threads"_a);
   m.def("gated_norm_backward", &gated_norm_backward, "grad_out"_a, "x"_a, "gate"_a, "weight"_a, "bias"_a,
         "epsilon"_a, "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
-  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "grid"_a, "out"_a, "threads"_a);
+  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a,
+        "threads"_a);
   m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
         "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "halve"_a.none(),
         "out"_a, "threads"_a);
@@ -300,4 +323,6 @@ NB_MODULE(_C, m) {
   m.def("conv_stem", &conv_stem, "image"_a, "weight"_a, "bias"_a, "out"_a, "threads"_a);
   m.def("empty", &empty, "shape"_a);
   m.def("release_memory", &release_memory);
+  m.def("kept_bytes", &lightm::kept_buffer_bytes);
+  m.def("limit_kept_memory", &lightm::limit_kept_buffers, "bytes"_a);
 }

@@ -1,13 +1,15 @@
 #include "ops/causal_conv.h"
 
-#include "ops/sharing.h"
+#include "ops/instruction_set.h"
+#include "runtime/scratch.h"
 #include "runtime/thread_pool.h"
+#include "runtime/work_split.h"
 
 namespace lightm {
 
 void conv_forward(const ConvShape &shape, const ConvInputs &inputs, float *out, int threads) {
   const KernelTable &table = kernels();
-  const std::vector<Share> shares = share_out(shape.batch, shape.channels, table.width, threads);
+  const std::vector<Share> shares = split_channels(shape.batch, shape.channels, table.width, threads);
   const int64_t count = static_cast<int64_t>(shares.size());
   Scratch scratch(count, table.conv_forward_scratch(shape, widest(shares)), table.width);
   parallel_for(count, threads, [&](int64_t i) { table.conv_forward(shape, inputs, shares[i], out, scratch.of(i)); });
@@ -16,7 +18,7 @@ void conv_forward(const ConvShape &shape, const ConvInputs &inputs, float *out, 
 void conv_backward(const ConvShape &shape, const ConvInputs &inputs, Rows grad_out, float *grad_x,
                    float *grad_weight, float *grad_bias, int threads) {
   const KernelTable &table = kernels();
-  const std::vector<Share> shares = share_out(shape.batch, shape.channels, table.width, threads);
+  const std::vector<Share> shares = split_channels(shape.batch, shape.channels, table.width, threads);
   const int64_t count = static_cast<int64_t>(shares.size());
   Scratch scratch(count, table.conv_backward_scratch(shape, widest(shares)), table.width);
   const int64_t weights = shape.channels * shape.width;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/sharing.h"
+#include "ops/instruction_set.h"
 #include "runtime/thread_pool.h"
 #include "runtime/workspace.h"
 

@@ -9,24 +9,15 @@
 #include "ops/rvm_layer.h"
 #include "ops/selective_scan.h"
 #include "ops/stem.h"
+#include "runtime/work_split.h"
 
 namespace lightm {
-
-// One thread's work: all steps of one batch entry, for channels [first_channel, last_channel).
-struct Share {
-  int64_t batch, first_channel, last_channel;
-};
 
 // Steps [first, last) of a share that is one of several along the length. Its recurrence starts from
 // zero and leaves its last state, (state, channels), and the sum of its steps' sizes, (channels).
 struct Segment {
   int64_t first, last;
-  float *end = nullptr, *step_sums = nullptr;  // or nullptr: nobody wants to know
-};
-
-// Steps [first, last) of one batch entry, all channels.
-struct RowRange {
-  int64_t batch, first, last;
+  float *end = nullptr, *step_sums = nullptr;  // nullptr where they are not needed
 };
 
 // Where a share leaves what must be summed over shares: A, D and delta_bias as in the inputs, its own

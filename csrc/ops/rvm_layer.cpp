@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/sharing.h"
+#include "ops/instruction_set.h"
 #include "runtime/thread_pool.h"
 #include "runtime/workspace.h"
 

@@ -10,6 +10,7 @@
 
 #include <vector>
 
+#include "ops/rvm_weights.h"
 #include "ops/selective_scan.h"
 #include "runtime/sequencer.h"
 
@@ -25,28 +26,12 @@ struct RvmShape {
   int64_t tiles(int64_t rows) const { return (length + rows - 1) / rows; }
 };
 
-// All dense, named and shaped as the layer's parameters.
-struct RvmWeights {
-  const float *norm_weight, *norm_bias;                        // (channels,)
-  const float *in_proj;                                        // (2 inner, channels)
-  const float *conv_weight, *conv_bias;                        // (inner, conv_width), (inner,)
-  const float *x_proj;                                         // (rank + 2 state, inner)
-  const float *dt_weight, *dt_bias;                            // (inner, rank), (inner,)
-  const float *A_log, *D;                                       // (inner, state), (inner,)
-  const float *scan_norm_weight, *scan_norm_bias;              // (inner,)
-  const float *out_proj;                                       // (channels, inner)
-  const float *scale;                                          // (channels,)
-  const float *projection_norm_weight, *projection_norm_bias;  // (channels,)
-  const float *projection_weight, *projection_bias;            // (out_channels, channels), (out_channels,)
-  float epsilon;                                               // of all three LayerNorms
-};
-
 // What the threads pass on from tile to tile, in the order of the tiles.
 struct RvmTurns {
   explicit RvmTurns(int64_t vectors) : scanned(vectors) {}
   std::atomic<int64_t> next_tile{0};
-  Turn halo, pooled;
-  std::vector<Turn> scanned;  // one for each vector of inner channels
+  Sequencer halo, pooled;
+  std::vector<Sequencer> scanned;  // one for each vector of inner channels
 };
 
 // x: (batch, length, channels); out: (batch, length, out_channels), or with pool (batch, length / 8 or

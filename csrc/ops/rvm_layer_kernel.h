@@ -175,8 +175,8 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
   multiply(normed, c, rows, s.channels, shared + at.in_proj, s.inner,
            [&](int r, int64_t v, vf value) { store(xs + r * d + v * kWidth, value); });
   if (!last) std::memcpy(halo_of(number + 1), xs + (rows - halo) * d, halo * d * sizeof(float));
-  turns.halo.wait(number);
-  turns.halo.pass();
+  turns.halo.wait_for(number);
+  turns.halo.advance();
   if (first)
     std::memset(x_before, 0, halo * d * sizeof(float));
   else
@@ -209,7 +209,7 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
   for (int64_t v = 0; v < vectors(s.inner); ++v) {
     const vf skip = load(shared + at.D + v * kWidth);
     vf *state = h + v * n_count;
-    turns.scanned[v].wait(number);
+    turns.scanned[v].wait_for(number);
     if (first)
       for (int n = 0; n < n_count; ++n) state[n] = vf{};
     for (int t1 = 0; t1 < rows; t1 += kStateInterval) {
@@ -221,7 +221,7 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
         store(y + place, tile.y[t] + skip * load(u + place));
       }
     }
-    turns.scanned[v].pass();
+    turns.scanned[v].advance();
   }
 
   layer_norm(rows, s.inner, shared + at.scan_norm_weight, shared + at.scan_norm_bias, w.epsilon,
@@ -243,9 +243,9 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
     multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {
       store(unpooled + r * o + v * kWidth, value + load(bias + v * kWidth));
     });
-    turns.pooled.wait(number);
+    turns.pooled.wait_for(number);
     pool_rows(s, unpooled, t0, rows, out);
-    turns.pooled.pass();
+    turns.pooled.advance();
   } else {
     multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {
       store_part(out + (t0 + r) * s.out_channels + v * kWidth, value + load(bias + v * kWidth),

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/sharing.h"
+#include "ops/instruction_set.h"
+#include "runtime/scratch.h"
 #include "runtime/thread_pool.h"
+#include "runtime/work_split.h"
 #include "runtime/workspace.h"
 
 namespace lightm {
@@ -59,7 +61,7 @@ void scan_forward_in_segments(const ScanShape &shape, const ScanInputs &inputs, 
 
 void scan_forward(const ScanShape &shape, const ScanInputs &inputs, float *out, float *states, int threads) {
   const KernelTable &table = kernels();
-  const std::vector<Share> shares = share_out(shape.batch, shape.channels, table.width, threads);
+  const std::vector<Share> shares = split_channels(shape.batch, shape.channels, table.width, threads);
   const int64_t count = static_cast<int64_t>(shares.size());
   // Two segments would at worst be twice the work for half the time.
   const int64_t segments = std::min<int64_t>(threads / count, shape.intervals() / kSegmentIntervals);
@@ -74,7 +76,7 @@ void scan_forward(const ScanShape &shape, const ScanInputs &inputs, float *out, 
 void scan_backward(const ScanShape &shape, const ScanInputs &inputs, const float *states, Rows grad_out,
                    const ScanGradients &gradients, int threads) {
   const KernelTable &table = kernels();
-  const std::vector<Share> shares = share_out(shape.batch, shape.channels, table.width, threads);
+  const std::vector<Share> shares = split_channels(shape.batch, shape.channels, table.width, threads);
   const int64_t count = static_cast<int64_t>(shares.size());
   const int64_t parts = shape.batch > 0 ? count / shape.batch : 0;  // per batch entry
   Scratch scratch(count, table.backward_scratch(shape, widest(shares)), table.width);
@@ -85,9 +87,13 @@ void scan_backward(const ScanShape &shape, const ScanInputs &inputs, const float
   std::vector<float> A(shape.batch * rates), D(shape.batch * shape.channels), bias(D.size());
   Workspace others(2 * shape.batch * (parts - 1) * row * sizeof(float));
   const auto sums_of = [&](int64_t b, int64_t part) {
-    float *beside = others.data() + 2 * (b * (parts - 1) + part - 1) * row;
-    return ShareSums{A.data() + b * rates, D.data() + b * shape.channels, bias.data() + b * shape.channels,
-                     part == 0 ? gradients.B + b * row : beside, part == 0 ? gradients.C + b * row : beside + row};
+    ShareSums sums = {A.data() + b * rates, D.data() + b * shape.channels, bias.data() + b * shape.channels,
+                      gradients.B + b * row, gradients.C + b * row};
+    if (part > 0) {
+      sums.B = others.data() + 2 * (b * (parts - 1) + part - 1) * row;
+      sums.C = sums.B + row;
+    }
+    return sums;
   };
   parallel_for(count, threads, [&](int64_t i) {
     const int64_t b = shares[i].batch;

@@ -49,8 +49,4 @@ struct ScanGradients {
 void scan_backward(const ScanShape &shape, const ScanInputs &inputs, const float *states, Rows grad_out,
                    const ScanGradients &gradients, int threads);
 
-// "avx512", "avx2" or "portable": the instruction set in use, chosen once from what the processor
-// has. LIGHTM_UNET_ISA forces one, for tests; one that the processor lacks is ignored.
-const char *instruction_set();
-
 }  // namespace lightm

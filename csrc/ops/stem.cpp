@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "ops/sharing.h"
+#include "ops/instruction_set.h"
+#include "runtime/scratch.h"
 #include "runtime/thread_pool.h"
 
 namespace lightm {

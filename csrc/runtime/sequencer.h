@@ -1,4 +1,4 @@
-// A turn that threads pass on in order.
+// An order in which threads do one step of their work, one after the other.
 #pragma once
 
 #include <atomic>
@@ -7,11 +7,11 @@
 
 namespace lightm {
 
-// Holder `number` waits for it and passes it on to number + 1; 0 has it first. On a line of its own,
-// so that waiting for one turn does not slow down another.
-class alignas(64) Turn {
+// Holder `number` waits until it is its turn, and lets number + 1 go next; 0 goes first. On a cache line
+// of its own, so that waiting for one sequence does not slow down another.
+class alignas(64) Sequencer {
  public:
-  void wait(int64_t number) const {
+  void wait_for(int64_t number) const {
     for (int spins = 0; now_.load(std::memory_order_acquire) != number; ++spins) {
       // Spinning is for threads that have a core each; where they share one, the others must run.
       if (spins > 2000) {
@@ -23,8 +23,8 @@ class alignas(64) Turn {
       }
     }
   }
-  // By its holder only.
-  void pass() { now_.store(now_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  // By the one whose turn it is only.
+  void advance() { now_.store(now_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
 
  private:
   std::atomic<int64_t> now_{0};

@@ -4,12 +4,9 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
-
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#endif
 
 namespace lightm {
 namespace {
@@ -62,15 +59,6 @@ class Pool {
 std::mutex g_busy;
 Pool *g_pool = nullptr;  // never destroyed: its threads sleep until the process ends
 
-#if defined(__unix__) || defined(__APPLE__)
-// A forked child has none of the threads, and may hold a lock that nobody will release.
-void forget_pool() {
-  new (&g_busy) std::mutex;
-  g_pool = nullptr;
-}
-const int g_registered = pthread_atfork(nullptr, nullptr, forget_pool);
-#endif
-
 }  // namespace
 
 void parallel_for(int64_t items, int threads, const std::function<void(int64_t)> &body) {
@@ -85,6 +73,12 @@ void parallel_for(int64_t items, int threads, const std::function<void(int64_t)>
   g_pool->run(threads, [&](int) {
     for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) body(item);
   });
+}
+
+// The parent's pool stays unused: its threads do not exist here.
+void reset_threads_after_fork() noexcept {
+  new (&g_busy) std::mutex;
+  g_pool = nullptr;
 }
 
 }  // namespace lightm

@@ -14,4 +14,7 @@ namespace lightm {
 // body must not throw.
 void parallel_for(int64_t items, int threads, const std::function<void(int64_t)> &body);
 
+// In a forked child, see fork.h.
+void reset_threads_after_fork() noexcept;
+
 }  // namespace lightm

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
-#include <memory>
 #include <mutex>
+
+#include "runtime/aligned_memory.h"
 
 namespace lightm {
 
@@ -18,12 +18,12 @@ class Workspace {
   // Gives the kept memory back to the system.
   static void release();
 
+  // In a forked child, see fork.h.
+  static void reset_after_fork() noexcept;
+
  private:
-  struct Free {
-    void operator()(void *p) const { std::free(p); }
-  };
   std::unique_lock<std::mutex> lock_;
-  std::unique_ptr<void, Free> own_;
+  AlignedMemory own_;
   void *data_;
 };
 

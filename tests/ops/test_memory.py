@@ -1,5 +1,6 @@
 """Large tensors of the native kernels: kept when freed, used again, given back on request."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,7 +9,15 @@ import pytest
 import torch
 
 from lightm_unet.ops.dispatch import native
-from lightm_unet.ops.memory import LARGE, empty, empty_like, release_memory
+from lightm_unet.errors import UsageError
+from lightm_unet.ops.memory import (
+    LARGE,
+    empty,
+    empty_like,
+    kept_bytes,
+    limit_kept_memory,
+    release_memory,
+)
 
 pytestmark = pytest.mark.skipif(native is None, reason="the extension is not built")
 
@@ -71,6 +80,102 @@ def test_release_gives_64_mb_of_freed_memory_back_to_the_system():
     before, kept, after = map(int, done.stdout.split())
     assert kept > before + 50e6
     assert after < kept - 50e6
+
+
+@pytest.fixture
+def limit():
+    """Sets the limit of kept memory, for one test."""
+    before = limit_kept_memory(0)
+    yield limit_kept_memory
+    limit_kept_memory(before)
+
+
+def test_no_more_is_kept_than_the_limit_and_the_oldest_goes_first(limit):
+    each = 4 * LARGE
+    limit(int(2.5 * each))
+    tensors = [empty((LARGE + 64 * i,)) for i in range(3)]  # of different sizes
+    places = [t.data_ptr() for t in tensors]
+    while tensors:
+        del tensors[0]
+    assert 2 * each <= kept_bytes() <= 2.5 * each
+    assert {empty((LARGE + 64 * i,)).data_ptr() for i in (1, 2)} == set(places[1:])
+
+
+def test_a_buffer_above_the_limit_is_not_kept_and_drops_no_other(limit):
+    limit(8 * LARGE)
+    del (small := [empty((LARGE,))])[0]
+    kept = kept_bytes()
+    assert small == []
+    assert kept >= 4 * LARGE
+    empty((4 * LARGE,))
+    assert kept_bytes() == kept
+
+
+def test_a_lower_limit_takes_effect_at_once_and_one_below_zero_is_refused(limit):
+    limit(2**30)
+    empty((LARGE,))
+    assert kept_bytes() > 0
+    limit(0)
+    assert kept_bytes() == 0
+    with pytest.raises(UsageError, match="limit_bytes needs 0 or a positive number, got -1"):
+        limit_kept_memory(-1)
+
+
+FORK_WHILE_THREADS_WORK = """
+import os, signal, threading
+import torch
+from lightm_unet.networks.rvm import RVMLayer
+from lightm_unet.ops import release_memory
+
+torch.manual_seed(0)
+torch.set_num_threads(2)
+options = {"expand": 2, "d_state": 16, "conv": "causal", "d_conv": 4, "directions": 1}
+layer = RVMLayer(2, 64, 64, **options)
+tokens = torch.randn(1, 8192, 64)
+
+def work():
+    # It holds workspace, threads and, for its result, a buffer nearly all the time.
+    with torch.no_grad():
+        return layer(tokens, (64, 128))
+
+expected = work().numpy()
+stop = threading.Event()
+
+def work_on():
+    while not stop.is_set():
+        work()
+
+def release_on():
+    while not stop.is_set():
+        release_memory()
+
+threads = [threading.Thread(target=target) for target in (work_on, work_on, release_on)]
+for thread in threads:
+    thread.start()
+failed = 0
+for _ in range(12):
+    child = os.fork()
+    if child == 0:
+        # A lock that was held at the fork would stop the child here for ever.
+        signal.alarm(20)
+        release_memory()
+        # numpy compares: torch's own threads do not survive a fork.
+        right = (work().numpy() == expected).all()
+        release_memory()
+        os._exit(0 if right else 1)
+    failed += os.waitpid(child, 0)[1] != 0
+stop.set()
+for thread in threads:
+    thread.join()
+print(failed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_can_use_and_release_memory_whatever_its_parent_was_doing():
+    command = [sys.executable, "-W", "ignore", "-c", FORK_WHILE_THREADS_WORK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
 
 
 def test_threads_never_share_a_block():

@@ -15,7 +15,7 @@ from lightm_unet.networks.lightm_unet import STEMS, DecoderBlock, Head
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops import backends
 from lightm_unet.ops.memory import release_memory
-from lightm_unet.ops.native_layers import runs_natively, rvm_layer
+from lightm_unet.ops.native_layers import RVM_WEIGHTS, runs_natively, rvm_layer
 
 pytestmark = pytest.mark.skipif(
     not backends()[0].available, reason="the native kernels were not built"
@@ -42,7 +42,7 @@ def assert_native_equals_composed(layer, tokens):
     assert composed.requires_grad
     weights = layer._native_weights()
     with torch.no_grad():
-        assert runs_natively(tokens, *weights)
+        assert runs_natively(tokens, *weights.values())
         native = rvm_layer(tokens, weights, layer.norm.eps, [])
     difference = native - composed.detach()
     assert difference.norm() <= 2e-6 * composed.norm()
@@ -207,20 +207,20 @@ def test_it_leaves_what_it_cannot_do_to_the_composed_layer(monkeypatch):
     layer, tokens = random_layer(8, 8), random_tokens(1, 10, 8)
     weights = layer._native_weights()
     with torch.no_grad():
-        assert runs_natively(tokens, *weights)
+        assert runs_natively(tokens, *weights.values())
         assert not runs_natively(tokens.double(), *weights)
         assert not runs_natively(tokens.to("meta"), *weights)
         with torch.autocast("cpu", torch.bfloat16):
-            assert not runs_natively(tokens, *weights)
+            assert not runs_natively(tokens, *weights.values())
         monkeypatch.setenv("LIGHTM_UNET_BACKEND", "torch")
-        assert not runs_natively(tokens, *weights)
+        assert not runs_natively(tokens, *weights.values())
     assert not random_layer(8, 8, conv="spatial").is_streamable
     assert not random_layer(8, 8, directions=2).is_streamable
 
 
 def test_two_threads_may_call_it_at_once():
     layer, tokens = random_layer(32, 32), random_tokens(1, 3000, 32)
-    weights = [t.detach() for t in layer._native_weights()]
+    weights = {name: t.detach() for name, t in layer._native_weights().items()}
     expected = rvm_layer(tokens, weights, 1e-5, [])
     wrong = []
 
@@ -267,7 +267,7 @@ def test_an_interrupt_at_any_moment_leaves_the_kernels_usable():
 def test_many_calls_keep_no_more_memory_than_a_few():
     resource = pytest.importorskip("resource")
     layer, tokens = random_layer(16, 16), random_tokens(1, 500, 16)
-    weights = [t.detach() for t in layer._native_weights()]
+    weights = {name: t.detach() for name, t in layer._native_weights().items()}
     for _ in range(20):
         rvm_layer(tokens, weights, 1e-5, [])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -282,8 +282,9 @@ def test_it_is_registered_correctly_and_counted_like_the_composed_layer():
     from torch.utils.flop_counter import FlopCounterMode
 
     layer, tokens = random_layer(32, 64), random_tokens(2, 50, 32)
-    weights = [t.detach() for t in layer._native_weights()]
-    torch.library.opcheck(torch.ops.lightm_unet.rvm_layer, (tokens, weights, 1e-5, []))
+    weights = {name: t.detach() for name, t in layer._native_weights().items()}
+    in_order = [weights[name] for name in RVM_WEIGHTS]
+    torch.library.opcheck(torch.ops.lightm_unet.rvm_layer, (tokens, in_order, 1e-5, []))
     with FlopCounterMode(display=False) as native:
         rvm_layer(tokens, weights, 1e-5, [])
     with FlopCounterMode(display=False) as composed:

@@ -170,28 +170,29 @@ class RVMLayer(nn.Module):
         """Whether the native layer has the options of this one: causal, in one direction."""
         return isinstance(self.vssm.conv, CausalConv) and self.vssm.orders == ORDERS[1]
 
-    def _native_weights(self) -> list[Tensor]:
+    def _native_weights(self) -> dict[str, Tensor]:
+        """The parameters by the names that the native layer gives them."""
         vssm, ssm = self.vssm, self.vssm.ssm[0]
-        return [
-            self.norm.weight,
-            self.norm.bias,
-            vssm.in_proj.weight,
-            vssm.conv.weight,
-            vssm.conv.bias,
-            ssm.x_proj.weight,
-            ssm.dt_proj.weight,
-            ssm.dt_proj.bias,
-            ssm.A_log,
-            ssm.D,
-            vssm.norm.weight,
-            vssm.norm.bias,
-            vssm.out_proj.weight,
-            self.scale,
-            self.projection_norm.weight,
-            self.projection_norm.bias,
-            self.projection.weight,
-            self.projection.bias,
-        ]
+        return {
+            "norm_weight": self.norm.weight,
+            "norm_bias": self.norm.bias,
+            "in_proj": vssm.in_proj.weight,
+            "conv_weight": vssm.conv.weight,
+            "conv_bias": vssm.conv.bias,
+            "x_proj": ssm.x_proj.weight,
+            "dt_weight": ssm.dt_proj.weight,
+            "dt_bias": ssm.dt_proj.bias,
+            "A_log": ssm.A_log,
+            "D": ssm.D,
+            "scan_norm_weight": vssm.norm.weight,
+            "scan_norm_bias": vssm.norm.bias,
+            "out_proj": vssm.out_proj.weight,
+            "scale": self.scale,
+            "projection_norm_weight": self.projection_norm.weight,
+            "projection_norm_bias": self.projection_norm.bias,
+            "projection_weight": self.projection.weight,
+            "projection_bias": self.projection.bias,
+        }
 
     def forward(self, tokens: Tensor, spatial: Sequence[int], pool: bool = False) -> Tensor:
         """Run the layer, and 2x max-pooling behind it if asked.
@@ -206,7 +207,7 @@ class RVMLayer(nn.Module):
         """
         if self.is_streamable:
             weights = self._native_weights()
-            if runs_natively(tokens, *weights):
+            if runs_natively(tokens, *weights.values()):
                 return rvm_layer(tokens, weights, self.norm.eps, list(spatial) if pool else [])
         mixed = torch.addcmul(self.vssm(self.norm(tokens), spatial), self.scale, tokens)
         tokens = self.projection(self.projection_norm(mixed))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
+from lightm_unet.errors import UsageError
 from lightm_unet.ops.dispatch import native
 
 LARGE = 2**18
@@ -32,6 +33,27 @@ def empty(shape: Sequence[int]) -> Tensor:
 def empty_like(t: Tensor) -> Tensor:
     """A dense one of t's shape."""
     return empty(t.shape)
+
+
+def kept_bytes() -> int:
+    """Bytes that are kept now for later tensors and not in use."""
+    return 0 if native is None else native.kept_bytes()
+
+
+def limit_kept_memory(limit_bytes: int) -> int:
+    """Keep no more than so many bytes of freed tensors; 0 keeps nothing.
+
+    The limit is a quarter of the machine's memory unless it is set here.
+
+    Returns:
+        The limit before, 0 where the native kernels are not built.
+
+    Raises:
+        UsageError: the limit is below 0.
+    """
+    if limit_bytes < 0:
+        raise UsageError(f"limit_bytes needs 0 or a positive number, got {limit_bytes}")
+    return 0 if native is None else native.limit_kept_memory(limit_bytes)
 
 
 def release_memory() -> None:

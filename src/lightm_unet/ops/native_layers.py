@@ -11,7 +11,7 @@ compiler, which takes a second and 80 MB.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,27 +22,9 @@ from lightm_unet.ops.memory import empty
 from lightm_unet.ops.native_call import call
 from lightm_unet.ops.selective_scan import scan_flops
 
-RVM_WEIGHTS = (
-    "norm_weight",
-    "norm_bias",
-    "in_proj",
-    "conv_weight",
-    "conv_bias",
-    "x_proj",
-    "dt_weight",
-    "dt_bias",
-    "A_log",
-    "D",
-    "scan_norm_weight",
-    "scan_norm_bias",
-    "out_proj",
-    "scale",
-    "projection_norm_weight",
-    "projection_norm_bias",
-    "projection_weight",
-    "projection_bias",
-)
-"""An RVM layer's tensors in the order that the op takes them; shapes as in csrc/ops/rvm_layer.h."""
+RVM_WEIGHTS: tuple[str, ...] = () if native is None else native.RVM_WEIGHTS
+"""Names of an RVM layer's weights in the order that the op takes them; csrc/ops/rvm_weights.h lists
+them with their shapes."""
 
 
 def runs_natively(*tensors: Tensor | None) -> bool:
@@ -76,20 +58,21 @@ _library.define("conv_stem(Tensor image, Tensor weight, Tensor bias) -> Tensor")
 
 
 def rvm_layer(
-    tokens: Tensor, weights: list[Tensor], epsilon: float, pool_grid: Sequence[int]
+    tokens: Tensor, weights: Mapping[str, Tensor], epsilon: float, pool_grid: Sequence[int]
 ) -> Tensor:
     """Run an RVM layer, and the 2x max-pooling behind it; ask `runs_natively` first.
 
     Args:
         tokens: `(batch, length, channels)`, in raster order.
-        weights: see `RVM_WEIGHTS`.
+        weights: by the names in `RVM_WEIGHTS`.
         epsilon: of the three LayerNorms.
         pool_grid: the spatial sizes of the tokens, even, to pool the result; empty for no pooling.
 
     Returns:
         `(batch, length, out_channels)`; pooled, 4 (2D) or 8 (3D) times shorter.
     """
-    return torch.ops.lightm_unet.rvm_layer(tokens, weights, epsilon, pool_grid)
+    in_order = [weights[name] for name in RVM_WEIGHTS]
+    return torch.ops.lightm_unet.rvm_layer(tokens, in_order, epsilon, pool_grid)
 
 
 @torch.library.impl(_library, "rvm_layer", "CPU")
@@ -109,7 +92,7 @@ def _(tokens, weights, epsilon, pool_grid):
 def _rvm_shape(tokens: Tensor, weights: list[Tensor], pool_grid: Sequence[int]) -> tuple[int, ...]:
     batch, length, _ = tokens.shape
     fewer = 2 ** len(pool_grid)
-    return batch, length // fewer, weights[-1].shape[0]
+    return batch, length // fewer, weights[RVM_WEIGHTS.index("projection_weight")].shape[0]
 
 
 @torch.library.register_fake("lightm_unet::rvm_layer", lib=_library)
