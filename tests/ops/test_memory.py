@@ -8,8 +8,8 @@ import threading
 import pytest
 import torch
 
-from lightm_unet.ops.dispatch import native
 from lightm_unet.errors import UsageError
+from lightm_unet.ops.dispatch import native
 from lightm_unet.ops.memory import (
     LARGE,
     empty,

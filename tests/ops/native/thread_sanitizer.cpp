@@ -1,6 +1,6 @@
 // Streamed layers under ThreadSanitizer, which reports what threads share without an order between
 // them; and their results must not depend on the number of threads. Built by
-// test_thread_sanitizer.py.
+// test_sanitizers.py.
 #include <cstdio>
 #include <cstring>
 #include <deque>
@@ -22,11 +22,12 @@ class Layer {
     shape_.conv_width = 4, shape_.out_channels = 40;
     shape_.pool = pool, shape_.flat = true, shape_.height = 40, shape_.width = 64;
     shape_.length = shape_.height * shape_.width;
-    const int64_t c = shape_.channels, d = shape_.inner, n = shape_.state, r = shape_.rank, o = shape_.out_channels;
-    weights_ = {random(c),     random(c), random(2 * d * c), random(d * 4), random(d), random((r + 2 * n) * d),
-                random(d * r), random(d), random(d * n),     random(d),     random(d), random(d),
-                random(c * d), random(c), random(c),         random(c),     random(o * c), random(o), 1e-5f};
-    x_ = random(shape_.batch * shape_.length * c);
+    const RvmShape &s = shape_;
+#define LIGHTM_RANDOM(name, ...) weights_.name = random({__VA_ARGS__});
+    LIGHTM_RVM_WEIGHTS(LIGHTM_RANDOM)
+#undef LIGHTM_RANDOM
+    weights_.epsilon = 1e-5f;
+    x_ = random({s.batch, s.length, s.channels});
   }
 
   std::vector<float> run(int threads) const {
@@ -36,7 +37,9 @@ class Layer {
   }
 
  private:
-  const float *random(int64_t count) {
+  const float *random(std::initializer_list<int64_t> sizes) {
+    int64_t count = 1;
+    for (const int64_t size : sizes) count *= size;
     std::normal_distribution<float> normal(0.0f, 0.3f);
     memory_.emplace_back(count);
     for (float &value : memory_.back()) value = normal(source_);

@@ -1,0 +1,90 @@
+"""The kernels under the compiler's sanitizers: threads, addresses, undefined behaviour."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lightm_unet.ops.dispatch import native
+
+CSRC = Path(__file__).parents[2] / "csrc"
+HARNESSES = Path(__file__).parent / "native"
+FLAGS = ("-std=c++17", "-g1", "-ffp-contract=fast", "-Wno-psabi", "-pthread", f"-I{CSRC}")
+INSTRUCTION_SETS = {
+    "portable": (),
+    "avx2": ("-mavx2", "-mfma"),
+    "avx512": ("-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"),
+}
+
+
+@pytest.fixture(scope="module")
+def compiler():
+    found = shutil.which(os.environ.get("CXX", "c++"))
+    if found is None:
+        pytest.skip("there is no C++ compiler")
+    return found
+
+
+def sources():
+    """Every source but Python's bindings and the kernels, which have flags of their own."""
+    files = [*(CSRC / "ops").glob("*.cpp"), *(CSRC / "runtime").glob("*.cpp")]
+    return [file for file in files if not file.stem.startswith("kernels_")]
+
+
+def skip_unless_it_works(compiler, sanitizer, folder):
+    source, target = folder / "empty.cpp", folder / "empty"
+    source.write_text("int main() {}\n")
+    built = subprocess.run([compiler, sanitizer, source, "-o", target], capture_output=True)
+    if built.returncode or subprocess.run([target], capture_output=True).returncode:
+        pytest.skip(f"{sanitizer} does not work here")
+
+
+def build(compiler, sanitizer, optimization, harness, sets, folder):
+    """A harness with the kernels of these instruction sets, the portable ones included."""
+    skip_unless_it_works(compiler, sanitizer, folder)
+    flags = [*FLAGS, sanitizer, optimization, *(["-DLIGHTM_X86"] if len(sets) > 1 else [])]
+    kernels = []
+    for name in sets:
+        kernels.append(folder / f"kernels_{name}.o")
+        source = CSRC / "ops" / f"kernels_{name}.cpp"
+        command = [compiler, *flags, *INSTRUCTION_SETS[name], "-c", source]
+        subprocess.run([*command, "-o", kernels[-1]], check=True)
+    target = folder / harness
+    files = [HARNESSES / f"{harness}.cpp", *sources(), *kernels]
+    subprocess.run([compiler, *flags, *files, "-o", target], check=True)
+    return target
+
+
+def test_threads_of_a_streamed_layer_share_nothing_without_an_order(compiler, tmp_path):
+    program = build(
+        compiler, "-fsanitize=thread", "-O1", "thread_sanitizer", ["portable"], tmp_path
+    )
+    done = subprocess.run(
+        [program],
+        env={**os.environ, "TSAN_OPTIONS": "history_size=7"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+@pytest.fixture(scope="module")
+def every_kernel(compiler, tmp_path_factory):
+    """A program that runs every kernel under AddressSanitizer and UBSan, and its sets."""
+    on_x86 = native is not None and native.instruction_set() in ("avx2", "avx512")
+    sets = ["portable", "avx2", "avx512"] if on_x86 else ["portable"]
+    folder = tmp_path_factory.mktemp("sanitizers")
+    sanitizer = "-fsanitize=address,undefined,float-divide-by-zero"
+    return build(compiler, sanitizer, "-O0", "every_kernel", sets, folder), sets
+
+
+@pytest.mark.parametrize("name", list(INSTRUCTION_SETS))
+def test_no_kernel_leaves_its_arrays_or_does_what_is_undefined(every_kernel, name):
+    program, sets = every_kernel
+    environment = {**os.environ, "LIGHTM_UNET_ISA": name, "UBSAN_OPTIONS": "print_stacktrace=1"}
+    done = subprocess.run([program], env=environment, capture_output=True, text=True)
+    if name not in sets or (done.returncode == 0 and done.stdout.strip() != name):
+        pytest.skip(f"this processor has no {name}")
+    assert (done.returncode, done.stderr) == (0, "")
