@@ -58,9 +58,9 @@ void check_shape(const Array &a, Sizes expected, const char *name) {
 template <class Array>
 void check_axes(const Array &a, size_t expected, const char *name) {
   if (a.ndim() != expected)
-    throw nb::value_error((std::string(name) + " has " + std::to_string(a.ndim()) + " axes; expected " +
-                           std::to_string(expected))
-                              .c_str());
+    throw nb::value_error(
+        (std::string(name) + " has " + std::to_string(a.ndim()) + " axes; expected " + std::to_string(expected))
+            .c_str());
 }
 
 inline lightm::Rows rows(const RowsIn &a, Sizes expected, const char *name) {

@@ -46,9 +46,8 @@ lightm::ScanInputs inputs_of(const lightm::ScanShape &s, const RowsIn &u, const 
 }
 
 void forward(const RowsIn &u, const RowsIn &delta, const DenseIn &A, const RowsIn &B, const RowsIn &C,
-             const std::optional<DenseIn> &D, const std::optional<RowsIn> &z,
-             const std::optional<DenseIn> &delta_bias, bool delta_softplus, const DenseOut &out,
-             const std::optional<DenseOut> &states, int threads) {
+             const std::optional<DenseIn> &D, const std::optional<RowsIn> &z, const std::optional<DenseIn> &delta_bias,
+             bool delta_softplus, const DenseOut &out, const std::optional<DenseOut> &states, int threads) {
   const lightm::ScanShape s = shape_of(u, A);
   const lightm::ScanInputs in = inputs_of(s, u, delta, A, B, C, D, z, delta_bias, delta_softplus);
   float *out_data = dense(out, {s.batch, s.length, s.channels}, "out");
@@ -57,13 +56,12 @@ void forward(const RowsIn &u, const RowsIn &delta, const DenseIn &A, const RowsI
   lightm::scan_forward(s, in, out_data, states_data, threads);
 }
 
-void backward(const RowsIn &grad_out, const DenseIn &states, const RowsIn &u, const RowsIn &delta,
-              const DenseIn &A, const RowsIn &B, const RowsIn &C, const std::optional<DenseIn> &D,
-              const std::optional<RowsIn> &z, const std::optional<DenseIn> &delta_bias, bool delta_softplus,
-              const DenseOut &grad_u, const DenseOut &grad_delta, const DenseOut &grad_A,
-              const DenseOut &grad_B, const DenseOut &grad_C, const std::optional<DenseOut> &grad_D,
-              const std::optional<DenseOut> &grad_z, const std::optional<DenseOut> &grad_delta_bias,
-              int threads) {
+void backward(const RowsIn &grad_out, const DenseIn &states, const RowsIn &u, const RowsIn &delta, const DenseIn &A,
+              const RowsIn &B, const RowsIn &C, const std::optional<DenseIn> &D, const std::optional<RowsIn> &z,
+              const std::optional<DenseIn> &delta_bias, bool delta_softplus, const DenseOut &grad_u,
+              const DenseOut &grad_delta, const DenseOut &grad_A, const DenseOut &grad_B, const DenseOut &grad_C,
+              const std::optional<DenseOut> &grad_D, const std::optional<DenseOut> &grad_z,
+              const std::optional<DenseOut> &grad_delta_bias, int threads) {
   const lightm::ScanShape s = shape_of(u, A);
   const lightm::ScanInputs in = inputs_of(s, u, delta, A, B, C, D, z, delta_bias, delta_softplus);
   if (z.has_value() != grad_z.has_value())
@@ -104,9 +102,8 @@ void conv_forward(const RowsIn &x, const DenseIn &weight, const DenseIn &bias, b
   lightm::conv_forward(s, in, out_data, threads);
 }
 
-void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weight, const DenseIn &bias,
-                   bool silu, const DenseOut &grad_x, const DenseOut &grad_weight, const DenseOut &grad_bias,
-                   int threads) {
+void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weight, const DenseIn &bias, bool silu,
+                   const DenseOut &grad_x, const DenseOut &grad_weight, const DenseOut &grad_bias, int threads) {
   const lightm::ConvShape s = conv_shape_of(x, weight);
   const lightm::ConvInputs in = conv_inputs_of(s, x, weight, bias, silu);
   const lightm::Rows grad_rows = rows(grad_out, {s.batch, s.length, s.channels}, "grad_out");
@@ -117,9 +114,7 @@ void conv_backward(const RowsIn &grad_out, const RowsIn &x, const DenseIn &weigh
   lightm::conv_backward(s, in, grad_rows, x_data, weight_data, bias_data, threads);
 }
 
-lightm::GatedNormShape norm_shape_of(const RowsIn &x) {
-  return {size_of(x, 0), size_of(x, 1), size_of(x, 2)};
-}
+lightm::GatedNormShape norm_shape_of(const RowsIn &x) { return {size_of(x, 0), size_of(x, 1), size_of(x, 2)}; }
 
 lightm::GatedNormInputs norm_inputs_of(const lightm::GatedNormShape &s, const RowsIn &x, const RowsIn &gate,
                                        const DenseIn &weight, const DenseIn &bias, float epsilon) {
@@ -127,8 +122,8 @@ lightm::GatedNormInputs norm_inputs_of(const lightm::GatedNormShape &s, const Ro
           dense(weight, {s.channels}, "weight"), dense(bias, {s.channels}, "bias"), epsilon};
 }
 
-void gated_norm_forward(const RowsIn &x, const RowsIn &gate, const DenseIn &weight, const DenseIn &bias,
-                        float epsilon, const DenseOut &out, int threads) {
+void gated_norm_forward(const RowsIn &x, const RowsIn &gate, const DenseIn &weight, const DenseIn &bias, float epsilon,
+                        const DenseOut &out, int threads) {
   const lightm::GatedNormShape s = norm_shape_of(x);
   const lightm::GatedNormInputs in = norm_inputs_of(s, x, gate, weight, bias, epsilon);
   float *out_data = dense(out, {s.batch, s.length, s.channels}, "out");
@@ -142,10 +137,10 @@ void gated_norm_backward(const RowsIn &grad_out, const RowsIn &x, const RowsIn &
   const lightm::GatedNormShape s = norm_shape_of(x);
   const lightm::GatedNormInputs in = norm_inputs_of(s, x, gate, weight, bias, epsilon);
   const lightm::Rows grad_rows = rows(grad_out, {s.batch, s.length, s.channels}, "grad_out");
-  const lightm::GatedNormGradients gradients = {
-      dense(grad_x, {s.batch, s.length, s.channels}, "grad_x"),
-      dense(grad_gate, {s.batch, s.length, s.channels}, "grad_gate"),
-      dense(grad_weight, {s.channels}, "grad_weight"), dense(grad_bias, {s.channels}, "grad_bias")};
+  const lightm::GatedNormGradients gradients = {dense(grad_x, {s.batch, s.length, s.channels}, "grad_x"),
+                                                dense(grad_gate, {s.batch, s.length, s.channels}, "grad_gate"),
+                                                dense(grad_weight, {s.channels}, "grad_weight"),
+                                                dense(grad_bias, {s.channels}, "grad_bias")};
   nb::gil_scoped_release release;
   lightm::gated_norm_backward(s, in, grad_rows, gradients, threads);
 }
@@ -211,10 +206,9 @@ void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsi
 // grid: of skip. factor: 2 where low has half its size, 1 where it has the same. A block has scale and
 // halve, the head has neither.
 void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<int64_t> &grid_sizes, int64_t factor,
-                   const DenseIn &depthwise, const std::optional<DenseIn> &depthwise_bias,
-                   const DenseIn &pointwise, const std::optional<DenseIn> &pointwise_bias,
-                   const std::optional<DenseIn> &scale, const std::optional<DenseIn> &halve, const DenseOut &out,
-                   int threads) {
+                   const DenseIn &depthwise, const std::optional<DenseIn> &depthwise_bias, const DenseIn &pointwise,
+                   const std::optional<DenseIn> &pointwise_bias, const std::optional<DenseIn> &scale,
+                   const std::optional<DenseIn> &halve, const DenseOut &out, int threads) {
   if (factor != 1 && factor != 2)
     throw nb::value_error(("factor is " + std::to_string(factor) + "; expected 1 or 2").c_str());
   if (scale.has_value() != halve.has_value())
@@ -253,12 +247,16 @@ lightm::StemShape stem_shape(const DenseIn &image, const DenseIn &weight) {
   check_axes(image, flat ? 4 : 5, "image");
   check_axes(weight, 2, "weight");
   const size_t last = image.ndim() - 1;
-  return {size_of(image, 0),    size_of(image, 1),  flat ? 1 : size_of(image, 2), size_of(image, last - 1),
-          size_of(image, last), size_of(weight, 0), flat};
+  return {size_of(image, 0),
+          size_of(image, 1),
+          flat ? 1 : size_of(image, 2),
+          size_of(image, last - 1),
+          size_of(image, last),
+          size_of(weight, 0),
+          flat};
 }
 
-void stem(const DenseIn &image, const DenseIn &depthwise, const DenseIn &pointwise, const DenseOut &out,
-          int threads) {
+void stem(const DenseIn &image, const DenseIn &depthwise, const DenseIn &pointwise, const DenseOut &out, int threads) {
   const lightm::StemShape s = stem_shape(image, pointwise);
   const lightm::StemInputs in = {image.data(), dense(depthwise, {s.channels, s.flat ? 9 : 27}, "depthwise"),
                                  dense(pointwise, {s.out_channels, s.channels}, "pointwise")};
@@ -303,19 +301,17 @@ NB_MODULE(_C, m) {
   m.def("instruction_set", &lightm::instruction_set);
   m.def("scan_forward", &forward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a.none(), "z"_a.none(),
         "delta_bias"_a.none(), "delta_softplus"_a, "out"_a, "states"_a.none(), "threads"_a);
-  m.def("scan_backward", &backward, "grad_out"_a, "states"_a, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a,
-        "D"_a.none(), "z"_a.none(), "delta_bias"_a.none(), "delta_softplus"_a, "grad_u"_a, "grad_delta"_a,
-        "grad_A"_a, "grad_B"_a, "grad_C"_a, "grad_D"_a.none(), "grad_z"_a.none(),
-        "grad_delta_bias"_a.none(), "threads"_a);
+  m.def("scan_backward", &backward, "grad_out"_a, "states"_a, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a.none(),
+        "z"_a.none(), "delta_bias"_a.none(), "delta_softplus"_a, "grad_u"_a, "grad_delta"_a, "grad_A"_a, "grad_B"_a,
+        "grad_C"_a, "grad_D"_a.none(), "grad_z"_a.none(), "grad_delta_bias"_a.none(), "threads"_a);
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a, "silu"_a, "out"_a, "threads"_a);
   m.def("conv_backward", &conv_backward, "grad_out"_a, "x"_a, "weight"_a, "bias"_a, "silu"_a, "grad_x"_a,
         "grad_weight"_a, "grad_bias"_a, "threads"_a);
   m.def("gated_norm_forward", &gated_norm_forward, "x"_a, "gate"_a, "weight"_a, "bias"_a, "epsilon"_a, "out"_a,
         "threads"_a);
-  m.def("gated_norm_backward", &gated_norm_backward, "grad_out"_a, "x"_a, "gate"_a, "weight"_a, "bias"_a,
-        "epsilon"_a, "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
-  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a,
-        "threads"_a);
+  m.def("gated_norm_backward", &gated_norm_backward, "grad_out"_a, "x"_a, "gate"_a, "weight"_a, "bias"_a, "epsilon"_a,
+        "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
+  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a, "threads"_a);
   m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
         "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "halve"_a.none(),
         "out"_a, "threads"_a);

@@ -15,8 +15,8 @@ void conv_forward(const ConvShape &shape, const ConvInputs &inputs, float *out, 
   parallel_for(count, threads, [&](int64_t i) { table.conv_forward(shape, inputs, shares[i], out, scratch.of(i)); });
 }
 
-void conv_backward(const ConvShape &shape, const ConvInputs &inputs, Rows grad_out, float *grad_x,
-                   float *grad_weight, float *grad_bias, int threads) {
+void conv_backward(const ConvShape &shape, const ConvInputs &inputs, Rows grad_out, float *grad_x, float *grad_weight,
+                   float *grad_bias, int threads) {
   const KernelTable &table = kernels();
   const std::vector<Share> shares = split_channels(shape.batch, shape.channels, table.width, threads);
   const int64_t count = static_cast<int64_t>(shares.size());

@@ -25,7 +25,7 @@ struct ConvInputs {
 void conv_forward(const ConvShape &shape, const ConvInputs &inputs, float *out, int threads);
 
 // grad_x as out; grad_weight and grad_bias as weight and bias.
-void conv_backward(const ConvShape &shape, const ConvInputs &inputs, Rows grad_out, float *grad_x,
-                   float *grad_weight, float *grad_bias, int threads);
+void conv_backward(const ConvShape &shape, const ConvInputs &inputs, Rows grad_out, float *grad_x, float *grad_weight,
+                   float *grad_bias, int threads);
 
 }  // namespace lightm

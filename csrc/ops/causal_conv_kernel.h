@@ -13,8 +13,8 @@ using lightm::ConvShape;
 
 constexpr int kConvTile = 64;
 
-LIGHTM_INLINE vf conv_at(const ConvShape &shape, const ConvInputs &in, int64_t b, int64_t t, int64_t channel,
-                         int lanes, const vf *weight, vf bias) {
+LIGHTM_INLINE vf conv_at(const ConvShape &shape, const ConvInputs &in, int64_t b, int64_t t, int64_t channel, int lanes,
+                         const vf *weight, vf bias) {
   const int width = static_cast<int>(shape.width);
   vf p = bias;
   for (int k = t >= width - 1 ? 0 : static_cast<int>(width - 1 - t); k < width; ++k)
@@ -28,8 +28,7 @@ void load_weights(const ConvInputs &in, int64_t channel, int lanes, int width, v
 
 int64_t conv_forward_scratch(const ConvShape &shape, int64_t) { return shape.width; }
 
-void conv_forward_share(const ConvShape &shape, const ConvInputs &in, const Share &share, float *out,
-                        void *scratch) {
+void conv_forward_share(const ConvShape &shape, const ConvInputs &in, const Share &share, float *out, void *scratch) {
   vf *weight = static_cast<vf *>(scratch);
   const int64_t b = share.batch;
   for (int64_t t0 = 0; t0 < shape.length; t0 += kConvTile) {
@@ -54,8 +53,8 @@ int64_t conv_backward_scratch(const ConvShape &shape, int64_t share_channels) {
 }
 
 // sums: this batch entry's gradients, weight (channels, width) and bias (channels,).
-void conv_backward_share(const ConvShape &shape, const ConvInputs &in, const Share &share,
-                         const Rows &grad_out, float *grad_x, const lightm::ConvSums &sums, void *scratch) {
+void conv_backward_share(const ConvShape &shape, const ConvInputs &in, const Share &share, const Rows &grad_out,
+                         float *grad_x, const lightm::ConvSums &sums, void *scratch) {
   const int width = static_cast<int>(shape.width);
   const int64_t count = vectors(share.last_channel - share.first_channel), b = share.batch;
   vf *grad_weight = static_cast<vf *>(scratch), *grad_bias = grad_weight + count * width;

@@ -21,14 +21,14 @@ struct DecoderShape {
 };
 
 struct DecoderInputs {
-  const float *low;                  // (batch, length / factor^dims, channels), dense
-  const float *skip;                 // (batch, length, channels), dense
-  const float *depthwise;            // (channels, 27 or 9)
-  const float *depthwise_bias;       // (channels,) or nullptr
-  const float *pointwise;            // (channels or, in the head, out_channels; channels)
-  const float *pointwise_bias;       // nullptr in a block
-  const float *scale;                // (channels,); nullptr in the head
-  const float *halve;                // (out_channels, channels); nullptr in the head
+  const float *low;             // (batch, length / factor^dims, channels), dense
+  const float *skip;            // (batch, length, channels), dense
+  const float *depthwise;       // (channels, 27 or 9)
+  const float *depthwise_bias;  // (channels,) or nullptr
+  const float *pointwise;       // (channels or, in the head, out_channels; channels)
+  const float *pointwise_bias;  // nullptr in a block
+  const float *scale;           // (channels,); nullptr in the head
+  const float *halve;           // (out_channels, channels); nullptr in the head
 };
 
 // out: (batch, length, out_channels), dense.

@@ -4,8 +4,8 @@
 // made, plane z of the output can be. Rows have one zero token before and after them.
 #pragma once
 
-#include "ops/matmul_kernel.h"
 #include "ops/channel_blocks.h"
+#include "ops/matmul_kernel.h"
 
 namespace {
 
@@ -97,8 +97,8 @@ void make_row(const DecoderShape &s, const DecoderInputs &in, int64_t b, int64_t
 
 // kX neighbouring tokens of one vector of channels: the depthwise filter over `taps` rows of P.
 template <int kX>
-LIGHTM_INLINE void filter_tokens(const float *const *rows, int taps, int64_t c, int64_t x, const float *weight,
-                                 vf bias, float *out) {
+LIGHTM_INLINE void filter_tokens(const float *const *rows, int taps, int64_t c, int64_t x, const float *weight, vf bias,
+                                 float *out) {
   vf sum[kX];
   for (int i = 0; i < kX; ++i) sum[i] = bias;
   for (int tap = 0; tap < taps; ++tap) {

@@ -49,20 +49,20 @@ struct KernelTable {
   void (*forward)(const ScanShape &, const ScanInputs &, const Share &, const Segment &, float *out, float *states,
                   void *scratch);
   // Adds to a segment's output and states what the state before it, (state, channels), leads to.
-  void (*forward_correct)(const ScanShape &, const ScanInputs &, const Share &, const Segment &,
-                          const float *before, float *out, float *states, void *scratch);
-  void (*backward)(const ScanShape &, const ScanInputs &, const Share &, const float *states,
-                   const Rows &grad_out, const ScanGradients &, const ShareSums &, void *scratch);
+  void (*forward_correct)(const ScanShape &, const ScanInputs &, const Share &, const Segment &, const float *before,
+                          float *out, float *states, void *scratch);
+  void (*backward)(const ScanShape &, const ScanInputs &, const Share &, const float *states, const Rows &grad_out,
+                   const ScanGradients &, const ShareSums &, void *scratch);
   int64_t (*conv_forward_scratch)(const ConvShape &, int64_t share_channels);
   int64_t (*conv_backward_scratch)(const ConvShape &, int64_t share_channels);
   void (*conv_forward)(const ConvShape &, const ConvInputs &, const Share &, float *out, void *scratch);
-  void (*conv_backward)(const ConvShape &, const ConvInputs &, const Share &, const Rows &grad_out,
-                        float *grad_x, const ConvSums &, void *scratch);
+  void (*conv_backward)(const ConvShape &, const ConvInputs &, const Share &, const Rows &grad_out, float *grad_x,
+                        const ConvSums &, void *scratch);
   void (*gated_norm_forward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &, float *out);
   int64_t (*gated_norm_scratch)(const GatedNormShape &);
   // The gradients of weight and bias are this range's part of them.
-  void (*gated_norm_backward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &,
-                              const Rows &grad_out, const GatedNormGradients &, void *scratch);
+  void (*gated_norm_backward)(const GatedNormShape &, const GatedNormInputs &, const RowRange &, const Rows &grad_out,
+                              const GatedNormGradients &, void *scratch);
   // One scratch space for all threads, prepared by one before the others start; then each takes tiles
   // until none is left.
   int64_t (*rvm_tiles)(const RvmShape &);

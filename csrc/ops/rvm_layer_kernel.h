@@ -24,8 +24,8 @@
 namespace {
 
 using lightm::RvmShape;
-using lightm::RvmWeights;
 using lightm::RvmTurns;
+using lightm::RvmWeights;
 
 // Tokens of a tile, an even number: all its rows of all buffers should stay in the second-level
 // cache. No fewer than the convolution reads of the tile before.
@@ -41,8 +41,8 @@ int64_t rvm_tiles(const RvmShape &s) { return s.batch * s.tiles(tile_rows(s)); }
 // Where everything lies in the scratch space, in floats from its start: what all threads share, then
 // each thread's own, in floats from the start of that. Every part begins at a multiple of a vector.
 struct RvmLayout {
-  int64_t norm_weight, norm_bias, scan_norm_weight, scan_norm_bias, scale, projection_norm_weight,
-      projection_norm_bias, projection_bias, conv_bias, dt_bias, D, conv_weight;
+  int64_t norm_weight, norm_bias, scan_norm_weight, scan_norm_bias, scale, projection_norm_weight, projection_norm_bias,
+      projection_bias, conv_bias, dt_bias, D, conv_weight;
   int64_t in_proj, x_proj, dt_proj, out_proj, projection;
   int64_t rates, fastest, h, halos;
   int64_t shared_size;
@@ -107,8 +107,7 @@ void rvm_prepare(const RvmShape &s, const RvmWeights &w, int members, float *scr
   pad_to_vectors(w.D, s.inner, scratch + at.D);
   pack(w.conv_weight, s.inner, s.conv_width, scratch + at.conv_weight);
   pack(w.in_proj, s.inner, s.channels, scratch + at.in_proj);
-  pack(w.in_proj + s.inner * s.channels, s.inner, s.channels,
-       scratch + at.in_proj + packed_size(s.inner, s.channels));
+  pack(w.in_proj + s.inner * s.channels, s.inner, s.channels, scratch + at.in_proj + packed_size(s.inner, s.channels));
   // B and C first, which fill whole vectors for 16 states; then delta's few columns.
   pack(w.x_proj + s.rank * s.inner, 2 * s.state, s.inner, scratch + at.x_proj);
   pack(w.x_proj, s.rank, s.inner, scratch + at.x_proj + packed_size(2 * s.state, s.inner));
@@ -167,11 +166,10 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
   const vf *fastest = reinterpret_cast<const vf *>(shared + at.fastest);
   vf *h = reinterpret_cast<vf *>(shared + at.h);
 
-  layer_norm(rows, s.channels, shared + at.norm_weight, shared + at.norm_bias, w.epsilon,
-             [&](int t, int64_t v) {
-               return load_part(x + (t0 + t) * s.channels + v * kWidth, lanes_at(s.channels, v));
-             },
-             [&](int t, int64_t v, vf value) { store(normed + t * c + v * kWidth, value); });
+  layer_norm(
+      rows, s.channels, shared + at.norm_weight, shared + at.norm_bias, w.epsilon,
+      [&](int t, int64_t v) { return load_part(x + (t0 + t) * s.channels + v * kWidth, lanes_at(s.channels, v)); },
+      [&](int t, int64_t v, vf value) { store(normed + t * c + v * kWidth, value); });
   multiply(normed, c, rows, s.channels, shared + at.in_proj, s.inner,
            [&](int r, int64_t v, vf value) { store(xs + r * d + v * kWidth, value); });
   if (!last) std::memcpy(halo_of(number + 1), xs + (rows - halo) * d, halo * d * sizeof(float));
@@ -224,20 +222,22 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &at, const
     turns.scanned[v].advance();
   }
 
-  layer_norm(rows, s.inner, shared + at.scan_norm_weight, shared + at.scan_norm_bias, w.epsilon,
-             [&](int t, int64_t v) { return load(y + t * d + v * kWidth); },
-             [&](int t, int64_t v, vf value) {
-               const vf gate = load(z + t * d + v * kWidth);
-               store(y + t * d + v * kWidth, value * gate * sigmoid(gate));
-             });
+  layer_norm(
+      rows, s.inner, shared + at.scan_norm_weight, shared + at.scan_norm_bias, w.epsilon,
+      [&](int t, int64_t v) { return load(y + t * d + v * kWidth); },
+      [&](int t, int64_t v, vf value) {
+        const vf gate = load(z + t * d + v * kWidth);
+        store(y + t * d + v * kWidth, value * gate * sigmoid(gate));
+      });
   multiply(y, d, rows, s.inner, shared + at.out_proj, s.channels, [&](int r, int64_t v, vf value) {
     const float *residual = x + (t0 + r) * s.channels + v * kWidth;
     store(normed + r * c + v * kWidth,
           value + load(shared + at.scale + v * kWidth) * load_part(residual, lanes_at(s.channels, v)));
   });
-  layer_norm(rows, s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias, w.epsilon,
-             [&](int t, int64_t v) { return load(normed + t * c + v * kWidth); },
-             [&](int t, int64_t v, vf value) { store(normed + t * c + v * kWidth, value); });
+  layer_norm(
+      rows, s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias, w.epsilon,
+      [&](int t, int64_t v) { return load(normed + t * c + v * kWidth); },
+      [&](int t, int64_t v, vf value) { store(normed + t * c + v * kWidth, value); });
   const float *bias = shared + at.projection_bias;
   if (s.pool) {
     multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {

@@ -4,6 +4,7 @@
 // this order, which it takes from the extension.
 #pragma once
 
+// clang-format off
 #define LIGHTM_RVM_WEIGHTS(X)                           \
   X(norm_weight, s.channels)                            \
   X(norm_bias, s.channels)                              \
@@ -23,6 +24,7 @@
   X(projection_norm_bias, s.channels)                   \
   X(projection_weight, s.out_channels, s.channels)      \
   X(projection_bias, s.out_channels)
+// clang-format on
 
 namespace lightm {
 
@@ -40,7 +42,7 @@ struct RvmWeight {
 #define LIGHTM_PLACE(name, ...) name,
     LIGHTM_RVM_WEIGHTS(LIGHTM_PLACE)
 #undef LIGHTM_PLACE
-    count
+        count
   };
 };
 

@@ -27,8 +27,7 @@ void scan_forward_in_segments(const ScanShape &shape, const ScanInputs &inputs, 
   std::vector<float> ends(shape.batch * segments * state_size), before(ends.size());
   std::vector<float> step_sums(shape.batch * segments * shape.channels);
   const auto segment_of = [&](int64_t b, int64_t p) {
-    return Segment{p * intervals * kStateInterval,
-                   std::min((p + 1) * intervals * kStateInterval, shape.length),
+    return Segment{p * intervals * kStateInterval, std::min((p + 1) * intervals * kStateInterval, shape.length),
                    ends.data() + (b * segments + p) * state_size,
                    step_sums.data() + (b * segments + p) * shape.channels};
   };
@@ -65,8 +64,7 @@ void scan_forward(const ScanShape &shape, const ScanInputs &inputs, float *out, 
   const int64_t count = static_cast<int64_t>(shares.size());
   // Two segments would at worst be twice the work for half the time.
   const int64_t segments = std::min<int64_t>(threads / count, shape.intervals() / kSegmentIntervals);
-  if (segments > 1)
-    return scan_forward_in_segments(shape, inputs, shares, segments, out, states, threads);
+  if (segments > 1) return scan_forward_in_segments(shape, inputs, shares, segments, out, states, threads);
   Scratch scratch(count, table.forward_scratch(shape, widest(shares)), table.width);
   parallel_for(count, threads, [&](int64_t i) {
     table.forward(shape, inputs, shares[i], {0, shape.length}, out, states, scratch.of(i));

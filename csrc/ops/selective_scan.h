@@ -22,9 +22,7 @@ struct ScanShape {
 struct Rows {
   const float *data = nullptr;
   int64_t batch_stride = 0, row_stride = 0;
-  const float *at(int64_t batch, int64_t step) const {
-    return data + batch * batch_stride + step * row_stride;
-  }
+  const float *at(int64_t batch, int64_t step) const { return data + batch * batch_stride + step * row_stride; }
 };
 
 struct ScanInputs {
@@ -38,8 +36,7 @@ struct ScanInputs {
 
 // out: (batch, length, channels), dense.
 // states: (batch, intervals, state, channels), dense, the state before each interval; or nullptr.
-void scan_forward(const ScanShape &shape, const ScanInputs &inputs, float *out, float *states,
-                  int threads);
+void scan_forward(const ScanShape &shape, const ScanInputs &inputs, float *out, float *states, int threads);
 
 // Where the gradients go; all dense. A pointer is null exactly where the input is absent.
 struct ScanGradients {

@@ -49,8 +49,8 @@ struct Tile {
 
 // With kSlope, slope[t] becomes the derivative of the step by what goes into softplus.
 template <bool kSlope>
-LIGHTM_INLINE void load_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int64_t channel,
-                             int lanes, Tile &tile, vf *slope) {
+LIGHTM_INLINE void load_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int64_t channel, int lanes,
+                             Tile &tile, vf *slope) {
   const vf bias = in.delta_bias ? load_part(in.delta_bias + channel, lanes) : vf{};
   vf longest{};
   for (int t = 0; t < steps; ++t) {
@@ -100,10 +100,16 @@ void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, c
   for (int n = 0; n < kGroup; ++n) h_memory[n] = h[n];
 }
 
-struct Yes { enum { value = true }; };
-struct No { enum { value = false }; };
+struct Yes {
+  enum { value = true };
+};
+struct No {
+  enum { value = false };
+};
 template <int kGroup>
-struct Group { enum { value = kGroup }; };
+struct Group {
+  enum { value = kGroup };
+};
 
 // Calls visit(Group<k>, is_safe, n0) for all states in order: in groups of kGroup, then single ones; one
 // by one and with is_safe where an exponent may leave the range of exp2_product.
@@ -121,11 +127,11 @@ LIGHTM_INLINE void for_groups(const Tile &tile, vf fastest, int n_count, const V
 // All states over one tile, output included; `ahead` has kAheads entries.
 constexpr int kAheads = 2;
 
-void run_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n_count, const vf *rates,
-              vf fastest, vf *h, Tile &tile, const Ahead *ahead) {
+void run_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n_count, const vf *rates, vf fastest, vf *h,
+              Tile &tile, const Ahead *ahead) {
   for_groups<kGroupOfStates>(tile, fastest, n_count, [&](auto group, auto safe, int n) {
-    run_group<decltype(group)::value, decltype(safe)::value, false, true>(
-        in, b, t0, steps, n, rates + n, h + n, tile, nullptr, nullptr, ahead[n > 0]);
+    run_group<decltype(group)::value, decltype(safe)::value, false, true>(in, b, t0, steps, n, rates + n, h + n, tile,
+                                                                          nullptr, nullptr, ahead[n > 0]);
   });
 }
 
@@ -157,8 +163,8 @@ int64_t forward_scratch(const ScanShape &shape, int64_t share_channels) {
   return vectors(share_channels) * (2 * shape.state + 2);
 }
 
-void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &share, const Segment &segment,
-                   float *out, float *states, void *scratch) {
+void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &share, const Segment &segment, float *out,
+                   float *states, void *scratch) {
   const int n_count = static_cast<int>(shape.state);
   const int64_t count = vectors(share.last_channel - share.first_channel);
   vf *rates = static_cast<vf *>(scratch), *fastest = rates + count * n_count, *h_all = fastest + count;
@@ -210,9 +216,8 @@ void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &sh
 
 // The recurrence is linear: what comes from the state before is the recurrence without input. It is
 // over for a block of channels once no state has kept more than e^-28 of it, less than rounding.
-void forward_correct_share(const ScanShape &shape, const ScanInputs &in, const Share &share,
-                           const Segment &segment, const float *before, float *out, float *states,
-                           void *scratch) {
+void forward_correct_share(const ScanShape &shape, const ScanInputs &in, const Share &share, const Segment &segment,
+                           const float *before, float *out, float *states, void *scratch) {
   const int n_count = static_cast<int>(shape.state);
   const int64_t count = vectors(share.last_channel - share.first_channel), b = share.batch;
   vf *rates = static_cast<vf *>(scratch), *fastest = rates + count * n_count, *carried = fastest + count;
@@ -280,9 +285,9 @@ LIGHTM_INLINE void take_folded(const vf *sums, int count, float *C, float *B) {
 // state before the tile. g holds a_{t+1} g_{t+1}, the gradient that comes from later steps. `sums` has
 // kFolds vectors for each step.
 template <int kGroup>
-void reverse_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, const vf *rates,
-                   const vf *decays, const vf *states, const vf *before, const vf *grad_y, const Tile &tile,
-                   vf *g_memory, vf *grad_A_memory, vf *sums, vf *through_input, vf *through_decay) {
+void reverse_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, const vf *rates, const vf *decays,
+                   const vf *states, const vf *before, const vf *grad_y, const Tile &tile, vf *g_memory,
+                   vf *grad_A_memory, vf *sums, vf *through_input, vf *through_decay) {
   vf g[kGroup], grad_A[kGroup];
   for (int n = 0; n < kGroup; ++n) g[n] = g_memory[n], grad_A[n] = grad_A_memory[n];
   for (int t = steps - 1; t >= 0; --t) {
@@ -345,8 +350,7 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
       const vf *rate = rates + i * n_count;
       const int64_t row0 = (b * shape.length + t0) * shape.channels + channel;
       for (int n = 0; n < n_count; ++n)
-        h[n] = before[n] =
-            load_part(states + state_at(shape, b, t0, channel) + n * shape.channels, lanes);
+        h[n] = before[n] = load_part(states + state_at(shape, b, t0, channel) + n * shape.channels, lanes);
       load_tile<true>(in, b, t0, steps, channel, lanes, tile, slope);
       for (int t = 0; t < steps; ++t) {
         grad_y[t] = load_part(grad_out.at(b, t0 + t) + channel, lanes);

@@ -15,8 +15,7 @@ namespace {
 
 // prepare(scratch) by each thread, then rows(first, last, scratch) until all are done.
 template <class Prepare, class Rows>
-void share_rows(const StemShape &shape, int64_t scratch_size, int threads, const Prepare &prepare,
-                const Rows &rows) {
+void share_rows(const StemShape &shape, int64_t scratch_size, int threads, const Prepare &prepare, const Rows &rows) {
   const int64_t items = (shape.rows() + kStemRows - 1) / kStemRows;
   const int64_t members = std::min<int64_t>(threads, items);
   Scratch scratch(members, scratch_size, kernels().width);
@@ -33,11 +32,8 @@ void share_rows(const StemShape &shape, int64_t scratch_size, int threads, const
 void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads) {
   const KernelTable &table = kernels();
   share_rows(
-      shape, table.stem_scratch(shape), threads,
-      [&](void *scratch) { table.stem_prepare(shape, inputs, scratch); },
-      [&](int64_t first, int64_t last, void *scratch) {
-        table.stem_rows(shape, inputs, first, last, out, scratch);
-      });
+      shape, table.stem_scratch(shape), threads, [&](void *scratch) { table.stem_prepare(shape, inputs, scratch); },
+      [&](int64_t first, int64_t last, void *scratch) { table.stem_rows(shape, inputs, first, last, out, scratch); });
 }
 
 void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out, int threads) {

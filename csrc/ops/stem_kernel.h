@@ -29,8 +29,8 @@ void add_filtered_row(const StemShape &s, const float *row, const float *weight,
   std::memcpy(copy + kWidth, row, s.width * sizeof(float));
   for (int64_t x = 0; x < s.width; x += kWidth) {
     const float *here = copy + kWidth + x;
-    store(filtered + x, load(filtered + x) + weight[0] * load(here - 1) + weight[1] * load(here) +
-                            weight[2] * load(here + 1));
+    store(filtered + x,
+          load(filtered + x) + weight[0] * load(here - 1) + weight[1] * load(here) + weight[2] * load(here + 1));
   }
 }
 

@@ -124,12 +124,10 @@ constexpr float kExp2Limit = 122.0f;  // S takes away another 3 of the smallest 
 LIGHTM_INLINE vf exp2_product(vf s, vf m) {
 #if defined(__AVX512F__)
   // Entry j is the bits of S * 2^(j / 32), less j << 18, which the shift below adds back.
-  const vi low = {0x3e76e2cc, 0x3e784ac2, 0x3e78e883, 0x3e77bb21, 0x3e769d92, 0x3e75902e,
-                  0x3e749350, 0x3e73a755, 0x3e72cc9c, 0x3e720384, 0x3e714c72, 0x3e70a7c9,
-                  0x3e7015f2, 0x3e6f9755, 0x3e6f2c5e, 0x3e6ed57d};
-  const vi high = {0x3e6e9320, 0x3e6e65bc, 0x3e6e4dc5, 0x3e6e4bb5, 0x3e6e6005, 0x3e6e8b33,
-                   0x3e6ecdbf, 0x3e6f282d, 0x3e6f9b01, 0x3e7026c6, 0x3e70cc06, 0x3e718b51,
-                   0x3e726538, 0x3e735a51, 0x3e746b35, 0x3e75987e};
+  const vi low = {0x3e76e2cc, 0x3e784ac2, 0x3e78e883, 0x3e77bb21, 0x3e769d92, 0x3e75902e, 0x3e749350, 0x3e73a755,
+                  0x3e72cc9c, 0x3e720384, 0x3e714c72, 0x3e70a7c9, 0x3e7015f2, 0x3e6f9755, 0x3e6f2c5e, 0x3e6ed57d};
+  const vi high = {0x3e6e9320, 0x3e6e65bc, 0x3e6e4dc5, 0x3e6e4bb5, 0x3e6e6005, 0x3e6e8b33, 0x3e6ecdbf, 0x3e6f282d,
+                   0x3e6f9b01, 0x3e7026c6, 0x3e70cc06, 0x3e718b51, 0x3e726538, 0x3e735a51, 0x3e746b35, 0x3e75987e};
   const vf t = s * m + splat(393216.0f);
   const vf v = s * m - (t - splat(393216.0f + 1.4375f));
   const vf square = v * v + splat(2.0812583f);
@@ -152,9 +150,7 @@ LIGHTM_INLINE vf exp2_product(vf s, vf m) {
   const vf x = s * m;
   const vf t = x + magic;
   const vf r = x - (t - magic);
-  const vf q =
-      r * (0.69314719f +
-           r * (0.24022107f + r * (0.05550357f + r * (0.00967603f + r * splat(0.00133909f)))));
+  const vf q = r * (0.69314719f + r * (0.24022107f + r * (0.05550357f + r * (0.00967603f + r * splat(0.00133909f)))));
   const vf power = (vf)(((vi)t << 23) + 0x3f800000);
   return power + power * q;
 #endif

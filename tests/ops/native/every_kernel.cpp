@@ -38,7 +38,8 @@ class Arrays {
   std::deque<std::unique_ptr<float[]>> memory_;
 };
 
-void scan(int64_t batch, int64_t length, int64_t channels, int64_t state, bool with_options, float fastest, int threads) {
+void scan(int64_t batch, int64_t length, int64_t channels, int64_t state, bool with_options, float fastest,
+          int threads) {
   Arrays a;
   const lightm::ScanShape s = {batch, length, channels, state};
   lightm::ScanInputs in;
