@@ -1,0 +1,62 @@
+"""What does not fit never reaches a kernel, and the error says what was found and expected."""
+
+import pytest
+import torch
+
+from lightm_unet.ops.dispatch import native
+from lightm_unet.ops.native_call import call
+
+pytestmark = pytest.mark.skipif(native is None, reason="the extension is not built")
+
+
+def refused(kernel, *arguments):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 (the caller looks at the message)
+        call(kernel, *arguments)
+    return str(error.value)
+
+
+def test_a_wrong_shape_is_named_with_the_right_one():
+    x, weight, bias = torch.zeros(1, 5, 3), torch.zeros(3, 4), torch.zeros(4)
+    message = refused(native.conv_forward, x, weight, bias, True, torch.zeros(1, 5, 3))
+    assert message == "bias has shape (4,); expected (3,)"
+
+
+def test_rows_must_be_dense_along_the_channels():
+    x, weight, bias = torch.zeros(1, 3, 5).mT, torch.zeros(3, 4), torch.zeros(3)
+    message = refused(native.conv_forward, x, weight, bias, True, torch.zeros(1, 5, 3))
+    assert message == "x has steps of 5 along its last axis; expected a dense one"
+
+
+def decoder(low_length, grid, factor):
+    length = torch.Size(grid).numel()
+    tensors = torch.zeros(1, low_length, 4), torch.zeros(1, length, 4)
+    depthwise = torch.zeros(4, 3 ** len(grid))
+    out = torch.zeros(1, length, 2)
+    head = depthwise, None, torch.zeros(2, 4), None, None, None
+    return refused(native.decoder_stage, *tensors, grid, factor, *head, out)
+
+
+def test_an_odd_grid_cannot_come_from_one_of_half_its_size():
+    assert decoder(2, [5, 2], 2) == "grid is (5, 2); expected 2 or 3 positive even sizes"
+    assert decoder(1, [2, 3, 4], 2) == "grid is (2, 3, 4); expected 2 or 3 positive even sizes"
+
+
+@pytest.mark.parametrize("grid", [[4], [2, 2, 2, 2], [0, 4], [-2, 4]])
+def test_a_grid_has_two_or_three_positive_sizes(grid):
+    tokens, depthwise = torch.zeros(1, 4, 4), torch.zeros(4, 9)
+    head = depthwise, None, torch.zeros(2, 4), None, None, None
+    out = torch.zeros(1, 4, 2)
+    message = refused(native.decoder_stage, tokens, tokens, grid, 1, *head, out)
+    assert "expected 2 or 3 positive sizes" in message
+
+
+def test_a_layer_needs_all_its_weights():
+    message = refused(native.rvm_layer, torch.zeros(1, 4, 2), [], 1e-5, [], torch.zeros(1, 4, 2))
+    assert message == f"0 weights; expected {len(native.RVM_WEIGHTS)}, those of RVM_WEIGHTS"
+
+
+def test_a_size_beyond_all_memory_is_refused_and_does_not_wrap_around():
+    with pytest.raises(ValueError, match="more numbers than memory has addresses"):
+        native.empty([2**33, 2**33])
+    with pytest.raises(ValueError, match="more numbers than memory has addresses"):
+        native.empty([2**62])
