@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,10 @@ from lightm_unet.cli import main
 from lightm_unet.datasets.dataset import write_dataset_json
 from lightm_unet.datasets.phantom import write_phantom_dataset
 from lightm_unet.imaging.nifti import write_nifti
+
+# The same examples on every machine, however slow it is.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
