@@ -20,6 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,11 +28,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.base import check_channels, check_image, crop, is_count, pad_to_multiple
+from lightm_unet.networks.base import SegmentationNetwork, is_count
 from lightm_unet.networks.convolution import CONVOLUTIONS, INTERPOLATIONS, DWConv
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
 from lightm_unet.ops.native_layers import conv_stem, decoder_stage, runs_natively, stem
+from lightm_unet.system.choices import check_choice
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,17 @@ class LightMUNetOptions:
             raise UsageError(
                 f"expand needs a number that leaves inner channels, got {self.expand!r}"
             )
-        if self.stem not in STEMS:
-            raise UsageError(f'stem is "dwconv", "dwconv-bias" or "conv", got {self.stem!r}')
-        if self.conv not in ("causal", "spatial"):
-            raise UsageError(f'conv is "causal" or "spatial", got {self.conv!r}')
-        if not is_count(self.directions) or self.directions not in ORDERS:
-            raise UsageError(f"directions is 1, 2 or 4, got {self.directions!r}")
+        check_choice("stem", self.stem, STEMS)
+        check_choice("conv", self.conv, ("causal", "spatial"))
+        check_choice("directions", self.directions, ORDERS)
         if not isinstance(self.checkpoint_layers, bool):
             raise UsageError(f"checkpoint_layers is true or false, got {self.checkpoint_layers!r}")
 
 
-class LightMUNet(nn.Module):
+class LightMUNet(SegmentationNetwork):
     """LightM-UNet: an image in, one logit for each class and voxel out.
+
+    Networks of other names than "lightm-unet" are made of other options.
 
     Args:
         spatial_dims: 2 or 3.
@@ -125,12 +126,9 @@ class LightMUNet(nn.Module):
         torch.Size([1, 2, 30, 41])
     """
 
-    name = "lightm-unet"
-    """What `build_network` calls it; networks of other names are made of other options."""
-
-    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **options) -> None:
-        super().__init__()
-        check_channels(spatial_dims, in_channels, out_channels)
+    def __init__(
+        self, spatial_dims: int, in_channels: int, out_channels: int, **options: Any
+    ) -> None:
         unknown = sorted(set(options) - set(LightMUNetOptions.__dataclass_fields__))
         if unknown:
             raise UsageError(
@@ -139,11 +137,15 @@ class LightMUNet(nn.Module):
             )
         if isinstance(options.get("encoder_layers"), list):  # as JSON stores it
             options["encoder_layers"] = tuple(options["encoder_layers"])
-        self.options = chosen = LightMUNetOptions(**options)
-        self.spatial_dims, self.in_channels, self.out_channels = (
+        chosen = LightMUNetOptions(**options)
+        blocks = len(chosen.encoder_layers)
+        super().__init__(
+            "lightm-unet",
             spatial_dims,
             in_channels,
             out_channels,
+            multiple=2**blocks,
+            options=asdict(chosen),
         )
         layer_options = {
             name: getattr(chosen, name)
@@ -160,7 +162,6 @@ class LightMUNet(nn.Module):
                 chosen.checkpoint_layers,
             )
 
-        blocks = len(chosen.encoder_layers)
         widths = [chosen.width * 2**level for level in range(blocks + 1)]
         widths[-1] = chosen.bottleneck_width or widths[-1]
         self.stem = STEMS[chosen.stem](spatial_dims, in_channels, chosen.width)
@@ -175,22 +176,7 @@ class LightMUNet(nn.Module):
         )
         self.head = Head(spatial_dims, chosen.width, out_channels, bias=True)
 
-    @property
-    def config(self) -> dict:
-        """What `build_network(**config)` needs to build this network again; JSON-able."""
-        return {
-            "name": self.name,
-            "spatial_dims": self.spatial_dims,
-            "in_channels": self.in_channels,
-            "out_channels": self.out_channels,
-            **asdict(self.options),
-        }
-
-    def forward(self, image: Tensor) -> Tensor:
-        """`(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`."""
-        spatial = image.shape[2:]
-        check_image(image, self.spatial_dims, self.in_channels)
-        image = pad_to_multiple(image, 2 ** len(self.encoder))
+    def compute(self, image: Tensor) -> Tensor:  # noqa: D102
         grid = tuple(image.shape[2:])
         tokens = self.stem(image)
         skips = [(tokens, grid)]
@@ -201,8 +187,7 @@ class LightMUNet(nn.Module):
         tokens = self.bottleneck(tokens, grid)
         for block in self.decoder:
             tokens = block(tokens, *skips.pop())
-        logits = self.head(tokens, *skips.pop())
-        return crop(logits, spatial)
+        return self.head(tokens, *skips.pop())
 
 
 class Stem(DWConv):

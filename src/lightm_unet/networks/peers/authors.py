@@ -23,11 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightm_unet.errors import UsageError
 from lightm_unet.networks.base import SegmentationNetwork, check_blocks
 from lightm_unet.networks.convolution import CONVOLUTIONS, INTERPOLATIONS, MAX_POOLINGS
 from lightm_unet.networks.peers.mamba import Mamba
 from lightm_unet.networks.scan_order import to_grid, to_tokens
+from lightm_unet.system.choices import check_choice
 
 FORMS = ("released", "first-upload")
 GROUPS = 8
@@ -80,10 +80,8 @@ class AuthorsLightMUNet(SegmentationNetwork):
         blocks_down: Sequence[int] = (1, 2, 2, 4),
         blocks_up: Sequence[int] = (1, 1, 1),
     ) -> None:
-        if form not in FORMS:
-            raise UsageError(f"form is one of {', '.join(FORMS)}; got {form!r}")
-        if layer not in LAYERS:
-            raise UsageError(f"layer is one of {', '.join(LAYERS)}; got {layer!r}")
+        check_choice("form", form, FORMS)
+        check_choice("layer", layer, LAYERS)
         blocks = check_blocks(init_filters, blocks_down, blocks_up)
         super().__init__(
             f"lightm-unet-{form}",

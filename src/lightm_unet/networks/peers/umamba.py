@@ -20,6 +20,7 @@ from lightm_unet.networks.convolution import AVERAGE_POOLINGS
 from lightm_unet.networks.peers.mamba import Mamba
 from lightm_unet.networks.peers.nnunet import NNUNet, conv_norm
 from lightm_unet.networks.scan_order import to_grid, to_tokens
+from lightm_unet.system.choices import check_choice
 
 FORMS = ("bottleneck", "encoder")
 
@@ -57,8 +58,7 @@ class UMamba(NNUNet):
         blocks_decoder: int = 2,
         deep_supervision: bool = True,
     ) -> None:
-        if form not in FORMS:
-            raise UsageError(f"form is {' or '.join(map(repr, FORMS))}, got {form!r}")
+        check_choice("form", form, FORMS)
         options = {"blocks_encoder": blocks_encoder, "blocks_decoder": blocks_decoder}
         for name, value in options.items():
             if not is_count(value):
