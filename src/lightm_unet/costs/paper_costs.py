@@ -15,6 +15,7 @@ from torch import nn
 
 from lightm_unet.costs.counting import NetworkCost, count_network
 from lightm_unet.costs.thop_convention import ThopCount, count_as_thop
+from lightm_unet.networks.image_sizes import CHANNELS, PAPER_SIZE
 from lightm_unet.networks.registry import build_network
 
 AS_WRITTEN, UPLOADED, NNUNET = "lightm-unet", "lightm-unet-first-upload", "nnu-net"
@@ -29,7 +30,9 @@ class Setting(NamedTuple):
     batch: int
 
 
-SETTINGS = {3: Setting(1, 3, (128,) * 3, batch=2), 2: Setting(3, 2, (512,) * 2, batch=12)}
+SETTINGS = {
+    dims: Setting(*CHANNELS[dims], PAPER_SIZE[dims], batch) for dims, batch in ((3, 2), (2, 12))
+}
 
 
 class PrintedRow(NamedTuple):

@@ -16,11 +16,13 @@ from lightm_unet.errors import UsageError
 from lightm_unet.networks.base import (
     SegmentationNetwork,
     check_blocks,
+    check_channels,
     check_counts,
     is_count,
     pad_to,
 )
-from lightm_unet.networks.peers.nnunet import PAPER_EDGE, pad_for_instance_norm
+from lightm_unet.networks.image_sizes import PAPER_SIZE
+from lightm_unet.networks.peers.nnunet import pad_for_instance_norm
 
 
 class SegResNet(SegmentationNetwork):
@@ -97,6 +99,7 @@ class UNETR(SegmentationNetwork):
         mlp_dim: int = 3072,
         num_heads: int = 12,
     ) -> None:
+        check_channels(spatial_dims, in_channels, out_channels)
         options = {
             "feature_size": feature_size,
             "hidden_size": hidden_size,
@@ -108,8 +111,7 @@ class UNETR(SegmentationNetwork):
             raise UsageError(
                 f"hidden_size needs a multiple of num_heads, got {hidden_size} and {num_heads}"
             )
-        if image_size is None:
-            image_size = (PAPER_EDGE.get(spatial_dims, 1),) * spatial_dims
+        image_size = PAPER_SIZE[spatial_dims] if image_size is None else image_size
         sizes = check_counts("image_size", list(image_size), spatial_dims)
         self_size = tuple(math.ceil(size / 16) * 16 for size in sizes)
         super().__init__(

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.base import SegmentationNetwork, check_channels, check_counts, pad_to
 from lightm_unet.networks.convolution import CONVOLUTIONS, INSTANCE_NORMS, TRANSPOSED_CONVOLUTIONS
+from lightm_unet.networks.image_sizes import PAPER_SIZE
 
-PAPER_EDGE = {2: 512, 3: 128}
-"""Of the paper's images: 512x512 and 128x128x128."""
 STAGES = {2: 8, 3: 6}
 LARGEST = {2: 512, 3: 320}
 SMALLEST_EDGE = 4
@@ -46,7 +45,7 @@ def default_features(spatial_dims: int, image_size: Sequence[int] | None = None)
         >>> default_features(2, (40, 64))
         (32, 64, 128, 256)
     """
-    shortest = PAPER_EDGE[spatial_dims] if image_size is None else min(image_size)
+    shortest = min(PAPER_SIZE[spatial_dims] if image_size is None else image_size)
     stages = 2
     while stages < STAGES[spatial_dims] and shortest // 2**stages >= SMALLEST_EDGE:
         stages += 1
