@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -14,6 +14,7 @@ from lightm_unet.networks.peers.authors import AuthorsLightMUNet
 from lightm_unet.networks.peers.monai_peers import UNETR, SegResNet, SwinUNETR
 from lightm_unet.networks.peers.nnunet import PlainUNet
 from lightm_unet.networks.peers.umamba import UMamba
+from lightm_unet.networks.spec import NetworkSpec
 
 
 class Entry(NamedTuple):
@@ -88,25 +89,42 @@ def network_options(name: str) -> tuple[str, ...]:
     )
 
 
+def check_spec(spec: str | NetworkSpec) -> NetworkSpec:
+    """The spec of a network that there is, with options that it has.
+
+    Whether the options' values can be built from shows when the network is built.
+
+    Raises:
+        UsageError: an unknown name or option, or one that the name has settled otherwise.
+
+    Example:
+        >>> check_spec("segresnet:init_filters=8").options
+        {'init_filters': 8}
+    """
+    spec = NetworkSpec.parse(spec)
+    _check_options(spec.name, spec.options)
+    return spec
+
+
 def build_network(
-    name: str,
+    name: str | NetworkSpec,
     spatial_dims: int,
     in_channels: int,
     out_channels: int,
     image_size: Sequence[int] | None = None,
     **options: Any,
 ) -> nn.Module:
-    """Build a network by its name, with random weights.
+    """Build a network by its name or spec, with random weights.
 
     Args:
-        name: one of `network_names()`.
+        name: one of `network_names()`, with options if wanted (`lightm-unet:width=16`); or a spec.
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: classes, background included.
         image_size: of the images it is meant for; matters to unetr, which is built for one size,
             and to nnu-net and both u-mambas, which have fewer stages for small images. By default
-            the paper's 512x512 or 128x128x128.
-        options: of the network, see `network_options(name)`.
+            the paper's 512x512 or 128x128x128. One in the spec goes before.
+        options: of the network besides those in the spec, see `network_options(name)`.
 
     Returns:
         A module from `(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`
@@ -122,19 +140,30 @@ def build_network(
         >>> network = build_network("segresnet", 2, 1, 2, init_filters=8)
         >>> sum(p.numel() for p in network.parameters())
         394986
+        >>> build_network("segresnet:init_filters=8", 2, 1, 2).config == network.config
+        True
     """
-    entry = _find(name)
-    known = network_options(name)
+    spec = NetworkSpec.parse(name)
+    if twice := sorted(set(spec.options) & set(options)):
+        raise UsageError(f"{spec}: {', '.join(twice)} is given beside it too; give it once")
+    options = {**spec.options, **options}
+    image_size = options.pop("image_size", image_size)
+    _check_options(spec.name, options)
+    entry = _find(spec.name)
+    if "image_size" in inspect.signature(entry.build).parameters:
+        options["image_size"] = image_size
+    network = entry.build(spatial_dims, in_channels, out_channels, **{**entry.presets, **options})
+    network.name = spec.name
+    return network
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    entry, known = _find(name), network_options(name)
     if unknown := sorted(set(options) - set(known)):
         raise UsageError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
     for option, value in entry.presets.items():
         if options.get(option, value) != value:
             raise UsageError(f"{name} means {option}={value}, got {options[option]!r}")
-    if "image_size" in inspect.signature(entry.build).parameters:
-        options["image_size"] = image_size
-    network = entry.build(spatial_dims, in_channels, out_channels, **{**entry.presets, **options})
-    network.name = name
-    return network
 
 
 def _find(name: str) -> Entry:
