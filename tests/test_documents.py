@@ -19,7 +19,7 @@ def found_by(comparison: Path) -> dict[str, str]:
     scores: dict[str, list[float]] = {}
     for run in plan.runs:
         if result := read_result(comparison, run):
-            scores.setdefault(run.network, []).append(result.evaluation.mean("dice"))
+            scores.setdefault(str(run.network), []).append(result.evaluation.mean("dice"))
     return {network: f"{mean(values):.3f}" for network, values in scores.items()}
 
 

@@ -67,13 +67,22 @@ def _maybe(text: str | None, kind: type, name: str) -> tuple | None:
     return None if text is None else _numbers(text, kind, name)
 
 
-def _network_options(pairs: list[str]) -> dict[str, Any]:
-    """`name=value` pairs as options of the network."""
+def _network(words: list[str] | None) -> str | dict[str, Any] | None:
+    """A network's spec; or its options alone, `name=value` each, as they were given before."""
+    if not words:
+        return None
+    if not any("=" in word.split(":")[0] for word in words):
+        if len(words) > 1:
+            raise UsageError(f"--network names one network, got {' and '.join(words)}")
+        return words[0]
     options = {}
-    for pair in pairs:
-        name, separator, text = pair.partition("=")
+    for word in words:
+        name, separator, text = word.partition("=")
         if not separator:
-            raise UsageError(f"--network needs name=value, such as width=16, got {pair!r}")
+            raise UsageError(
+                f"--network needs one network with its options, such as lightm-unet:width=16, "
+                f"got {' and '.join(words)}"
+            )
         options[name] = _option_value(name, text)
     return options
 
@@ -180,10 +189,9 @@ def train(
     devices: Annotated[int | None, typer.Option(help=_TRAIN.get("devices"))] = None,
     precision: Precision = None,
     workers: Workers = None,
-    architecture: Annotated[str | None, typer.Option(help=_TRAIN.get("architecture"))] = None,
-    network: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the network, name=value, such as width=16; repeatable."),
+    network: Annotated[list[str] | None, typer.Option(help=_TRAIN.get("network"))] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="The older form of --network: the network's name alone.")
     ] = None,
 ) -> None:
     """Train on a data set; OUTPUT/model is then ready for `predict`."""
@@ -213,7 +221,7 @@ def train(
             precision=precision,
             workers=workers,
             architecture=architecture,
-            network=_network_options(network) if network else None,
+            network=_network(network),
         )
     except KeyboardInterrupt:
         if (output / LAST).exists():

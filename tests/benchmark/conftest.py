@@ -54,7 +54,7 @@ class Actor:
         return {"seconds": [3.0, 1.0, 2.0], "peak_bytes": 150}
 
     def _maybe_fail(self, moment):
-        error = self.script.get((self.contestant.network, moment))
+        error = self.script.get((str(self.contestant.network), moment))
         if callable(error):
             error = error(self.diary)
         if isinstance(error, BaseException):
@@ -80,7 +80,7 @@ def race():
             race.run_group(group)
         finally:
             race.diary = diary
-            race.by_name = {c.network: race.results.get(c) for c in group}
+            race.by_name = {str(c.network): race.results.get(c) for c in group}
         return race
 
     return run

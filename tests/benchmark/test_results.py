@@ -1,9 +1,13 @@
 """The arithmetic, on numbers made by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.benchmark.results import Result, Spread, growths, round_ratios
+from lightm_unet.benchmark.results import Result, Spread, growths, read_results, round_ratios
+from lightm_unet.errors import DataError
+from lightm_unet.system.records import write_record
 
 
 def test_the_ratio_is_the_median_of_the_ratios_round_by_round(make_result):
@@ -47,6 +51,32 @@ def test_growth_is_2_for_time_in_proportion_and_4_for_its_square(make_result):
 def test_2d_and_3d_and_failed_contestants_are_not_one_series(make_result):
     failed = Result(Contestant("a", (16, 16)), error="too large")
     assert growths([make_result("a", (8, 8)), make_result("a", (8, 8, 8)), failed]) == []
+
+
+def test_results_survive_a_bench_json(make_result, tmp_path):
+    results = (
+        make_result("lightm-unet:width=16", (8, 8, 8), threads=2),
+        Result(Contestant("nnu-net", (8, 8)), error="too large"),
+    )
+    write_record({"results": [result.to_json() for result in results]}, tmp_path / "bench.json")
+    first, second = read_results(tmp_path / "bench.json")
+    assert first == replace(results[0], first_of_heat=())
+    assert second == results[1]
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        (None, "results is None, expected list"),
+        ([{"network": "nnu-net"}], "contestant lacks size"),
+        ([{"network": "nnu-net", "size": [8, 8], "parameters": "many"}], "parameters is 'many'"),
+    ],
+    ids=str,
+)
+def test_a_damaged_bench_json_is_a_data_error(tmp_path, results, message):
+    write_record({"results": results}, tmp_path / "bench.json")
+    with pytest.raises(DataError, match=f"a report of `bench` that cannot be used .*{message}"):
+        read_results(tmp_path / "bench.json")
 
 
 def test_json_holds_who_what_and_the_numbers_that_follow(make_result):

@@ -3,7 +3,6 @@
 import io
 import json
 import mmap
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from lightm_unet.benchmark.onnx_pass import check_agreement
 from lightm_unet.benchmark.torch_pass import TorchPass, training_loss
 from lightm_unet.benchmark.worker import serve, take_turn
 from lightm_unet.errors import LightMUNetError
+from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
@@ -33,7 +33,7 @@ def answers(*requests):
 
 
 def build(network=TINY, **who):
-    return {"do": "build", "contestant": asdict(Contestant(network, (8, 8), **who))}
+    return {"do": "build", "contestant": to_json(Contestant(network, (8, 8), **who))}
 
 
 @pytest.mark.parametrize("job", ["forward", "train"])

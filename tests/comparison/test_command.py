@@ -19,7 +19,15 @@ def folder(stopped_and_resumed, tmp_path):
 def same_command(folder, phantoms):
     """The words that go on with it."""
     first, *others = read_plan(folder).networks
-    words = [phantoms, "--output", folder, "--networks", first, "--network", ",".join(others)]
+    words = [
+        phantoms,
+        "--output",
+        folder,
+        "--networks",
+        first,
+        "--network",
+        ",".join(map(str, others)),
+    ]
     return [*words, "--epochs", 2, "--cases", 4, "--size", "32x32", "--device", "cpu", "--no-bench"]
 
 

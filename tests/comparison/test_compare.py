@@ -12,6 +12,7 @@ from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.results import run_folder
+from lightm_unet.comparison.single_run import describe
 from lightm_unet.errors import DivergedError, UsageError
 from lightm_unet.system.files import write_json
 
@@ -56,7 +57,7 @@ def test_the_tables_hold_every_network_with_its_scores(stopped_and_resumed):
     _, _, done = stopped_and_resumed
     with (done.folder / "networks.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["network"] for row in rows] == list(done.plan.networks)
+    assert [row["network"] for row in rows] == list(map(str, done.plan.networks))
     assert all(0 <= float(row["dice_mean"]) <= 1 for row in rows)
     assert int(rows[2]["parameters"]) == 394_986
     content = json.loads((done.folder / "comparison.json").read_text())
@@ -98,6 +99,17 @@ def test_results_copied_without_masks_and_models_are_kept_and_reported(
     assert page.count('src="data:image/png;base64,') == 1  # there are no masks for slices
 
 
+def test_a_network_with_its_options_in_another_order_is_the_one_that_was_trained(
+    stopped_and_resumed, compare_tiny
+):
+    _, _, done = stopped_and_resumed
+    said = []
+    name, *options = str(done.plan.networks[0]).split(":")
+    again = compare_tiny(done.folder, [":".join([name, *reversed(options)])], say=said.append)
+    assert said == [f"{done.plan.runs[0]}: kept, {describe(done.results[done.plan.runs[0]])}"]
+    assert again.plan == done.plan
+
+
 def test_another_configuration_is_refused_before_anything_is_changed(
     stopped_and_resumed, compare_tiny
 ):
@@ -117,7 +129,7 @@ def test_a_part_makes_its_runs_only_and_says_what_is_missing(compare_tiny, tmp_p
     made = []
 
     def note(folder, plan, run, *_):
-        made.append(run.network.split(":")[0])
+        made.append(run.network.name)
 
     monkeypatch.setattr("lightm_unet.comparison.compare.finish_run", note)
     done = compare_tiny(tmp_path / "out", ("nnu-net", "segresnet", "unetr"), part="2/2")
@@ -128,8 +140,8 @@ def test_a_part_makes_its_runs_only_and_says_what_is_missing(compare_tiny, tmp_p
 
 
 def test_a_run_that_fails_does_not_stop_the_others(compare_tiny, tmp_path, monkeypatch):
-    def fail(*_, architecture, **__):
-        raise DivergedError("<b>nan</b>") if architecture == "nnu-net" else MemoryError("full")
+    def fail(*_, network, **__):
+        raise DivergedError("<b>nan</b>") if network.name == "nnu-net" else MemoryError("full")
 
     monkeypatch.setattr("lightm_unet.training.train.train", fail)
     done = compare_tiny(tmp_path / "out", ("nnu-net", "segresnet"))
@@ -175,8 +187,9 @@ def test_latency_and_memory_come_from_one_race_of_all_networks_at_the_runs_size(
     [
         ({"networks": ("lightm-unet:width=0",)}, "width needs a positive whole number"),
         ({"seed": 1}, "no setting seed; see networks and seeds"),
+        ({"architecture": "unetr"}, "no setting architecture; see networks and seeds"),
         ({"networks": ("vssm-to-conv3:blocks_down=[1]",)}, "blocks"),
-        ({"size": (32, 32, 32)}, "2D images need a size of 2 numbers"),
+        ({"size": (32, 32, 32)}, "size needs 2 positive values for a 2D image"),
         ({"cases": 7}, "1 to the 6 training cases"),
         ({"processes": 0}, "processes needs"),
         ({"epochs": 0}, "epochs needs"),

@@ -4,15 +4,16 @@ from lightm_unet.comparison.names import GROUPS, family_of, find_networks, folde
 from lightm_unet.comparison.scatter import COLOURS
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.registry import network_names
+from lightm_unet.networks.spec import NetworkSpec
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_network_of_a_group_can_be_built(group):
-    assert find_networks([group]) == GROUPS[group]
+    assert tuple(map(str, find_networks([group]))) == GROUPS[group]
 
 
 def test_groups_and_names_mix_and_each_network_comes_once():
-    found = find_networks(["nnu-net, paper", "lightm-unet:width=16"])
+    found = list(map(str, find_networks(["nnu-net, paper", "lightm-unet:width=16"])))
     assert found[0] == "nnu-net"
     assert found[-1] == "lightm-unet:width=16"
     assert sorted(found) == sorted({*GROUPS["paper"], "lightm-unet:width=16"})
@@ -25,7 +26,18 @@ def test_the_ablations_change_one_option_at_a_time():
 
 
 def test_a_comma_within_brackets_belongs_to_the_option():
-    assert find_networks(["nnu-net:features=[4,8],unetr"]) == ("nnu-net:features=[4,8]", "unetr")
+    found = find_networks(["nnu-net:features=[4,8],unetr"])
+    assert found == (NetworkSpec("nnu-net", {"features": (4, 8)}), NetworkSpec("unetr"))
+
+
+def test_a_spec_is_taken_beside_names_and_groups():
+    spec = NetworkSpec("nnu-net", {"features": [4, 8]})
+    assert find_networks([spec, "unetr"]) == (spec, NetworkSpec("unetr"))
+
+
+def test_options_in_another_order_are_the_same_network():
+    one, other = "lightm-unet:width=16:expand=1", "lightm-unet:expand=1:width=16"
+    assert list(map(str, find_networks([one, other]))) == [one]
 
 
 @pytest.mark.parametrize(

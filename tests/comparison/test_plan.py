@@ -4,6 +4,7 @@ import json
 import pytest
 
 from lightm_unet.comparison.plan import (
+    OF_A_RUN,
     PLAN,
     Plan,
     Run,
@@ -16,6 +17,7 @@ from lightm_unet.comparison.plan import (
 )
 from lightm_unet.datasets.splits import Split
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.training.settings import TrainingSettings
 
 
@@ -34,7 +36,7 @@ def test_seeds_that_cannot_be_used_are_refused(seeds):
 def test_the_parts_together_are_all_runs_once(parts):
     runs = plan_runs("abcde", [0])
     made = [run for part in range(1, parts + 1) for run in part_of(runs, f"{part}/{parts}")]
-    assert sorted(made) == sorted(runs)
+    assert sorted(map(str, made)) == sorted(map(str, runs))
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "1/0", "a/b", "1/2/3", "-1/2"])
@@ -53,7 +55,7 @@ def test_networks_and_seeds_may_be_added_and_stay(make_plan, tmp_path):
     enter_folder(tmp_path, make_plan(("a", "b")))
     both = enter_folder(tmp_path, make_plan(("b",), (0, 1)))
     assert both.runs == (Run("a", 0), Run("b", 0), Run("b", 1))
-    assert both.networks == ("a", "b")
+    assert both.networks == (NetworkSpec("a"), NetworkSpec("b"))
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,24 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(make_plan, tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_plan_of_a_later_version_is_refused(make_plan, tmp_path):
+    enter_folder(tmp_path, make_plan())
+    content = json.loads((tmp_path / PLAN).read_text())
+    assert content["format"] == 1
+    (tmp_path / PLAN).write_text(json.dumps({**content, "format": 2}))
+    with pytest.raises(DataError, match=r"plan\.json: found format 2; expected format 1; upgrade"):
+        read_plan(tmp_path)
+
+
+def test_networks_stand_in_a_plan_as_people_write_them(make_plan, tmp_path):
+    enter_folder(tmp_path, make_plan(("lightm-unet:width=16", "nnu-net")))
+    content = json.loads((tmp_path / PLAN).read_text())
+    assert content["runs"] == [
+        {"network": "lightm-unet:width=16", "seed": 0},
+        {"network": "nnu-net", "seed": 0},
+    ]
+
+
 def test_a_damaged_plan_is_a_data_error(make_plan, tmp_path):
     enter_folder(tmp_path, make_plan())
     content = json.loads((tmp_path / PLAN).read_text())
@@ -95,6 +115,7 @@ def test_a_damaged_plan_is_a_data_error(make_plan, tmp_path):
 def test_every_field_of_a_plan_is_stored(make_plan):
     stored = make_plan().to_json_dict()
     assert set(stored) == {field.name for field in dataclasses.fields(Plan)}
+    assert set(stored["settings"]).isdisjoint(OF_A_RUN)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +128,17 @@ def test_every_field_of_a_plan_is_stored(make_plan):
     ],
 )
 def test_the_size_that_networks_see(settings, dims, expected):
-    assert image_size(TrainingSettings(**settings), dims) == expected
+    assert image_size(TrainingSettings(**settings), dims, channels=1) == expected
 
 
-def test_a_size_of_other_dimensions_is_refused():
-    with pytest.raises(UsageError, match="3D images need a size of 3 numbers"):
-        image_size(TrainingSettings(size=(64, 64)), 3)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": (64, 64)}, r"size needs 3 positive values for a 3D image, got \(64, 64\)"),
+        ({"size": (64,), "patch": (32,)}, "either size .whole image. or roi_size"),
+        ({"spacing_mm": (1.0,)}, "either size .whole image. or roi_size"),
+    ],
+)
+def test_a_size_that_training_would_refuse_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        image_size(TrainingSettings(**settings), 3, channels=1)

@@ -9,6 +9,7 @@ from PIL import Image
 from lightm_unet.comparison.scatter import area_of, draw_scatter, radius_of, write_names
 from lightm_unet.comparison.table import make_rows
 from lightm_unet.costs.counting import NetworkCost
+from lightm_unet.networks.spec import NetworkSpec
 
 
 def test_the_area_of_a_mark_is_in_proportion_to_the_parameters():
@@ -36,7 +37,9 @@ def test_in_a_crowd_names_cover_no_mark(make_plan, make_result):
     }
     plan = make_plan(networks=tuple(places))
     results = [make_result(name, {"d": (dice, dice)}) for name, (_, _, dice) in places.items()]
-    costs = {name: NetworkCost(size, macs, 0) for name, (size, macs, _) in places.items()}
+    costs = {
+        NetworkSpec(name): NetworkCost(size, macs, 0) for name, (size, macs, _) in places.items()
+    }
     rows = make_rows(plan, {result.run: result for result in results}, costs, {})
     figure = Figure((11, 5.8))
     canvas = FigureCanvasAgg(figure)

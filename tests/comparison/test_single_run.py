@@ -1,19 +1,24 @@
+from dataclasses import replace
+
 import pytest
 
 from lightm_unet.comparison.single_run import finish_run, next_step, one_line, settled_result
 from lightm_unet.errors import DivergedError, UsageError
-from lightm_unet.system.files import write_json
-from lightm_unet.training.run_folder import LAST, RECORD
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.training.run_folder import LAST, RunRecord, write_run
+from lightm_unet.training.settings import TrainingSettings
 
 
 def test_a_run_goes_on_from_what_is_there(tmp_path):
     assert next_step(tmp_path) == "start"
-    write_json({"settings": {}}, tmp_path / RECORD)
+    preprocessing = Preprocessing(spatial_dims=2, channels=1, size=(8, 8))
+    record = RunRecord("1", "2", "3", tmp_path, "Lungs", TrainingSettings(), preprocessing)
+    write_run(record, tmp_path)
     assert next_step(tmp_path) == "start"  # its first epoch was not over
     (tmp_path / LAST).parent.mkdir()
     (tmp_path / LAST).touch()
     assert next_step(tmp_path) == "resume"
-    write_json({"settings": {}, "best_dice": 0.5}, tmp_path / RECORD)
+    write_run(replace(record, best_dice=0.5), tmp_path)
     assert next_step(tmp_path) == "predict"
 
 

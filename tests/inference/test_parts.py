@@ -1,13 +1,14 @@
 """The cases that a run kept for validation or the test."""
 
-import json
-
 import pytest
 
 from lightm_unet.datasets.phantom import write_phantom_dataset
 from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import UsageError
 from lightm_unet.inference.parts import PARTS, images_of_part
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.training.run_folder import RunRecord, write_run
+from lightm_unet.training.settings import TrainingSettings
 
 
 @pytest.fixture
@@ -16,7 +17,9 @@ def run(tmp_path):
     write_phantom_dataset(data, "xray", cases=5, size=32)
     folder.mkdir()
     (folder / "split.json").write_bytes((data / "split.json").read_bytes())
-    (folder / "run.json").write_text(json.dumps({"dataset": str(data)}))
+    preprocessing = Preprocessing(spatial_dims=2, channels=1, size=(32, 32))
+    record = RunRecord("1", "2", "3", data, "Phantoms", TrainingSettings(), preprocessing)
+    write_run(record, folder)
     return folder
 
 

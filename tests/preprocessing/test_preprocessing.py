@@ -12,6 +12,7 @@ from lightm_unet.imaging.image import Image
 from lightm_unet.preprocessing.apply import normalise, preprocess_image, preprocess_labels
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.preprocessing.restore import restore_logits
+from lightm_unet.system.json_codec import from_json, to_json
 
 KEEP = Preprocessing(spatial_dims=3, channels=1, roi_size=(8, 8, 8))
 ORIENTATIONS = [
@@ -162,7 +163,7 @@ def test_json_gives_the_same_preprocessing_back():
         intensity_mean=50.0,
         intensity_std=25.0,
     )
-    assert Preprocessing.from_json_dict(json.loads(json.dumps(ct.to_json_dict()))) == ct
+    assert from_json(Preprocessing, json.loads(json.dumps(to_json(ct)))) == ct
 
 
 @pytest.mark.parametrize(
@@ -183,8 +184,8 @@ def test_json_gives_the_same_preprocessing_back():
 )
 def test_fields_that_contradict_each_other_are_refused(fields):
     with pytest.raises(UsageError):
-        Preprocessing.from_json_dict(
-            {"spatial_dims": 3, "channels": 1, "size": [8, 8, 8], **fields}
+        from_json(
+            Preprocessing, {"spatial_dims": 3, "channels": 1, "size": [8, 8, 8], **to_json(fields)}
         )
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lightm_unet.errors import MissingPartError, UsageError
-from lightm_unet.networks import network_names
+from lightm_unet.networks import NetworkSpec, network_names
 from lightm_unet.training.preflight import check_settings, find_device, find_precision
 from lightm_unet.training.settings import TrainingSettings
 
@@ -24,16 +24,17 @@ def test_the_defaults_can_be_trained_anywhere():
         ({"learning_rate": 0.0}, r"learning_rate needs a number above 0, got 0\.0"),
         ({"learning_rate": float("nan")}, "learning_rate needs a number above 0, got nan"),
         ({"learning_rate": float("inf")}, "learning_rate needs a number above 0, got inf"),
-        ({"recipe": "papper"}, "recipe is paper, released, default; got 'papper'"),
-        ({"augmentation": "lots"}, "augmentation is none, default, strong; got 'lots'"),
-        ({"device": "tpu"}, "device is auto, cpu, cuda, mps; got 'tpu'"),
-        ({"precision": "8"}, "precision is auto, 32-true, bf16-mixed, 16-mixed; got '8'"),
-        ({"network": {"width": 0}}, "width needs a positive whole number, got 0"),
-        ({"network": {"widht": 8}}, "no option widht"),
-        ({"network": {"spatial_dims": 3}}, "network options that cannot be used: .*spatial_dims"),
-        ({"network": {"image_size": (8, 8)}}, "network options that cannot be used: .*image_size"),
-        ({"architecture": "unet"}, "no network is called 'unet'; there are lightm-unet, "),
-        ({"architecture": "nnu-net", "network": {"width": 8}}, "nnu-net has no option width"),
+        ({"recipe": "papper"}, "recipe is one of paper, released, default; got 'papper'"),
+        ({"augmentation": "lots"}, "augmentation is one of none, default, strong; got 'lots'"),
+        ({"device": "tpu"}, "device is one of auto, cpu, cuda, mps; got 'tpu'"),
+        ({"precision": "8"}, "precision is one of auto, 32-true, bf16-mixed, 16-mixed; got '8'"),
+        ({"network": "lightm-unet:width=0"}, "width needs a positive whole number, got 0"),
+        ({"network": "lightm-unet:widht=8"}, "no option widht"),
+        ({"network": "lightm-unet:spatial_dims=3"}, "no option spatial_dims; it has width"),
+        ({"network": "unetr:image_size=[8,8]"}, "no option image_size; it has feature_size"),
+        ({"network": "unet"}, "no network is called 'unet'; there are lightm-unet, "),
+        ({"network": "nnu-net:width=8"}, "nnu-net has no option width"),
+        ({"network": "lightm-unet-tiny:width=8"}, "lightm-unet-tiny means width=16, got 8"),
         ({"device": "cpu", "precision": "16-mixed"}, "16-mixed needs a GPU"),
     ],
     ids=str,
@@ -45,11 +46,11 @@ def test_a_setting_out_of_range_is_named_with_what_was_expected(settings, messag
 
 @pytest.mark.parametrize("name", network_names())
 def test_every_network_can_be_trained(name):
-    check_settings(TrainingSettings(architecture=name))
+    check_settings(TrainingSettings(network=NetworkSpec(name)))
 
 
 def test_options_of_a_huge_network_are_checked_without_its_memory():
-    check_settings(TrainingSettings(network={"width": 2**20, "bottleneck_layers": 1}))
+    check_settings(TrainingSettings(network=f"lightm-unet:width={2**20}:bottleneck_layers=1"))
 
 
 def test_more_gpus_than_there_are_is_a_missing_part_with_their_number(monkeypatch):

@@ -8,7 +8,10 @@ import pytest
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.system.files import read_json, write_json
-from lightm_unet.training.run_folder import is_first_process
+from lightm_unet.system.json_codec import to_json
+from lightm_unet.training.run_folder import is_first_process, read_run
+
+TINY = {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1}
 
 
 @pytest.fixture
@@ -34,9 +37,9 @@ def names(folder):
     [
         ({"epoch": 3}, "no setting epoch"),
         ({"epochs": 0}, "epochs needs a whole number"),
-        ({"recipe": "papper"}, "recipe is paper"),
+        ({"recipe": "papper"}, "recipe is one of paper"),
         ({"network": {"widht": 8}}, "no option widht"),
-        ({"augmentation": "lots"}, "augmentation is none"),
+        ({"augmentation": "lots"}, "augmentation is one of none"),
         ({"size": (24,), "patch": (16,)}, "either size .* or roi_size"),
         ({"size": (24, 24, 24)}, "size needs 2 positive values"),
         ({"normalization": "minmax"}, "normalization must be auto"),
@@ -174,7 +177,7 @@ def test_what_a_run_has_may_be_said_again(xray, run, train_tiny):
         epochs=4,
         size=(24,),
         seed=0,
-        network={"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
+        network=TINY,
     )
 
 
@@ -192,6 +195,38 @@ def test_what_a_run_has_may_be_said_again(xray, run, train_tiny):
 def test_a_record_that_cannot_be_used_is_a_data_error(change, xray, run, train_tiny):
     write_json({**read_json(run / "run.json"), **change}, run / "run.json")
     with pytest.raises(DataError, match=r"run\.json: found a record that cannot be used"):
+        train_tiny(xray, run, resume=True)
+
+
+def as_format_1(run):
+    """Rewrite run.json as it was before a network was one text, and files had formats."""
+    record = read_json(run / "run.json")
+    assert record.pop("format") == 2
+    record["settings"]["architecture"] = "lightm-unet"
+    record["settings"]["network"] = {
+        "width": 4, "encoder_layers": [1], "bottleneck_layers": 1
+    }  # fmt: skip
+    write_json(record, run / "run.json")
+
+
+def test_a_run_with_a_record_of_format_1_goes_on(xray, run, train_tiny):
+    before = read_run(run)
+    as_format_1(run)
+    assert read_run(run) == before
+    train_tiny(xray, run, resume=True, network=str(before.settings.network))
+    train_tiny(xray, run, resume=True, architecture="lightm-unet", network=TINY)
+    assert read_json(run / "run.json")["settings"] == to_json(before.settings)
+
+
+def test_a_record_of_format_1_with_another_network_is_named(xray, run, train_tiny):
+    as_format_1(run)
+    with pytest.raises(UsageError, match=r"this run has network 'lightm-unet:width=4:.*, not 'nnu"):
+        train_tiny(xray, run, resume=True, architecture="nnu-net")
+
+
+def test_a_record_of_a_later_version_is_refused(xray, run, train_tiny):
+    write_json({**read_json(run / "run.json"), "format": 3}, run / "run.json")
+    with pytest.raises(DataError, match=r"found format 3; expected format 1 to 2; upgrade"):
         train_tiny(xray, run, resume=True)
 
 

@@ -3,6 +3,8 @@ import json
 import pytest
 
 from lightm_unet.errors import UsageError
+from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.training.settings import TrainingSettings, make_settings
 
 
@@ -11,16 +13,15 @@ def test_settings_survive_json():
         recipe="paper",
         size=(64, 32),
         learning_rate=1e-3,
-        network={"width": 4, "encoder_layers": [1, 2]},
+        network=NetworkSpec("lightm-unet", {"width": 4, "encoder_layers": [1, 2]}),
     )
-    text = json.dumps(settings.to_json_dict())
-    assert TrainingSettings.from_json_dict(json.loads(text)) == settings
+    text = json.dumps(to_json(settings))
+    assert '"lightm-unet:width=4:encoder_layers=[1,2]"' in text
+    assert from_json(TrainingSettings, json.loads(text)) == settings
 
 
 def test_tuples_and_lists_are_the_same_setting_in_json():
-    with_tuple = TrainingSettings(size=(64, 32), network={"encoder_layers": (1, 2)})
-    with_list = TrainingSettings(size=[64, 32], network={"encoder_layers": [1, 2]})
-    assert with_tuple.to_json_dict() == with_list.to_json_dict()
+    assert to_json(TrainingSettings(size=(64, 32))) == to_json(TrainingSettings(size=[64, 32]))
 
 
 def test_none_leaves_a_setting_at_its_default():
@@ -30,3 +31,26 @@ def test_none_leaves_a_setting_at_its_default():
 def test_an_unknown_setting_is_named_with_the_known_ones():
     with pytest.raises(UsageError, match=r"no setting epoch; it has .*batch_size.*epochs"):
         make_settings({"epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("given", "network"),
+    [
+        ({}, "lightm-unet"),
+        ({"network": "nnu-net:features=[4,8]"}, "nnu-net:features=[4,8]"),
+        ({"network": NetworkSpec("unetr")}, "unetr"),
+        ({"network": {"width": 16}}, "lightm-unet:width=16"),
+        ({"network": {}}, "lightm-unet"),
+        ({"architecture": "nnu-net"}, "nnu-net"),
+        ({"architecture": "nnu-net", "network": {"features": (4, 8)}}, "nnu-net:features=[4,8]"),
+        ({"architecture": None, "network": None}, "lightm-unet"),
+    ],
+    ids=str,
+)
+def test_a_network_is_one_text_or_in_the_older_form_a_name_and_options(given, network):
+    assert str(make_settings(given).network) == network
+
+
+def test_the_two_forms_of_a_network_do_not_mix():
+    with pytest.raises(UsageError, match="architecture=unetr and network=nnu-net both name a"):
+        make_settings({"architecture": "unetr", "network": "nnu-net"})

@@ -15,7 +15,7 @@ from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import DivergedError
 from lightm_unet.models.logits import compute_logits
 from lightm_unet.models.model_folder import load_model
-from lightm_unet.networks import LightMUNet, build_network
+from lightm_unet.networks import LightMUNet, NetworkSpec, build_network
 from lightm_unet.system.files import read_json
 from lightm_unet.training import lightning_module
 from lightm_unet.training import train as training
@@ -90,7 +90,8 @@ def test_any_network_is_trained_by_its_name_whole_and_in_patches(
     settings = {"architecture": architecture, "network": options, "epochs": 2, **grid}
     run = train_tiny(squares, tmp_path / "run", **settings)
     model = load_model(run.model)
-    assert model.network.name == model.card["training"]["architecture"] == architecture
+    assert model.network.name == architecture
+    assert NetworkSpec.parse(model.card["training"]["network"]).name == architecture
     assert all(float(row["train_loss"]) < 3 for row in log_of(run.folder))
     logits = compute_logits(model.network, torch.zeros(1, 1, 24, 20), model.preprocessing)
     assert logits.shape == (1, 2, 24, 20)
@@ -263,7 +264,7 @@ def test_the_same_seed_trains_the_same_network_and_another_seed_another(
 def test_the_seed_draws_the_samples_too(still, xray, train_tiny, tmp_path, monkeypatch):
     def same_weights(plan):
         torch.manual_seed(0)
-        return LightMUNet(2, 1, 2, **plan.settings.network)
+        return build_network(plan.settings.network, 2, 1, 2)
 
     monkeypatch.setattr(training, "_first_weights", same_weights)
     runs = [

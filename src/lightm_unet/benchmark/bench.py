@@ -25,18 +25,19 @@ from lightm_unet.benchmark.process import ContestantError, ContestantProcess, Me
 from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
 from lightm_unet.benchmark.results import Result, growths
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.spec import split_name
+from lightm_unet.networks.image_sizes import PAPER_SIZE
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import new_folder
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 
 
 def bench(
-    networks: Sequence[str] = DEFAULT_NETWORKS,
+    networks: Sequence[str | NetworkSpec] = DEFAULT_NETWORKS,
     output: str | Path | None = None,
     *,
     what: str = "forward",
-    sizes: Sequence[Sequence[int]] = ((512, 512),),
+    sizes: Sequence[Sequence[int]] = (PAPER_SIZE[2],),
     engines: Sequence[str] = ("torch",),
     devices: Sequence[str] = ("cpu",),
     threads: Sequence[int] | None = None,
@@ -76,13 +77,10 @@ def bench(
 
     from lightm_unet.benchmark.tables import write_report
     from lightm_unet.diagnosis import doctor
-    from lightm_unet.networks.registry import network_names
+    from lightm_unet.networks.registry import check_spec
 
-    known = network_names()
-    for text in networks:
-        name, _ = split_name(text)
-        if name not in known:
-            raise UsageError(f"no network is called {name!r}; there are {', '.join(known)}")
+    for network in networks:
+        check_spec(network)
     if rounds < 1:
         raise UsageError(f"rounds needs a positive whole number, got {rounds}")
     contestants = make_contestants(

@@ -7,10 +7,11 @@ import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import CHANNELS
+from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.system.choices import check_choice
 
 ENGINES = ("torch", "onnxruntime")
 ALLOCATORS = ("default", "kept")
@@ -22,8 +23,8 @@ JOBS = ("forward", "train")
 class Contestant:
     """One network in one setting: what one process measures."""
 
-    network: str
-    """Its name, with options: `lightm-unet` or `lightm-unet:width=16:encoder_layers=[1,1,1]`."""
+    network: NetworkSpec
+    """A text will do: `lightm-unet` or `lightm-unet:width=16:encoder_layers=[1,1,1]`."""
     size: tuple[int, ...]
     """Spatial size of the images."""
     engine: str = "torch"
@@ -42,6 +43,9 @@ class Contestant:
     """Channels of the images."""
     out_channels: int = 2
     """Classes, background included."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", NetworkSpec.parse(self.network))
 
     @property
     def voxels(self) -> int:
@@ -69,18 +73,13 @@ class Contestant:
         return "x".join(map(str, self.size))
 
 
-def read_contestant(fields: dict[str, Any]) -> Contestant:
-    """A contestant from its JSON form."""
-    return Contestant(**{**fields, "size": tuple(fields["size"])})
-
-
 def available_allocators() -> tuple[str, ...]:
     """The allocators that this system can be told to use; "kept" is a setting of glibc."""
     return ALLOCATORS if platform.libc_ver()[0] == "glibc" else ALLOCATORS[:1]
 
 
 def make_contestants(
-    networks: Sequence[str],
+    networks: Sequence[str | NetworkSpec],
     *,
     sizes: Sequence[Sequence[int]],
     engines: Sequence[str],
@@ -100,16 +99,14 @@ def make_contestants(
     Raises:
         UsageError: a value that cannot be measured, with those that can.
     """
-    if job not in JOBS:
-        raise UsageError(f"what to measure is {_listed(JOBS)}, got {job!r}")
+    check_choice("what to measure", job, JOBS)
     for values, known, what in (
         (engines, ENGINES, "engine"),
         (devices, DEVICES, "device"),
-        (allocators, available_allocators(), "allocator"),
+        (allocators, available_allocators(), "allocator on this system"),
     ):
         for value in values:
-            if value not in known:
-                raise UsageError(f"no {what} is called {value!r} here; there are {_listed(known)}")
+            check_choice(what, value, known)
     for name, values in (("networks", networks), ("sizes", sizes), ("threads", threads)):
         if not values:
             raise UsageError(f"bench needs one of {name} at least, got none")
@@ -141,7 +138,3 @@ def make_contestants(
             for network in networks
         ]
     return list(dict.fromkeys(contestants))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lightm_unet.benchmark.contestants import read_contestant
+from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.benchmark.onnx_pass import FACTS, IMAGE, LOGITS, MODEL
 from lightm_unet.benchmark.torch_pass import make_image, make_network
+from lightm_unet.system.json_codec import from_json
 
 
 def main() -> None:
     """Write the network, an image, torch's logits of it, and the number of parameters."""
-    contestant = read_contestant(json.load(sys.stdin))
+    contestant = from_json(Contestant, json.load(sys.stdin))
     folder = Path(sys.argv[1])
     torch.set_num_threads(contestant.threads)
     network = make_network(contestant).eval()

@@ -10,13 +10,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
+from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 MODEL, IMAGE, LOGITS, FACTS = "network.onnx", "image.npy", "logits.npy", "facts.json"
@@ -91,7 +91,7 @@ def check_agreement(logits: np.ndarray, expected: np.ndarray) -> None:
 def _export(contestant: Contestant, folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lightm_unet.benchmark.onnx_export", str(folder)],
-        input=json.dumps(asdict(contestant)),
+        input=json.dumps(to_json(contestant)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

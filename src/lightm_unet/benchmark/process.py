@@ -15,7 +15,6 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import psutil
 
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.errors import LightMUNetError
+from lightm_unet.system.json_codec import to_json
 
 WORKER = (sys.executable, "-m", "lightm_unet.benchmark.worker")
 SPARE_SHARE = 0.05
@@ -100,7 +100,7 @@ class ContestantProcess:
         Raises:
             ContestantError: it cannot; the message says why.
         """
-        return self._ask({"do": "build", "contestant": asdict(self.contestant)})
+        return self._ask({"do": "build", "contestant": to_json(self.contestant)})
 
     def turn(self, seconds: float) -> dict[str, Any]:
         """Let it do passes for so many seconds, one at least; returns `seconds`, `peak_bytes`.

@@ -6,10 +6,13 @@ import itertools
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.system.json_codec import from_json, to_json
+from lightm_unet.system.records import expect_usable, read_record
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """All of it, with the numbers that follow."""
-        who = asdict(self.contestant)
+        who = to_json(self.contestant)
         if self.error:
             return {**who, "error": self.error}
         return {
@@ -104,6 +107,25 @@ class Result:
             "ratio_to_first": asdict(self.ratio) if self.ratio else None,
             "heat": self.heat,
         }
+
+
+def read_results(path: Path) -> tuple[Result, ...]:
+    """The results that a bench.json holds; without `first_of_heat`, which it does not hold.
+
+    Raises:
+        DataError: there is no such file, or it is damaged.
+    """
+    content = read_record(path)
+    with expect_usable(path, "a report of `bench`", "remove it, and measure again"):
+        entries = from_json(list[dict[str, Any]], content.get("results"), "results")
+        return tuple(map(_read_result, entries))
+
+
+def _read_result(entry: dict[str, Any]) -> Result:
+    """A result from its own entries; those that follow from them are left out."""
+    who = {f.name: entry[f.name] for f in fields(Contestant) if f.name in entry}
+    own = {f.name: entry[f.name] for f in fields(Result) if f.name in entry}
+    return from_json(Result, {"contestant": who, **own})
 
 
 def round_ratios(times: Sequence[float], first: Sequence[float]) -> list[float]:
@@ -184,7 +206,7 @@ def series(results: Sequence[Result]) -> dict[tuple, list[Result]]:
 def series_name(contestant: Contestant, among: Sequence[Result]) -> str:
     """The network, and of the settings those that tell contestants apart."""
     everyone = [r.contestant for r in among]
-    parts = [contestant.network]
+    parts = [str(contestant.network)]
     for name, text in (
         ("engine", {"torch": "torch", "onnxruntime": "ONNX Runtime"}[contestant.engine]),
         ("threads", f"{contestant.threads} thread{'s' if contestant.threads > 1 else ''}"),

@@ -7,7 +7,8 @@ from pathlib import Path
 from lightm_unet.benchmark.plot import draw_latency
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result, Spread, series_name, three_digits
-from lightm_unet.system.files import write_bytes, write_json
+from lightm_unet.system.files import write_bytes
+from lightm_unet.system.records import write_record
 
 UNSTEADY = 1.5
 """Slowest round / fastest round from which the reader is warned."""
@@ -143,7 +144,7 @@ def markdown(report: BenchReport) -> str:
 
 def write_report(report: BenchReport, folder: Path) -> None:
     """Write bench.json, table.md, and where anything was measured latency.png and latency.svg."""
-    write_json(report.to_json(), folder / "bench.json")
+    write_record(report.to_json(), folder / "bench.json")
     write_bytes(markdown(report).encode(), folder / "table.md")
     measured: list[Result] = [result for result in report.results if not result.error]
     if measured:

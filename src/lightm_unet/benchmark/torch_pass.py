@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.errors import MissingPartError
 from lightm_unet.networks.registry import build_network
-from lightm_unet.networks.spec import split_name
 from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 SEED = 0
@@ -27,14 +26,12 @@ def make_image(contestant: Contestant) -> np.ndarray:
 def make_network(contestant: Contestant) -> nn.Module:
     """The contestant's network with random weights, always the same ones."""
     torch.manual_seed(SEED)
-    name, options = split_name(contestant.network)
     return build_network(
-        name,
+        contestant.network,
         len(contestant.size),
         contestant.in_channels,
         contestant.out_channels,
         image_size=contestant.size,
-        **options,
     )
 
 

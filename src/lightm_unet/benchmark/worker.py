@@ -20,7 +20,8 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from lightm_unet.benchmark.contestants import Contestant, read_contestant
+from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.system.json_codec import from_json
 
 
 def build(contestant: Contestant):
@@ -52,7 +53,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         try:
             request = json.loads(line)
             if request["do"] == "build":
-                do_pass = build(read_contestant(request["contestant"]))
+                do_pass = build(from_json(Contestant, request["contestant"]))
                 answer = {"parameters": do_pass.parameters, "idle_bytes": do_pass.idle_bytes}
             else:
                 times = take_turn(do_pass, request["seconds"])

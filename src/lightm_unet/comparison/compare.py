@@ -37,7 +37,7 @@ from lightm_unet.costs.counting import NetworkCost
 from lightm_unet.datasets.dataset import Dataset, open_case_images, open_dataset
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.spec import split_name
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.training.settings import make_settings
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
@@ -65,7 +65,7 @@ class Comparison:
 def compare(
     dataset: Path | str,
     output: Path | str,
-    networks: Sequence[str] = DEFAULT_NETWORKS,
+    networks: Sequence[str | NetworkSpec] = DEFAULT_NETWORKS,
     *,
     seeds: Sequence[int] = (0,),
     cases: int | None = None,
@@ -99,7 +99,7 @@ def compare(
         report_only: train nothing, report what is there.
         progress: show progress bars on the terminal.
         say: is called with lines of text.
-        settings: fields of `TrainingSettings`, but for seed, architecture and network.
+        settings: fields of `TrainingSettings`, but for seed and network.
 
     Raises:
         UsageError: something that cannot be compared, or a folder of another comparison.
@@ -115,6 +115,9 @@ def compare(
     # A network that refuses such images is found before anything is written.
     costs = {network: _count(plan, network) for network in plan.networks}
     plan = enter_folder(folder, plan)
+    # The folder may know the same network by its options in another order: its text counts.
+    known = {run: run for run in plan.runs}
+    own = tuple(known[run] for run in own)
     costs |= {network: _count(plan, network) for network in plan.networks if network not in costs}
     link_dataset(data, plan.split, folder / DATA)
     if not report_only:
@@ -136,11 +139,10 @@ def _plan(
     """The data set and what is asked for, all of it checked."""
     from lightm_unet.training.preflight import check_settings
 
-    if chosen := sorted(set(given) & set(OF_A_RUN)):
+    if chosen := sorted(set(given) & {*OF_A_RUN, "architecture"}):
         raise UsageError(f"compare has no setting {', '.join(chosen)}; see networks and seeds")
     for network in dict.fromkeys(run.network for run in runs):
-        name, options = split_name(network)
-        check_settings(make_settings({**given, "architecture": name, "network": options}))
+        check_settings(make_settings({**given, "network": network}))
     data = open_dataset(dataset)
     whole = find_split(data)
     split = choose_cases(whole, cases)
@@ -156,17 +158,16 @@ def _plan(
     return data, plan.with_runs(runs)
 
 
-def _count(plan: Plan, network: str) -> NetworkCost:
+def _count(plan: Plan, network: NetworkSpec) -> NetworkCost:
     """What a network costs for one image; on the meta device, which holds no numbers."""
     import torch
 
     from lightm_unet.costs.counting import count_network
     from lightm_unet.networks.registry import build_network
 
-    name, options = split_name(network)
     shape = len(plan.size), plan.channels, len(plan.label_names)
     with torch.device("meta"):
-        built = build_network(name, *shape, image_size=plan.size, **options)
+        built = build_network(network, *shape, image_size=plan.size)
     return count_network(built.eval(), plan.size)
 
 

@@ -107,7 +107,7 @@ def comparison_json(
         "networks": [_row_json(row) for row in rows],
         "runs": [
             {
-                "network": run.network,
+                "network": str(run.network),
                 "seed": run.seed,
                 "status": result.status,
                 "error": result.error,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.registry import network_names, network_options
-from lightm_unet.networks.spec import split_name
+from lightm_unet.networks.registry import check_spec, network_names
+from lightm_unet.networks.spec import NetworkSpec
 
 GROUPS: dict[str, tuple[str, ...]] = {
     # Tables 1 to 3 of the paper, and the two networks that its authors published.
@@ -63,62 +63,63 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 OWN_FAMILY = "LightM-UNet"
 
 
-def family_of(network: str) -> str:
+def family_of(network: str | NetworkSpec) -> str:
     """The family of a network, whatever its options.
 
     Example:
         >>> family_of("segresnet:init_filters=8"), family_of("lightm-unet:width=16")
         ('convolutions', 'LightM-UNet')
     """
-    name, _ = split_name(network)
+    name = NetworkSpec.parse(network).name
     return next((family for family, names in FAMILIES.items() if name in names), OWN_FAMILY)
 
 
-def find_networks(texts: Sequence[str]) -> tuple[str, ...]:
+def find_networks(texts: Sequence[str | NetworkSpec]) -> tuple[NetworkSpec, ...]:
     """Networks from what a user wrote, each once, in the order of their first mention.
 
     Args:
         texts: each a network (`NAME` or `NAME:option=value:option=value`), a group of `GROUPS`,
-            or several of these with commas between them.
+            or several of these with commas between them; or a spec.
 
     Raises:
         UsageError: nothing, an unknown name or an unknown option.
 
     Example:
-        >>> find_networks(["nnu-net,lightm-unet:encoder_layers=[1,1]", "nnu-net"])
-        ('nnu-net', 'lightm-unet:encoder_layers=[1,1]')
+        >>> found = find_networks(["nnu-net,segresnet:blocks_up=[1,1]", "nnu-net"])
+        >>> list(map(str, found))
+        ['nnu-net', 'segresnet:blocks_up=[1,1]']
     """
-    # A comma within brackets belongs to an option's list.
-    words = [word.strip() for text in texts for word in re.split(r",(?![^\[]*\])", text)]
-    found = [name for word in words if word for name in GROUPS.get(word, (word,))]
-    if not found:
+    named: list[str | NetworkSpec] = []
+    for text in texts:
+        if isinstance(text, NetworkSpec):
+            named.append(text)
+            continue
+        # A comma within brackets belongs to an option's list.
+        words = (word.strip() for word in re.split(r",(?![^\[]*\])", text))
+        named += [name for word in words if word for name in GROUPS.get(word, (word,))]
+    if not named:
         raise UsageError("compare needs one network at least, got none")
-    for text in found:
-        _check(text)
-    return tuple(dict.fromkeys(found))
+    found = tuple(dict.fromkeys(map(NetworkSpec.parse, named)))
+    for spec in found:
+        if spec.name not in network_names():
+            raise UsageError(
+                f"no network is called {spec.name!r}; there are {', '.join(network_names())}, and "
+                f"the groups {', '.join(GROUPS)}"
+            )
+        check_spec(spec)
+    return found
 
 
-def _check(text: str) -> None:
-    name, options = split_name(text)
-    if name not in network_names():
-        raise UsageError(
-            f"no network is called {name!r}; there are {', '.join(network_names())}, and the "
-            f"groups {', '.join(GROUPS)}"
-        )
-    known = network_options(name)
-    if unknown := sorted(set(options) - set(known)):
-        raise UsageError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
-
-
-def folder_name(network: str) -> str:
+def folder_name(network: str | NetworkSpec) -> str:
     """A name for a network's folder that every file system takes, different for each network.
 
     Example:
         >>> folder_name("lightm-unet:width=16"), folder_name("lightm-unet:encoder_layers=[1,1]")
         ('lightm-unet_width=16', 'lightm-unet_encoder_layers=-1-1-_648c')
     """
-    plain = network.replace(":", "_")
+    text = str(network)
+    plain = text.replace(":", "_")
     safe = re.sub(r"[^A-Za-z0-9.=_-]", "-", plain)
     if safe == plain:
         return safe
-    return f"{safe}_{hashlib.sha256(network.encode()).hexdigest()[:4]}"
+    return f"{safe}_{hashlib.sha256(text.encode()).hexdigest()[:4]}"

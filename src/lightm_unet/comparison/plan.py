@@ -6,27 +6,34 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lightm_unet.datasets.dataset import Dataset
 from lightm_unet.datasets.splits import Split
-from lightm_unet.errors import DataError, UsageError
-from lightm_unet.system.files import read_json, write_json
+from lightm_unet.errors import UsageError
+from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.preprocessing.preprocessing import Preprocessing, plan_grid
+from lightm_unet.system.json_codec import from_json, to_json
+from lightm_unet.system.records import expect_usable, read_record, write_record
 from lightm_unet.training.settings import TrainingSettings
 
 PLAN = "plan.json"
 """The plan's file in the comparison's folder."""
-OF_A_RUN = ("seed", "architecture", "network")
+OF_A_RUN = ("seed", "network")
 """Settings of training that differ from run to run; all others are the comparison's."""
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True)
+class Run:
     """One training: a network, with its options, and a seed."""
 
-    network: str
-    """`NAME` or `NAME:option=value`."""
+    network: NetworkSpec
+    """A text will do: `NAME` or `NAME:option=value`."""
     seed: int
     """Of the first weights, the order of samples and every random change; the split has its own."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", NetworkSpec.parse(self.network))
 
     def __str__(self) -> str:
         return f"{self.network}, seed {self.seed}"
@@ -54,7 +61,7 @@ class Plan:
     """In the order in which they are made; the first run's network is the reference."""
 
     @property
-    def networks(self) -> tuple[str, ...]:
+    def networks(self) -> tuple[NetworkSpec, ...]:
         """Each once, in the order of tables."""
         return tuple(dict.fromkeys(run.network for run in self.runs))
 
@@ -63,42 +70,27 @@ class Plan:
         return dataclasses.replace(self, runs=tuple(dict.fromkeys((*self.runs, *runs))))
 
     def to_json_dict(self) -> dict[str, Any]:
-        """The plan as JSON's own types; `from_json_dict` is the way back."""
-        content = dataclasses.asdict(self)
-        settings = self.settings.to_json_dict()
-        content["settings"] = {k: v for k, v in settings.items() if k not in OF_A_RUN}
-        content["runs"] = [run._asdict() for run in self.runs]
+        """The plan as plan.json holds it, without the settings of single runs."""
+        content = to_json(self)
+        for name in OF_A_RUN:
+            del content["settings"][name]
         return content
 
-    @classmethod
-    def from_json_dict(cls, content: dict[str, Any]) -> Plan:
-        """The plan that `to_json_dict` described."""
-        split = {k: tuple(v) if isinstance(v, list) else v for k, v in content["split"].items()}
-        return cls(
-            **{
-                **content,
-                "label_names": tuple(content["label_names"]),
-                "size": tuple(content["size"]),
-                "split": Split(**split),
-                "settings": TrainingSettings.from_json_dict(content["settings"]),
-                "runs": tuple(Run(**run) for run in content["runs"]),
-            }
-        )
 
-
-def plan_runs(networks: Sequence[str], seeds: Sequence[int]) -> tuple[Run, ...]:
+def plan_runs(networks: Sequence[str | NetworkSpec], seeds: Sequence[int]) -> tuple[Run, ...]:
     """Every network with every seed, seed by seed: what is stopped early has whole rounds.
 
     Raises:
         UsageError: no seed, or one below 0.
 
     Example:
-        >>> [tuple(run) for run in plan_runs(["a", "b"], [0, 1])]
-        [('a', 0), ('b', 0), ('a', 1), ('b', 1)]
+        >>> [str(run) for run in plan_runs(["a", "b"], [0, 1])]
+        ['a, seed 0', 'b, seed 0', 'a, seed 1', 'b, seed 1']
     """
     if not seeds or min(seeds) < 0:
         raise UsageError(f"seeds needs whole numbers from 0 up, got {list(seeds)}")
-    return tuple(Run(network, seed) for seed in dict.fromkeys(seeds) for network in networks)
+    specs = [NetworkSpec.parse(network) for network in networks]
+    return tuple(Run(spec, seed) for seed in dict.fromkeys(seeds) for spec in specs)
 
 
 def part_of(runs: Sequence[Run], part: str | None) -> tuple[Run, ...]:
@@ -123,19 +115,15 @@ def part_of(runs: Sequence[Run], part: str | None) -> tuple[Run, ...]:
     return tuple(runs[int(first) - 1 :: int(count)])
 
 
-def image_size(settings: TrainingSettings, spatial_dims: int) -> tuple[int, ...]:
-    """What a network sees, by default the paper's 512x512 or 128x128x128.
+def image_size(settings: TrainingSettings, spatial_dims: int, channels: int) -> tuple[int, ...]:
+    """What a network sees in training: the size of whole images, or of patches.
 
     Raises:
-        UsageError: a number of values that does not fit the images.
+        UsageError: settings of the grid that contradict each other, or do not fit the images.
     """
-    size = settings.size or settings.patch or ((512,) if spatial_dims == 2 else (128,))
-    size = tuple(size) * spatial_dims if len(size) == 1 else tuple(size)
-    if len(size) != spatial_dims or min(size) < 1:
-        raise UsageError(
-            f"{spatial_dims}D images need a size of {spatial_dims} numbers, got {size}"
-        )
-    return size
+    grid = plan_grid(spatial_dims, settings.size, settings.patch, settings.spacing_mm)
+    preprocessing = Preprocessing(spatial_dims, channels, **grid)  # refuses what training would
+    return preprocessing.size or preprocessing.roi_size
 
 
 def make_plan(
@@ -172,7 +160,7 @@ def make_plan(
         split=split,
         training_cases=len(whole.training),
         channels=channels,
-        size=image_size(settings, spatial_dims),
+        size=image_size(settings, spatial_dims, channels),
         settings=settings,
     )
 
@@ -200,7 +188,7 @@ def enter_folder(folder: Path, plan: Plan) -> Plan:
         plan = known.with_runs(plan.runs)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: expected a new or an empty folder, or that of a comparison")
-    write_json(plan.to_json_dict(), folder / PLAN)
+    write_record(plan.to_json_dict(), folder / PLAN)
     return plan
 
 
@@ -210,16 +198,10 @@ def read_plan(folder: Path) -> Plan:
     Raises:
         DataError: there is none, or it is damaged.
     """
-    content = read_json(folder / PLAN)
-    try:
-        return Plan.from_json_dict(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            folder / PLAN,
-            f"a plan that cannot be used ({error})",
-            "one as this version of lightm-unet writes it",
-            "go on with the version that began the comparison, or begin another",
-        ) from error
+    content = read_record(folder / PLAN)
+    advice = "go on with the version that began the comparison, or begin another"
+    with expect_usable(folder / PLAN, "a plan", advice):
+        return from_json(Plan, content)
 
 
 def first_difference(known: Plan, wanted: Plan) -> str | None:
@@ -233,8 +215,7 @@ def first_difference(known: Plan, wanted: Plan) -> str | None:
 def _matters(plan: Plan) -> Iterator[tuple[str, Any]]:
     yield "the data set", plan.dataset
     yield "labels", plan.label_names
-    settings = plan.settings.to_json_dict()
-    yield from ((name, value) for name, value in settings.items() if name not in OF_A_RUN)
+    yield from plan.to_json_dict()["settings"].items()
     for part in ("training", "validation", "test"):
         yield f"{part} cases", getattr(plan.split, part)
 

@@ -47,7 +47,7 @@ def finish_in_processes(
             if stopped.is_set():
                 return
             process = subprocess.Popen(
-                [*command, str(folder), run.network, str(run.seed)],
+                [*command, str(folder), str(run.network), str(run.seed)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

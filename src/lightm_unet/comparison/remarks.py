@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from lightm_unet.comparison.plan import Plan
 from lightm_unet.comparison.statistics import smallest_p
 from lightm_unet.comparison.table import Row
-from lightm_unet.networks.spec import split_name
+from lightm_unet.networks.image_sizes import PAPER_SIZE
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.training.recipes import find_recipe
 
-PAPER_SIZE = {2: (512, 512), 3: (128, 128, 128)}
 BY_IMAGE_SIZE = ("nnu-net", "u-mamba", "u-mamba-encoder")
 """Networks whose number of stages follows from the image."""
 NOT_CUT = "Nothing was cut: every training case, the recipe's epochs, and the paper's image size."
@@ -107,7 +107,8 @@ def _what_is_not_shown(plan: Plan, rows: Sequence[Row], is_cut: bool) -> tuple[s
             f"test{'' if family == 1 else 's'}: no difference, however large, could become "
             "significant at 0.05."
         )
-    staged = [row.network for row in rows if split_name(row.network)[0] in BY_IMAGE_SIZE]
+    names = [row.network for row in rows]
+    staged = [name for name in names if NetworkSpec.parse(name).name in BY_IMAGE_SIZE]
     if staged and math.prod(plan.size) < math.prod(PAPER_SIZE[len(plan.size)]):
         notes.append(
             f"{' and '.join(staged)}: {'has' if len(staged) == 1 else 'have'} fewer stages on "

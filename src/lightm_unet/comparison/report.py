@@ -107,11 +107,11 @@ def render_report(
 
 def _run_cells(run: Run, result: RunResult | None) -> list[str]:
     if result is None:
-        return [run.network, str(run.seed), "not made yet", NO_VALUE, NO_VALUE, NO_VALUE]
+        return [str(run.network), str(run.seed), "not made yet", NO_VALUE, NO_VALUE, NO_VALUE]
     test = show("dice", result.evaluation.mean("dice")) if result.evaluation else NO_VALUE
     minutes = NO_VALUE if result.seconds != result.seconds else f"{result.seconds / 60:.1f}"
     return [
-        run.network,
+        str(run.network),
         str(run.seed),
         result.status,
         show("dice", result.best_dice),

@@ -16,7 +16,7 @@ import shutil
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,8 @@ from lightm_unet.comparison.results import (
 )
 from lightm_unet.errors import DivergedError, LightMUNetError
 from lightm_unet.evaluation.scores import FailedCase
-from lightm_unet.networks.spec import split_name
-from lightm_unet.system.files import read_json, write_bytes
-from lightm_unet.training.run_folder import LAST, PREPARED, RECORD
+from lightm_unet.system.files import write_bytes
+from lightm_unet.training.run_folder import LAST, PREPARED, RECORD, read_run
 
 TRACEBACK = "traceback.txt"
 Say = Callable[[str], None]
@@ -80,7 +79,7 @@ def _finish(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> Run
 
     own = run_folder(folder, run)
     _train(folder, plan, run, say, progress)
-    record = read_json(own / RECORD)
+    record = read_run(own)
     masks = own / MASKS
     shutil.rmtree(masks, ignore_errors=True)
     images = images_of_part(own, "test")
@@ -88,7 +87,7 @@ def _finish(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> Run
     evaluation = evaluate(masks, folder / DATA, progress=progress)
     failed = [FailedCase(case.name, case.error) for case in cases if case.error]
     evaluation = replace(evaluation, failed=(*evaluation.failed, *failed))
-    return RunResult(run, DONE, None, record["best_dice"], record["seconds"], evaluation)
+    return RunResult(run, DONE, None, record.best_dice, record.seconds, evaluation)
 
 
 def _train(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> None:
@@ -102,7 +101,6 @@ def _train(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> None
         # Stopped within the first epoch, a run leaves nothing to go on from.
         shutil.rmtree(own, ignore_errors=True)
         _share_prepared_cases(folder, own)
-    name, options = split_name(run.network)
     say(f"{run}: {'goes on' if step == 'resume' else 'begins'}")
     train(
         folder / DATA,
@@ -112,21 +110,22 @@ def _train(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> None
         say=lambda line: say(f"{run}: {line}"),
         **_shared_settings(plan),
         seed=run.seed,
-        architecture=name,
-        network=options,
+        network=run.network,
     )
 
 
 def _shared_settings(plan: Plan) -> dict[str, Any]:
-    return {k: v for k, v in asdict(plan.settings).items() if k not in OF_A_RUN}
+    names = (field.name for field in fields(plan.settings))
+    return {name: getattr(plan.settings, name) for name in names if name not in OF_A_RUN}
 
 
 def next_step(own: Path) -> str:
     """Where a run goes on, told by what is in its folder: "start", "resume" or "predict"."""
-    record = own / RECORD
-    if record.is_file() and "best_dice" in read_json(record):
+    if not (own / RECORD).is_file():
+        return "start"
+    if read_run(own).best_dice is not None:
         return "predict"
-    return "resume" if record.is_file() and (own / LAST).is_file() else "start"
+    return "resume" if (own / LAST).is_file() else "start"
 
 
 def _share_prepared_cases(folder: Path, own: Path) -> None:

@@ -84,7 +84,7 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
     for run in plan.runs:
         has_scores = run in results and results[run].evaluation is not None
         if has_scores and (run_folder(folder, run) / MASKS).is_dir():
-            first.setdefault(run.network, run)
+            first.setdefault(str(run.network), run)
     scores = {name: case_scores([results[run].evaluation]) for name, run in first.items()}
     examples = [
         _read_example(folder, title, case, first, scores) for title, case in pick_cases(scores)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from lightm_unet.benchmark.contestants import Contestant, read_contestant
-from lightm_unet.benchmark.results import Result
+from lightm_unet.benchmark.results import Result, read_results
 from lightm_unet.comparison.plan import Plan
 from lightm_unet.comparison.single_run import Say
-from lightm_unet.system.files import read_json
+from lightm_unet.networks.spec import NetworkSpec
 
 BENCH = "bench"
 """The race's folder in the comparison's."""
-_STORED = ("error", "parameters", "seconds", "first_seconds", "idle_bytes", "peak_bytes")
 
 
-def find_speeds(folder: Path, plan: Plan, say: Say, may_measure: bool) -> dict[str, Result]:
+def find_speeds(folder: Path, plan: Plan, say: Say, may_measure: bool) -> dict[NetworkSpec, Result]:
     """The measurement of each network, of an earlier race or a new one.
 
     Args:
@@ -28,13 +27,14 @@ def find_speeds(folder: Path, plan: Plan, say: Say, may_measure: bool) -> dict[s
     Returns:
         All of them, or an empty dictionary: without the others of its race a time says little.
     """
-    speeds = _read(folder / BENCH / "bench.json")
+    race = folder / BENCH / "bench.json"
+    speeds = _by_network(read_results(race)) if race.exists() else {}
     if set(speeds) == set(plan.networks):
         return speeds
     return _measure(folder / BENCH, plan, say) if may_measure else {}
 
 
-def _measure(folder: Path, plan: Plan, say: Say) -> dict[str, Result]:
+def _measure(folder: Path, plan: Plan, say: Say) -> dict[NetworkSpec, Result]:
     from lightm_unet.benchmark.bench import bench
     from lightm_unet.training.preflight import find_device
 
@@ -49,16 +49,8 @@ def _measure(folder: Path, plan: Plan, say: Say) -> dict[str, Result]:
         out_channels=len(plan.label_names),
         say=say,
     )
-    return {result.contestant.network: result for result in report.results}
+    return _by_network(report.results)
 
 
-def _read(path: Path) -> dict[str, Result]:
-    if not path.exists():
-        return {}
-    speeds = {}
-    for entry in read_json(path)["results"]:
-        contestant = read_contestant({k: entry[k] for k in Contestant.__dataclass_fields__})
-        values = {name: entry[name] for name in _STORED if name in entry}
-        values["seconds"] = tuple(values.get("seconds", ()))
-        speeds[contestant.network] = Result(contestant, **values)
-    return speeds
+def _by_network(results: Sequence[Result]) -> dict[NetworkSpec, Result]:
+    return {result.contestant.network: result for result in results}

@@ -14,6 +14,7 @@ from lightm_unet.comparison.statistics import PairedTest, paired_tests
 from lightm_unet.costs.counting import NetworkCost
 from lightm_unet.evaluation.scores import Evaluation, MetricSummary, summarise
 from lightm_unet.evaluation.tables import NO_VALUE, show
+from lightm_unet.networks.spec import NetworkSpec
 
 SCORES = ("dice", "iou")
 """The two scores of the tables: DSC, and IoU, whose mean over the classes is the mIoU."""
@@ -47,8 +48,8 @@ class Row:
 def make_rows(
     plan: Plan,
     results: Mapping[Run, RunResult],
-    costs: Mapping[str, NetworkCost],
-    speeds: Mapping[str, Result],
+    costs: Mapping[NetworkSpec, NetworkCost],
+    speeds: Mapping[NetworkSpec, Result],
 ) -> list[Row]:
     """The rows of all networks of a plan, in its order.
 
@@ -67,7 +68,7 @@ def make_rows(
         evaluations = [done[run].evaluation for run in own if run in done]
         rows.append(
             Row(
-                network=network,
+                network=str(network),
                 family=family_of(network),
                 seeds=tuple(run.seed for run in own if run in done),
                 missing=tuple(_missing(run, results.get(run)) for run in own if run not in done),
@@ -97,7 +98,9 @@ def case_scores(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     return {name: sum(own) / len(own) for name, own in values.items()}
 
 
-def _tests(plan: Plan, done: Mapping[Run, RunResult], reference: str) -> dict[str, PairedTest]:
+def _tests(
+    plan: Plan, done: Mapping[Run, RunResult], reference: NetworkSpec
+) -> dict[NetworkSpec, PairedTest]:
     """Each network against the reference, both over the seeds that both have."""
     seeds = {
         network: {run.seed for run in done if run.network == network} for network in plan.networks

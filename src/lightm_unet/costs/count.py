@@ -14,9 +14,9 @@ from lightm_unet.costs.counting import NetworkCost, count_network
 from lightm_unet.costs.paper_costs import PaperCosts
 from lightm_unet.costs.paper_costs import count_paper as count_paper_networks
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.image_sizes import CHANNELS
+from lightm_unet.networks.image_sizes import CHANNELS, PAPER_SIZE
 from lightm_unet.networks.registry import build_network, network_names, network_options
-from lightm_unet.networks.spec import split_name
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import write_json
 
 
@@ -32,10 +32,10 @@ class CountReport:
 
 
 def count_networks(
-    networks: Sequence[str] = (),
+    networks: Sequence[str | NetworkSpec] = (),
     output: Path | str | None = None,
     *,
-    size: Sequence[int] = (512, 512),
+    size: Sequence[int] = PAPER_SIZE[2],
     in_channels: int | None = None,
     classes: int | None = None,
 ) -> CountReport:
@@ -58,24 +58,23 @@ def count_networks(
     size = tuple(size)
     if len(size) not in CHANNELS or min(size) < 1:
         raise UsageError(f"a size needs 2 or 3 positive numbers, got {size}")
-    requested = {text: split_name(text) for text in networks or network_names()}
-    for name, _ in requested.values():
-        network_options(name)  # refuses an unknown name, before any work
+    specs = [NetworkSpec.parse(network) for network in networks or network_names()]
+    for spec in specs:
+        network_options(spec.name)  # refuses an unknown name, before any work
     default_in, default_classes = CHANNELS[len(size)]
     in_channels = default_in if in_channels is None else in_channels
     classes = default_classes if classes is None else classes
     costs = {}
-    for text, (name, options) in requested.items():
-        options.setdefault("image_size", size)
+    for spec in specs:
         try:
             with torch.device("meta"):
-                network = build_network(name, len(size), in_channels, classes, **options)
-            costs[text] = count_network(network, size)
+                network = build_network(spec, len(size), in_channels, classes, size)
+            costs[str(spec)] = count_network(network, size)
         except UsageError as error:
-            raise UsageError(f"{text}: {error}") from error
+            raise UsageError(f"{spec}: {error}") from error
         except RuntimeError as error:  # more numbers than a tensor can have
             reason = str(error).splitlines()[0]
-            raise UsageError(f"{text} cannot be counted at {size}: {reason}") from error
+            raise UsageError(f"{spec} cannot be counted at {size}: {reason}") from error
     report = CountReport(size, in_channels, classes, costs)
     if output is not None:
         write_json({"version": __version__, **asdict(report)}, Path(output))

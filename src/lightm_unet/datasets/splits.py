@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lightm_unet.datasets.dataset import Dataset
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.system.files import read_json, write_json
+from lightm_unet.system.json_codec import to_json
+from lightm_unet.system.records import read_record, write_record
 
 SPLIT_FILE = "split.json"
 """The split's name inside a data set's folder."""
@@ -72,8 +73,7 @@ def make_split(dataset: Dataset, seed: int = 0, ratios: tuple[int, int, int] = (
 
 def write_split(split: Split, path: Path) -> None:
     """Write a split as JSON, in one step."""
-    content = {part: list(getattr(split, part)) for part in ("training", "validation", "test")}
-    write_json({**content, "seed": split.seed}, path)
+    write_record(to_json(split), path)
 
 
 def read_split(path: Path) -> Split:
@@ -82,7 +82,7 @@ def read_split(path: Path) -> Split:
     Raises:
         DataError: not a split file, or a case in two parts.
     """
-    content = read_json(path)
+    content = read_record(path)
     parts = [content.get(part) for part in ("training", "validation", "test")]
     seed = content.get("seed", 0)
     if not all(_is_names(part) for part in parts) or not isinstance(seed, int) or not parts[0]:

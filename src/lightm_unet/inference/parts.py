@@ -7,7 +7,7 @@ from pathlib import Path
 from lightm_unet.datasets.dataset import open_dataset
 from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import UsageError
-from lightm_unet.system.files import read_json
+from lightm_unet.training.run_folder import read_run
 
 PARTS = ("training", "validation", "test")
 
@@ -24,7 +24,7 @@ def images_of_part(run: Path | str, part: str) -> list[Path]:
 
     Raises:
         UsageError: no such part, the part is empty, or the folder is not a run's.
-        DataError: the data set is not where it was, or lacks one of the cases.
+        DataError: the data set is not where it was, or lacks one of the cases; or a damaged record.
     """
     run = Path(run)
     if part not in PARTS:
@@ -34,7 +34,7 @@ def images_of_part(run: Path | str, part: str) -> list[Path]:
             f"{run}: no run.json and split.json here; a part of the split needs the folder of a "
             "training run, not a model alone"
         )
-    data = open_dataset(Path(read_json(run / "run.json")["dataset"]))
+    data = open_dataset(read_run(run).dataset)
     names = getattr(read_split(run / "split.json"), part)
     if not names:
         raise UsageError(f"{run}: the split has no {part} cases")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError
-from lightm_unet.system.files import read_json, write_json
+from lightm_unet.system import records
 
 if TYPE_CHECKING:
     from lightm_unet.models.model_folder import ModelFolder
@@ -64,7 +64,7 @@ def write_record(
         "seconds": round(seconds, 3),
         "cases": cases,
     }
-    write_json(record, folder / RECORD_NAME)
+    records.write_record(record, folder / RECORD_NAME)
 
 
 def recorded_label_names(folder: Path) -> tuple[str, ...] | None:
@@ -75,7 +75,7 @@ def recorded_label_names(folder: Path) -> tuple[str, ...] | None:
         a convenience, and a foreign file of that name must not stop anything.
     """
     with suppress(DataError):
-        names = read_json(folder / RECORD_NAME).get("label_names")
+        names = records.read_record(folder / RECORD_NAME).get("label_names")
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return tuple(names)
     return None

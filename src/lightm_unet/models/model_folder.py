@@ -19,9 +19,10 @@ from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.networks import build_network
 from lightm_unet.preprocessing.preprocessing import Preprocessing
-from lightm_unet.system.files import read_json, write_bytes, write_json
+from lightm_unet.system.files import write_bytes
+from lightm_unet.system.json_codec import from_json, to_json
+from lightm_unet.system.records import read_record, write_record
 
-FORMAT = 1
 WEIGHTS, CARD = "model.safetensors", "model.json"
 # Labels 1, 2, ... take these colours in turn: Okabe and Ito's palette, which survives colour
 # blindness; the background is black.
@@ -49,7 +50,7 @@ class ModelFolder:
     label_colours: tuple[tuple[int, int, int], ...]
     """Red, green and blue, 0 to 255, for each label."""
     card: dict[str, Any]
-    """All of model.json."""
+    """All of model.json but its format."""
     path: Path
     """The folder."""
 
@@ -86,10 +87,9 @@ def save_model(
     options = dict(network.config)
     name = options.pop("name")
     card = {
-        "format": FORMAT,
         "lightm_unet": __version__,
         "network": {"name": name, "options": options},
-        "preprocessing": preprocessing.to_json_dict(),
+        "preprocessing": to_json(preprocessing),
         "channels": list(channel_names),
         "labels": [
             {"value": value, "name": name, "colour": list(colour)}
@@ -100,7 +100,7 @@ def save_model(
         "training": training,
         "scores": scores,
     }
-    write_json(card, folder / CARD)
+    write_record(card, folder / CARD)
 
 
 def load_model(path: Path | str) -> ModelFolder:
@@ -114,17 +114,10 @@ def load_model(path: Path | str) -> ModelFolder:
         DataError: the folder is damaged, or of a format that this version does not know.
     """
     folder = find_model(path)
-    card = read_json(folder / CARD)
-    if card.get("format") != FORMAT:
-        raise DataError(
-            folder / CARD,
-            f"format {card.get('format')!r}",
-            f"format {FORMAT}",
-            "upgrade lightm-unet, or train the model again",
-        )
+    card = read_record(folder / CARD)
     try:
         network = _build_network(card["network"])
-        preprocessing = Preprocessing.from_json_dict(card["preprocessing"])
+        preprocessing = from_json(Preprocessing, card["preprocessing"])
         names = tuple(str(label["name"]) for label in card["labels"])
         colours = tuple(tuple(int(c) for c in label["colour"]) for label in card["labels"])
         of_network = (network.spatial_dims, network.in_channels, network.out_channels)

@@ -129,9 +129,3 @@ def _write_value(value: object) -> str:
     ):
         return value
     return json.dumps(value, separators=(",", ":"))
-
-
-def split_name(text: str) -> tuple[str, dict[str, Any]]:
-    """A network's name and its options."""
-    spec = NetworkSpec.parse(text)
-    return spec.name, dict(spec.options)

@@ -8,12 +8,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lightm_unet.errors import UsageError
+from lightm_unet.networks.image_sizes import PAPER_SIZE, per_axis
 
 NORMALIZATIONS = ("zscore", "ct")
 CLIP_PERCENTILES = (0.5, 99.5)
@@ -22,7 +21,7 @@ CLIP_PERCENTILES = (0.5, 99.5)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images become a network's input. Stored in model.json.
+    """How images become a network's input. Stored in model.json, see `system.json_codec`.
 
     Raises:
         UsageError: fields that contradict each other.
@@ -87,37 +86,6 @@ class Preprocessing:
             return (self.intensity_range[0] - self.intensity_mean) / self.intensity_std
         return 0.0
 
-    def to_json_dict(self) -> dict[str, Any]:
-        """The fields as JSON's own types; `from_json_dict` is the way back."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
-
-    @classmethod
-    def from_json_dict(cls, content: dict[str, Any]) -> Preprocessing:
-        """The preprocessing that `to_json_dict` described.
-
-        Raises:
-            UsageError: a field is unknown, missing or contradicts another.
-
-        Example:
-            >>> chest = Preprocessing(spatial_dims=2, channels=1, size=(512, 512))
-            >>> Preprocessing.from_json_dict(chest.to_json_dict()) == chest
-            True
-        """
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(content) - fields):
-            raise UsageError(f"preprocessing has no field {', '.join(unknown)}")
-        values = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in content.items()
-        }
-        try:
-            return cls(**values)
-        except TypeError as error:  # a missing field, or text where a number belongs
-            raise UsageError(f"preprocessing cannot be read: {error}") from error
-
 
 def plan_grid(
     spatial_dims: int,
@@ -135,15 +103,9 @@ def plan_grid(
         {'size': None, 'roi_size': (96, 96, 96), 'spacing_mm': None}
     """
     if size is None and roi_size is None and spacing_mm is None:
-        size = (512,) if spatial_dims == 2 else (128,)
-
-    def per_axis(values: Sequence | None) -> tuple | None:
-        if values is None:
-            return None
-        return tuple(values) * spatial_dims if len(values) == 1 else tuple(values)
-
+        size = PAPER_SIZE[spatial_dims]
     return {
-        "size": per_axis(size),
-        "roi_size": per_axis(roi_size),
-        "spacing_mm": per_axis(spacing_mm),
+        "size": per_axis(size, spatial_dims),
+        "roi_size": per_axis(roi_size, spatial_dims),
+        "spacing_mm": per_axis(spacing_mm, spatial_dims),
     }

@@ -7,8 +7,9 @@ import math
 import torch
 
 from lightm_unet.errors import MissingPartError, UsageError
-from lightm_unet.networks import build_network
+from lightm_unet.networks.registry import build_network, check_spec
 from lightm_unet.preprocessing.augmentation import STRENGTHS
+from lightm_unet.system.choices import check_choice
 from lightm_unet.training.recipes import RECIPES
 from lightm_unet.training.settings import DEVICES, PRECISIONS, TrainingSettings
 
@@ -34,16 +35,16 @@ def check_settings(settings: TrainingSettings) -> None:
     if settings.learning_rate is not None and not 0 < settings.learning_rate < math.inf:
         raise UsageError(f"learning_rate needs a number above 0, got {settings.learning_rate!r}")
     for name, known in (
-        ("recipe", tuple(RECIPES)),
+        ("recipe", RECIPES),
         ("augmentation", STRENGTHS),
         ("device", DEVICES),
         ("precision", PRECISIONS),
     ):
-        if getattr(settings, name) not in known:
-            raise UsageError(f"{name} is {', '.join(known)}; got {getattr(settings, name)!r}")
+        check_choice(name, getattr(settings, name), known)
+    check_spec(settings.network)
     try:
         with torch.device("meta"):  # takes no memory: it is only built to have its options checked
-            build_network(settings.architecture, 2, 1, 2, None, **settings.network)
+            build_network(settings.network, 2, 1, 2)
     except (TypeError, ArithmeticError) as error:
         raise UsageError(f"network options that cannot be used: {error}") from error
     _check_device(settings)

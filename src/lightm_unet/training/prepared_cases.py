@@ -19,6 +19,7 @@ from lightm_unet.datasets.dataset import Case, Dataset, open_case_images, open_c
 from lightm_unet.preprocessing.apply import preprocess_image, preprocess_labels
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.files import open_atomic
+from lightm_unet.system.json_codec import to_json
 
 _FORM = 1
 """Raised when what is stored changes, so that older files are not taken for it."""
@@ -109,7 +110,7 @@ class PreparedCases(torch.utils.data.Dataset):
         stats = [(str(file.resolve()), file.stat()) for file in files]
         content = {
             "form": _FORM,
-            "preprocessing": self.preprocessing.to_json_dict(),
+            "preprocessing": to_json(self.preprocessing),
             "labels": len(self.dataset.label_names),
             "files": [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats],
         }

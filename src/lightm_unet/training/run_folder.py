@@ -19,6 +19,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,14 +28,36 @@ import torch
 from lightm_unet import __version__
 from lightm_unet.datasets.dataset import Dataset, open_dataset
 from lightm_unet.datasets.splits import Split, read_split, write_split
-from lightm_unet.errors import DataError, LightMUNetError, UsageError
+from lightm_unet.errors import LightMUNetError, UsageError
 from lightm_unet.preprocessing.preprocessing import Preprocessing
-from lightm_unet.system.files import read_json, write_json
-from lightm_unet.training.settings import TrainingSettings, make_settings
+from lightm_unet.system.json_codec import from_json, to_json
+from lightm_unet.system.records import expect_usable, read_record, write_record
+from lightm_unet.training.settings import TrainingSettings, join_network, make_settings
 
 RECORD, SPLIT, LOG = "run.json", "split.json", "log.csv"
 TENSORBOARD, MODEL, PREPARED = "tensorboard", "model", "prepared"
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+FORMAT = 2
+"""Of run.json. In format 1 the network had two entries, its name and its options."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What run.json holds."""
+
+    lightm_unet: str
+    """Version of this package, as the next two of theirs."""
+    torch: str
+    python: str
+    dataset: Path
+    """The data set's folder."""
+    dataset_name: str
+    settings: TrainingSettings
+    preprocessing: Preprocessing
+    best_dice: float | None = None
+    """The best validation Dice; None until the run is over."""
+    seconds: float | None = None
+    """Of all epochs, however often interrupted; None until the run is over."""
 
 
 class RunPlan(NamedTuple):
@@ -87,27 +110,47 @@ def nothing_left_behind(folder: Path) -> Iterator[None]:
         raise
 
 
-def write_record(folder: Path, plan: RunPlan) -> None:
+def begin_run(folder: Path, plan: RunPlan) -> None:
     """Note what a run is determined by."""
     write_split(plan.split, folder / SPLIT)
-    record = {
-        "lightm_unet": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "dataset": str(plan.data.root.resolve()),
-        "dataset_name": plan.data.name,
-        "settings": plan.settings.to_json_dict(),
-        "preprocessing": plan.preprocessing.to_json_dict(),
-    }
-    write_json(record, folder / RECORD)
+    record = RunRecord(
+        lightm_unet=__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        dataset=plan.data.root.resolve(),
+        dataset_name=plan.data.name,
+        settings=plan.settings,
+        preprocessing=plan.preprocessing,
+    )
+    write_run(record, folder)
 
 
-def complete_record(folder: Path, best_dice: float) -> None:
-    """Add the best validation Dice, and the seconds of all epochs, however often interrupted."""
+def end_run(folder: Path, best_dice: float) -> None:
+    """Note the best validation Dice, and the seconds of all epochs."""
     with (folder / LOG).open(newline="") as file:
         seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
-    record = read_json(folder / RECORD)
-    write_json({**record, "best_dice": best_dice, "seconds": round(seconds, 2)}, folder / RECORD)
+    record = replace(read_run(folder), best_dice=best_dice, seconds=round(seconds, 2))
+    write_run(record, folder)
+
+
+def write_run(record: RunRecord, folder: Path) -> None:
+    """Write run.json."""
+    write_record(to_json(record), folder / RECORD, FORMAT)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read run.json.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    path = folder / RECORD
+    content = read_record(path, FORMAT)
+    advice = "use the version of lightm-unet that started the run, or start another run"
+    with expect_usable(path, "a record", advice):
+        if isinstance(content.get("settings"), dict):
+            content["settings"] = join_network(content["settings"])
+        return from_json(RunRecord, content)
 
 
 def find_run(folder: Path, dataset: Path, given: dict[str, Any]) -> RunPlan:
@@ -127,24 +170,15 @@ def find_run(folder: Path, dataset: Path, given: dict[str, Any]) -> RunPlan:
             f"{folder}: no {LAST} to resume from; the run has not finished its first epoch, so "
             "start it again without --resume in an empty folder"
         )
-    record = read_json(folder / RECORD)
-    try:
-        stored = TrainingSettings.from_json_dict(record["settings"])
-        preprocessing = Preprocessing.from_json_dict(record["preprocessing"])
-        root = Path(record["dataset"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            folder / RECORD,
-            f"a record that cannot be used ({error})",
-            "one as this version of lightm-unet writes it",
-            "resume with the version that started the run, or start another run",
-        ) from error
-    asked = {**make_settings(given).to_json_dict(), "dataset": str(dataset.resolve())}
-    own = {**stored.to_json_dict(), "dataset": str(root)}
-    for name in (*(name for name, value in given.items() if value is not None), "dataset"):
+    record = read_run(folder)
+    given = join_network({name: value for name, value in given.items() if value is not None})
+    asked = {**to_json(make_settings(given)), "dataset": str(dataset.resolve())}
+    own = {**to_json(record.settings), "dataset": str(record.dataset)}
+    for name in (*given, "dataset"):
         if asked[name] != own[name]:
             raise UsageError(
                 f"{folder}: this run has {name} {own[name]!r}, not {asked[name]!r}; "
                 "resume it with what it has, or start another run"
             )
-    return RunPlan(stored, open_dataset(root), read_split(folder / SPLIT), preprocessing)
+    split = read_split(folder / SPLIT)
+    return RunPlan(record.settings, open_dataset(record.dataset), split, record.preprocessing)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lightm_unet.errors import UsageError
+from lightm_unet.networks.spec import NetworkSpec
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+DEFAULT_NETWORK = NetworkSpec("lightm-unet")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -48,35 +50,54 @@ class TrainingSettings:
     """32-true, bf16-mixed or 16-mixed; auto takes bf16 where a GPU has it, else 32."""
     workers: int = 0
     """Processes that prepare samples beside the training."""
-    architecture: str = "lightm-unet"
-    """The network's name, such as lightm-unet, nnu-net or segresnet."""
-    network: dict[str, Any] = field(default_factory=dict)
-    """Options of the network, see network_options."""
+    network: NetworkSpec = DEFAULT_NETWORK
+    """The network, with options if wanted: lightm-unet, lightm-unet:width=16, nnu-net."""
 
-    def to_json_dict(self) -> dict[str, Any]:
-        """The settings as JSON's own types."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
-
-    @classmethod
-    def from_json_dict(cls, content: dict[str, Any]) -> TrainingSettings:
-        """The settings that `to_json_dict` described."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in content.items()
-            }
-        )
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", NetworkSpec.parse(self.network))  # a text will do
 
 
-def make_settings(given: dict[str, Any]) -> TrainingSettings:
+def make_settings(given: Mapping[str, Any]) -> TrainingSettings:
     """Settings from keyword arguments, of which None means not given.
+
+    Args:
+        given: fields of `TrainingSettings`; or, as they were before a network was one text,
+            `architecture` (its name) and `network` (a dict of its options).
 
     Raises:
         UsageError: a setting that does not exist.
     """
+    given = join_network({name: value for name, value in given.items() if value is not None})
     names = {field.name for field in dataclasses.fields(TrainingSettings)}
     if unknown := sorted(set(given) - names):
         raise UsageError(
             f"train has no setting {', '.join(unknown)}; it has {', '.join(sorted(names))}"
         )
-    return TrainingSettings(**{name: value for name, value in given.items() if value is not None})
+    return TrainingSettings(**given)
+
+
+def join_network(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings with the network in one entry, where there were two.
+
+    The older form has the name as `architecture` and the options as a dict under `network`: in
+    Python calls, and in run.json of format 1.
+
+    Raises:
+        UsageError: both forms at once.
+
+    Example:
+        >>> joined = join_network({"architecture": "segresnet", "network": {"init_filters": 8}})
+        >>> str(joined["network"])
+        'segresnet:init_filters=8'
+    """
+    joined = dict(given)
+    name, network = joined.pop("architecture", None), joined.pop("network", None)
+    if network is None and name is None:
+        return joined
+    if network is None or isinstance(network, Mapping):
+        network = NetworkSpec(name or DEFAULT_NETWORK.name, network or {})
+    elif name is not None:
+        raise UsageError(
+            f"architecture={name} and network={network} both name a network; give network alone"
+        )
+    return {**joined, "network": network}

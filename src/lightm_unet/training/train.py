@@ -21,6 +21,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.models.model_folder import save_model
 from lightm_unet.networks import build_network
 from lightm_unet.preprocessing.planning import plan_preprocessing
+from lightm_unet.system.json_codec import to_json
 from lightm_unet.training import run_folder
 from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
 from lightm_unet.training.preflight import check_settings, find_device, find_precision
@@ -88,10 +89,10 @@ def train(
     with nullcontext() if resume else run_folder.nothing_left_behind(output):
         samples = _prepare(plan, output / run_folder.PREPARED, progress)
     if first and not resume:
-        run_folder.write_record(output, plan)
+        run_folder.begin_run(output, plan)
     run = _fit(plan, network, *samples, output, resume, progress, say)
     if first:
-        run_folder.complete_record(output, run.best_dice)
+        run_folder.end_run(output, run.best_dice)
     return run
 
 
@@ -121,12 +122,11 @@ def _first_weights(plan: RunPlan) -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return build_network(
-            settings.architecture,
+            settings.network,
             preprocessing.spatial_dims,
             preprocessing.channels,
             len(plan.data.label_names),
             preprocessing.size or preprocessing.roi_size,
-            **settings.network,
         )
 
 
@@ -199,7 +199,7 @@ def _fit(
         about_training = {
             "dataset": data.name,
             "cases": len(training.cases),
-            **settings.to_json_dict(),
+            **to_json(settings),
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
