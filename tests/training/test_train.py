@@ -1,6 +1,5 @@
 """Whole runs, each a fraction of a second: what they learn, leave, repeat and go on with."""
 
-import csv
 import os
 import shutil
 import subprocess
@@ -22,35 +21,12 @@ from lightm_unet.training import train as training
 from lightm_unet.training.losses import dice_cross_entropy
 from lightm_unet.training.recipes import RECIPES, Recipe
 from lightm_unet.training.train import _share
-
-
-def log_of(run):
-    with (run / "log.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def results_of(run):
-    """The log without what depends on the clock."""
-    of_this_process = ("seconds", "peak_memory_mb")
-    return [{name: row[name] for name in row if name not in of_this_process} for row in log_of(run)]
-
-
-def last_weights(run):
-    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    return content["state_dict"]
+from run_checks import assert_same_training, last_weights, log_of
 
 
 def first_weights(seed, model):
     torch.manual_seed(seed)
     return build_network(**model.network.config)
-
-
-def assert_same_training(one, other):
-    assert results_of(one) == results_of(other)
-    for name, tensor in last_weights(one).items():
-        assert torch.equal(tensor, last_weights(other)[name]), name
-    for name, tensor in load_file(one / "model" / "model.safetensors").items():
-        assert torch.equal(tensor, load_file(other / "model" / "model.safetensors")[name]), name
 
 
 # ----------------------------------------------------------------------------------- learning
