@@ -1,7 +1,13 @@
-"""Where triton has no build, its kernels are not imported to look for doctests either."""
+"""What holds for every test and doctest, before torch is imported."""
 
+import os
 from importlib.util import find_spec
 
+# Tiny networks are not worth sharing, and tests that run side by side would fight for the cores.
+# Tests of several threads ask for them.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
+# Where triton has no build, its kernels are not imported to look for doctests either.
 collect_ignore_glob = (
     [] if find_spec("triton") else ["src/lightm_unet/ops/triton_*.py", "tests/ops/triton_inter*"]
 )

@@ -19,13 +19,11 @@ hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
 
-@pytest.fixture(scope="session")
-def one_thread():
-    """Torch with one thread: tiny networks are not worth sharing, threads only wait for another."""
-    before = torch.get_num_threads()
+@pytest.fixture(autouse=True)
+def threads():
+    """Every test starts with one torch thread; call this to have another number of them."""
+    yield torch.set_num_threads
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

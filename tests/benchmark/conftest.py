@@ -9,8 +9,6 @@ from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.benchmark.process import ContestantError
 from lightm_unet.benchmark.results import Result
 
-TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
-
 
 @pytest.fixture
 def make_result():

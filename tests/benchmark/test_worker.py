@@ -19,13 +19,6 @@ from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 
 
-@pytest.fixture(autouse=True)
-def same_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 def answers(*requests):
     out = io.StringIO()
     serve(io.StringIO("".join(json.dumps(request) + "\n" for request in requests)), out)

@@ -19,11 +19,6 @@ SEGRESNET = "segresnet:init_filters=8"
 TINY = (OURS, SPATIAL, SEGRESNET)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _tiny_networks(one_thread):
-    """All tests here."""
-
-
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory) -> Path:
     """Nine X-ray phantoms of 32x32: six train, one validates, two test; read only."""

@@ -10,11 +10,6 @@ from lightm_unet.networks.scan_order import reorder, restore
 from lightm_unet.ops.reference import scan_reference
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _tiny_networks(one_thread):
-    """All tests here."""
-
-
 @pytest.fixture
 def randomise():
     """Give every parameter random values: an initial 0 or 1 would hide that it is not used."""

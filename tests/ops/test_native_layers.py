@@ -49,13 +49,6 @@ def assert_native_equals_composed(layer, tokens):
     assert difference.abs().max() <= 1e-5 * composed.abs().max()
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 @pytest.mark.parametrize(
     ("channels", "out_channels", "batch", "length"),
@@ -218,7 +211,9 @@ def test_it_leaves_what_it_cannot_do_to_the_composed_layer(monkeypatch):
     assert not random_layer(8, 8, directions=2).is_streamable
 
 
-def test_two_threads_may_call_it_at_once():
+@pytest.mark.parametrize("count", [1, 2])
+def test_several_threads_may_call_it_at_once(threads, count):
+    threads(count)
     layer, tokens = random_layer(32, 32), random_tokens(1, 3000, 32)
     weights = {name: t.detach() for name, t in layer._native_weights().items()}
     expected = rvm_layer(tokens, weights, 1e-5, [])
@@ -238,7 +233,8 @@ def test_two_threads_may_call_it_at_once():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
-def test_an_interrupt_at_any_moment_leaves_the_kernels_usable():
+def test_an_interrupt_at_any_moment_leaves_the_kernels_usable(threads):
+    threads(2)
     network = LightMUNet(2, 1, 2).eval()
     image = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
 

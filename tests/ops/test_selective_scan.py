@@ -163,18 +163,14 @@ def test_a_nan_reaches_its_own_channel_from_there_on_and_no_other(backend):
     assert out[:, :, [0, 2]].isfinite().all()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("backend", FAST)
-def test_the_number_of_threads_does_not_change_the_result(backend, threads):
+def test_the_number_of_threads_does_not_change_the_result(threads, backend, count):
     inputs = random_inputs(1, 100, 50, 16)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        expected = selective_scan(*inputs, delta_softplus=True, backend=backend)
-        torch.set_num_threads(threads)
-        actual = selective_scan(*inputs, delta_softplus=True, backend=backend)
-    finally:
-        torch.set_num_threads(before)
+    threads(1)
+    expected = selective_scan(*inputs, delta_softplus=True, backend=backend)
+    threads(count)
+    actual = selective_scan(*inputs, delta_softplus=True, backend=backend)
     torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
@@ -259,9 +255,9 @@ def test_the_environment_variable_chooses_a_backend(monkeypatch):
 
 @pytest.mark.skipif(native is None, reason="the extension is not built")
 @pytest.mark.parametrize("shift", [-9.0, -3.0, 2.0])  # of delta: long memory, usual, short
-@pytest.mark.parametrize("threads", [2, 5])
+@pytest.mark.parametrize("count", [2, 5])
 def test_more_threads_than_blocks_of_channels_cut_the_length_without_changing_the_result(
-    threads, shift
+    threads, count, shift
 ):
     generator = torch.Generator().manual_seed(0)
     u, delta, z = (torch.randn(1, 1500, 5, generator=generator) for _ in range(3))
@@ -269,14 +265,10 @@ def test_more_threads_than_blocks_of_channels_cut_the_length_without_changing_th
     A, D = -torch.arange(1.0, 17).repeat(5, 1), torch.ones(5)
     inputs = [t.requires_grad_() for t in (u, delta + shift, A, B, C, D, z)]
     results = []
-    before = torch.get_num_threads()
-    try:
-        for count in (1, threads):
-            torch.set_num_threads(count)
-            out = selective_scan(*inputs, delta_softplus=True, backend="cpu")
-            results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
-    finally:
-        torch.set_num_threads(before)
+    for number in (1, count):
+        threads(number)
+        out = selective_scan(*inputs, delta_softplus=True, backend="cpu")
+        results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
     for alone, together in zip(*results, strict=True):
         largest = alone.detach().abs().max().item()
         torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4 * largest)

@@ -14,11 +14,6 @@ from lightm_unet.training.train import TrainedRun, train
 TINY = {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1}
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _tiny_networks(one_thread):
-    """All tests here."""
-
-
 @pytest.fixture(scope="session")
 def xray(tmp_path_factory) -> Path:
     """Six X-ray phantoms of 32x32: four train, one validates; read only."""
