@@ -2,26 +2,13 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from conv_checks import by_conv1d, random_inputs
 from lightm_unet.errors import UsageError
 from lightm_unet.ops import backends, causal_conv1d
 from lightm_unet.ops.causal_conv import _conv
 
 AVAILABLE = [b.name for b in backends() if b.available and b.name != "reference"]
-
-
-def random_inputs(length, channels, width, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(0)
-    shapes = (2, length, channels), (channels, width), (channels,)
-    return [torch.randn(s, generator=generator, dtype=dtype).requires_grad_() for s in shapes]
-
-
-def by_conv1d(x, weight, bias, silu):
-    width = weight.shape[1]
-    padded = F.pad(x.transpose(1, 2), (width - 1, 0))
-    p = F.conv1d(padded, weight[:, None], bias, groups=x.shape[2]).transpose(1, 2)
-    return F.silu(p) if silu else p
 
 
 @pytest.mark.parametrize("backend", AVAILABLE)

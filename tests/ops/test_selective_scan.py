@@ -1,91 +1,43 @@
 """The scan against its definition, against golden values, and against its own promises."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors import safe_open
 
 from lightm_unet.errors import MissingPartError, UsageError
 from lightm_unet.ops import backends, selective_scan
 from lightm_unet.ops.dispatch import native
 from lightm_unet.ops.reference import scan_reference
 from lightm_unet.ops.selective_scan import _scan
+from scan_checks import (
+    GOLDEN_SCANS,
+    assert_agrees_with_mamba_ssm,
+    assert_close,
+    random_inputs,
+    read_golden_scan,
+)
 
-FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
-NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
+pytestmark = pytest.mark.usefixtures("nan_in_fresh_memory")
 AVAILABLE = [b.name for b in backends() if b.available]
 FAST = [name for name in AVAILABLE if name != "reference"]
-
-
-@pytest.fixture(autouse=True)
-def _nan_in_fresh_memory():
-    """Fill what `empty` returns with NaN, so that an output a kernel forgot cannot pass."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-def random_inputs(batch, length, channels, state, dtype=torch.float32, full=True, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    inputs = [
-        normal(batch, length, channels),
-        normal(batch, length, channels) - 1,
-        -normal(channels, state).exp(),
-        normal(batch, length, state),
-        normal(batch, length, state),
-        normal(channels) if full else None,
-        normal(batch, length, channels) if full else None,
-        normal(channels) if full else None,
-    ]
-    return [None if t is None else t.requires_grad_() for t in inputs]
 
 
 def assert_same_output_and_gradients(actual, actual_inputs, expected, expected_inputs):
     """Relative L2 error below 5e-6 in the output; in the gradients, of long sums, below 5e-5."""
     grad = torch.linspace(-1, 1, expected.numel(), dtype=torch.float64).reshape(expected.shape)
-    _assert_close(actual, expected, 5e-6)
+    assert_close(actual, expected, 5e-6)
     got = torch.autograd.grad(actual, [t for t in actual_inputs if t is not None], grad.to(actual))
     want = torch.autograd.grad(
         expected, [t for t in expected_inputs if t is not None], grad.to(expected)
     )
     for g, w in zip(got, want, strict=True):
-        _assert_close(g, w, 5e-5)
+        assert_close(g, w, 5e-5)
 
 
-def _assert_close(actual, expected, tolerance):
-    difference = torch.linalg.vector_norm(actual.double() - expected.double())
-    assert difference <= tolerance * torch.linalg.vector_norm(expected.double())
-
-
-def _golden_files():
-    return sorted(FIXTURES.glob("scan_*.safetensors")) or [None]
-
-
-@pytest.mark.parametrize("path", _golden_files(), ids=lambda p: p.stem if p else "absent")
+@pytest.mark.parametrize("path", GOLDEN_SCANS)
 @pytest.mark.parametrize("backend", AVAILABLE)
 def test_every_backend_agrees_with_mamba_ssm_in_output_and_all_gradients(path, backend):
-    if path is None:
-        pytest.skip("the golden values of mamba_ssm's scan are not beside this checkout")
-    with safe_open(path, "pt") as file:
-        softplus = file.metadata()["delta_softplus"] == "True"
-        golden = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    for key, tensor in golden.items():  # there, the length is last
-        if tensor.dim() == 3:
-            golden[key] = tensor.transpose(1, 2)
-    inputs = [golden[n].float().requires_grad_() if n in golden else None for n in NAMES]
-
-    out = selective_scan(*inputs, delta_softplus=softplus, backend=backend)
-    out.backward(golden["grad_out"].float())
-
-    _assert_close(out, golden["out"], 1e-5)
-    for name, tensor in zip(NAMES, inputs, strict=True):
-        if tensor is not None:
-            _assert_close(tensor.grad, golden[f"grad_{name}"], 1e-4)
+    golden, softplus = read_golden_scan(path)
+    assert_agrees_with_mamba_ssm(golden, softplus, backend)
 
 
 @pytest.mark.parametrize("length", [1, 7, 32, 33, 257, 600])

@@ -2,34 +2,20 @@
 them is executed."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from golden_values import GOLDEN, evenly_spaced, fill, numbers, whole_network
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.networks import build_network
 from lightm_unet.networks.peers.released_weights import load_released_weights
 from lightm_unet.ops import backends
 
-FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures"
+SMALL = json.loads((GOLDEN / "networks.json").read_text())
 AVAILABLE = [b.name for b in backends() if b.available]
-
-
-def golden(name):
-    """A published network's options, weights, input and output, as its authors' code gave them."""
-    path = FIXTURES / f"{name}.safetensors"
-    if not path.exists():
-        pytest.skip("golden values are not beside this checkout")
-    with safe_open(path, "pt") as file:
-        notes = file.metadata()
-    options = {k: json.loads(v) for k, v in notes.items() if k not in ("dtype", "strides")}
-    tensors, prefix = load_file(path), "state_dict."
-    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    return options, weights, tensors["input"], tensors["output"]
 
 
 @pytest.mark.parametrize("backend", AVAILABLE)
@@ -44,12 +30,27 @@ def golden(name):
 )
 def test_the_published_weights_give_the_published_output(name, file, dims, backend, monkeypatch):
     monkeypatch.setenv("LIGHTM_UNET_BACKEND", backend)
-    options, weights, image, expected = golden(f"{file}_{dims}d")
+    options, weights, image, expected = whole_network(f"{file}_{dims}d")
     network = build_network(name, **options).eval()
     load_released_weights(network, weights)
     with torch.no_grad():
         error = network(image) - expected
     assert error.square().mean().sqrt() <= 1e-5 * expected.std()
+
+
+@pytest.mark.parametrize("backend", AVAILABLE)
+@pytest.mark.parametrize("name", SMALL)
+def test_networks_give_the_logits_of_the_ones_that_agreed_with_the_published(
+    name, backend, monkeypatch
+):
+    monkeypatch.setenv("LIGHTM_UNET_BACKEND", backend)
+    golden = SMALL[name]
+    network = fill(build_network(golden["network"], **golden["options"]).eval())
+    with torch.no_grad():
+        logits = network(numbers("image", golden["image"]).float())
+    assert list(logits.shape) == golden["logits"]
+    error = evenly_spaced(logits, len(golden["values"])) - torch.tensor(golden["values"])
+    assert error.square().mean().sqrt() <= 1e-5 * golden["std"]
 
 
 def make(seed=0, name="u-mamba"):

@@ -2,30 +2,12 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from conv_checks import by_conv1d, random_inputs
 from lightm_unet.ops import causal_conv1d
 from lightm_unet.ops.causal_conv import _conv
 
-
-@pytest.fixture(autouse=True)
-def _nan_in_fresh_memory():
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-def random_inputs(length, channels, width):
-    generator = torch.Generator().manual_seed(0)
-    shapes = (2, length, channels), (channels, width), (channels,)
-    return [torch.randn(s, generator=generator).requires_grad_() for s in shapes]
-
-
-def by_conv1d(x, weight, bias, silu):
-    width = weight.shape[1]
-    padded = F.pad(x.transpose(1, 2), (width - 1, 0))
-    p = F.conv1d(padded, weight[:, None], bias, groups=x.shape[2]).transpose(1, 2)
-    return F.silu(p) if silu else p
+pytestmark = pytest.mark.usefixtures("nan_in_fresh_memory")
 
 
 def assert_same(inputs, silu=True, tolerance=1e-4):

@@ -9,11 +9,7 @@ from lightm_unet.ops.triton_gated_norm import gated_norm_triton, gated_norm_trit
 EPSILON = 1e-5
 
 
-@pytest.fixture(autouse=True)
-def _nan_in_fresh_memory():
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    yield
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("nan_in_fresh_memory")
 
 
 def random_inputs(shape):

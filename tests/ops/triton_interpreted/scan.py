@@ -4,23 +4,26 @@ Chunks are 8 steps here instead of 128, groups of chunks 8 instead of 128: the i
 milliseconds for each step.
 """
 
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors import safe_open
 
 from lightm_unet.ops import selective_scan
 from lightm_unet.ops.reference import scan_reference
 from lightm_unet.ops.selective_scan import _scan
+from scan_checks import (
+    SMALL_GOLDEN_SCANS,
+    assert_agrees_with_mamba_ssm,
+    assert_close,
+    random_inputs,
+    read_golden_scan,
+)
 
-FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures"
-NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
+pytestmark = pytest.mark.usefixtures("nan_in_fresh_memory")
 CHUNK = 8
 
 
 @pytest.fixture(autouse=True)
-def _short_chunks_and_nan_in_fresh_memory(monkeypatch):
+def _short_chunks(monkeypatch):
     from lightm_unet.ops import triton_combine, triton_scan, triton_scan_backward
 
     monkeypatch.setattr(triton_scan, "STATE_INTERVAL", CHUNK)
@@ -28,28 +31,6 @@ def _short_chunks_and_nan_in_fresh_memory(monkeypatch):
     monkeypatch.setattr(triton_combine, "GROUP", 8)
     monkeypatch.setattr(triton_combine, "AHEAD", 4)
     monkeypatch.setattr(triton_scan_backward, "BLOCK_C", 4)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-def random_inputs(batch, length, channels, state, full=True, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(0)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    inputs = [
-        normal(batch, length, channels),
-        normal(batch, length, channels) - 1,
-        -normal(channels, state).exp(),
-        normal(batch, length, state),
-        normal(batch, length, state),
-        normal(channels) if full else None,
-        normal(batch, length, channels) if full else None,
-        normal(channels) if full else None,
-    ]
-    return [None if t is None else t.to(dtype).requires_grad_() for t in inputs]
 
 
 def assert_as_defined(inputs, softplus=True, tolerance=(5e-6, 5e-5)):
@@ -69,11 +50,6 @@ def assert_as_defined(inputs, softplus=True, tolerance=(5e-6, 5e-5)):
         assert_close(g, w, tolerance[1])
 
 
-def assert_close(actual, expected, tolerance):
-    difference = torch.linalg.vector_norm(actual.double() - expected.double())
-    assert difference <= tolerance * torch.linalg.vector_norm(expected.double())
-
-
 @pytest.mark.parametrize("length", [1, 7, CHUNK - 1, CHUNK, CHUNK + 1, 8 * CHUNK + 3])
 def test_lengths_around_chunks_and_groups_of_chunks_match_the_definition(length):
     assert_as_defined(random_inputs(2 if length < 9 else 1, length, 3, 2))
@@ -82,7 +58,7 @@ def test_lengths_around_chunks_and_groups_of_chunks_match_the_definition(length)
 @pytest.mark.parametrize(("channels", "state"), [(1, 1), (4, 4), (5, 3), (9, 16)])
 @pytest.mark.parametrize("full", [True, False])
 def test_channels_and_states_that_fill_no_block_match_the_definition(channels, state, full):
-    inputs = random_inputs(1, CHUNK + 3, channels, state, full)
+    inputs = random_inputs(1, CHUNK + 3, channels, state, full=full)
     if not full:  # then there is no softplus that keeps the steps positive
         inputs[1] = inputs[1].detach().abs().requires_grad_()
     assert_as_defined(inputs, softplus=full)
@@ -169,29 +145,10 @@ def test_the_op_is_registered_correctly(full):
     torch.library.opcheck(_scan, (*inputs, True, True, "triton"), test_utils=utilities)
 
 
-def _golden_files():
-    return sorted(FIXTURES.glob("scan_*.safetensors")) or [None]
-
-
-@pytest.mark.parametrize("path", _golden_files(), ids=lambda p: p.stem if p else "absent")
+@pytest.mark.parametrize("path", SMALL_GOLDEN_SCANS)
 def test_it_agrees_with_mamba_ssm_in_output_and_all_gradients(path, monkeypatch):
-    if path is None:
-        pytest.skip("the golden values of mamba_ssm's scan are not beside this checkout")
     from lightm_unet.ops import triton_scan_backward
 
     monkeypatch.setattr(triton_scan_backward, "BLOCK_C", 32)
-    with safe_open(path, "pt") as file:
-        softplus = file.metadata()["delta_softplus"] == "True"
-        golden = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    for key, tensor in golden.items():  # there, the length is last
-        if tensor.dim() == 3:
-            golden[key] = tensor.transpose(1, 2)
-    if golden["u"].shape[0] * golden["u"].shape[1] > 40:
-        pytest.skip("too long for the interpreter")
-    inputs = [golden[n].float().requires_grad_() if n in golden else None for n in NAMES]
-    out = selective_scan(*inputs, delta_softplus=softplus, backend="triton")
-    out.backward(golden["grad_out"].float())
-    assert_close(out, golden["out"], 1e-5)
-    for name, tensor in zip(NAMES, inputs, strict=True):
-        if tensor is not None:
-            assert_close(tensor.grad, golden[f"grad_{name}"], 1e-4)
+    golden, softplus = read_golden_scan(path)
+    assert_agrees_with_mamba_ssm(golden, softplus, "triton")
