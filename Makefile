@@ -20,6 +20,7 @@ test: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 # The main job on artificial CT scans, start to end: about three minutes of training on 2 cores.
 demo: $(INSTALLED)

@@ -1,6 +1,5 @@
 """The public surface, and the README's promises about the tree."""
 
-import graphlib
 import re
 import subprocess
 import sys
@@ -28,50 +27,6 @@ def test_importing_the_package_imports_no_heavy_library():
     code = "import sys, lightm_unet; print(sorted({'torch', 'monai', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_imports_point_down_the_list_of_layers_only():
-    layers = [
-        "system",
-        "ops",
-        "imaging",
-        "reporting",
-        "networks",
-        "datasets",
-        "preprocessing",
-        "costs",
-        "diagnosis",
-        "models",
-        "training",
-        "inference",
-        "evaluation",
-        "benchmark",
-        "comparison",
-    ]
-    package = ROOT / "src" / "lightm_unet"
-    for level, layer in enumerate(layers):
-        for file in [*(package / layer).rglob("*.py"), *package.glob(f"{layer}.py")]:
-            imported = set(re.findall(r"(?:from|import) lightm_unet\.(\w+)", file.read_text()))
-            above = imported & {*layers[level + 1 :], "cli"}
-            assert not above, f"{file} imports {above}"
-
-
-def test_no_module_imports_itself_by_way_of_others():
-    source = ROOT / "src"
-    files = {
-        ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): file
-        for file in (source / "lightm_unet").rglob("*.py")
-    }
-    statement = re.compile(r"^ *from (lightm_unet[\w.]*) import ([^(\n]+|\([^)]+)", re.MULTILINE)
-
-    def imports_of(file):
-        for base, names in statement.findall(file.read_text()):
-            for name in re.findall(r"\w+", names):
-                yield f"{base}.{name}" if f"{base}.{name}" in files else base
-
-    graph = {module: set(imports_of(file)) - {module} for module, file in files.items()}
-    assert sum(map(len, graph.values())) > 300
-    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_the_readmes_file_map_names_what_is_there():
