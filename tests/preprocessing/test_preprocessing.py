@@ -87,6 +87,13 @@ def test_labels_come_back_nearly_after_resizing(axes, signs):
         assert dice(restore_logits(one_hot(on_grid, 2), record), labels) > 0.97
 
 
+def test_a_single_slice_that_runs_backwards_keeps_its_labels():
+    labels = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    image = image_of(np.zeros((1, 1, 3, 4)), np.diag([-2.0, 1.0, 1.0, 1.0]))
+    _, record = preprocess_image(image, KEEP)
+    np.testing.assert_array_equal(preprocess_labels(labels, record).numpy(), labels)
+
+
 def test_pictures_keep_their_rows_and_columns():
     labels = ball((50, 70), 20)
     picture = image_of(labels[None] * 255.0)

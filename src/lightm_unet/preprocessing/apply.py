@@ -89,7 +89,9 @@ def preprocess_labels(labels: np.ndarray, record: GridRecord) -> torch.Tensor:
     """
     if labels.shape != record.geometry.shape:
         raise UsageError(f"labels of {labels.shape} do not fit an image of {record.geometry.shape}")
-    canonical = np.ascontiguousarray(_to_canonical(labels, record), dtype=np.uint8)
+    # A copy, not ascontiguousarray: that leaves a flipped axis of length 1 its negative stride,
+    # which torch refuses.
+    canonical = np.array(_to_canonical(labels, record), dtype=np.uint8, order="C")
     return resize_labels(torch.from_numpy(canonical), record.grid_shape)
 
 
