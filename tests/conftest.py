@@ -4,19 +4,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from lightm_unet.cli import main
 from lightm_unet.datasets.dataset import write_dataset_json
 from lightm_unet.datasets.phantom import write_phantom_dataset
 from lightm_unet.imaging.nifti import write_nifti
 
-# The same examples on every machine, however slow it is.
-hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
-hypothesis.settings.load_profile("suite")
+# The same examples in every run, so that a failure is one everywhere. New ones are looked for by
+# `pytest --hypothesis-profile=explore`.
+usual = {"deadline": None, "print_blob": True}
+settings.register_profile("usual", max_examples=50, derandomize=True, **usual)
+settings.register_profile("explore", max_examples=2000, **usual)
+settings.load_profile("usual")
 
 
 @pytest.fixture(autouse=True)

@@ -17,19 +17,6 @@ from lightm_unet.imaging.picture import write_picture
 AFFINE = np.array([[0, -2.0, 0, 5], [1.5, 0, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1]])
 
 
-def test_spacing_is_the_voxel_size_along_each_array_axis():
-    assert Geometry((4, 5, 6), AFFINE).spacing_mm == (1.5, 2.0, 3.0)
-
-
-def test_grids_agree_up_to_a_tenth_of_a_voxel_at_their_corners():
-    grid = Geometry((11, 5, 6), np.eye(4))
-    near, far = np.eye(4), np.eye(4)
-    near[0, 0], far[0, 0] = 1.009, 1.011  # ten voxels from first to last: 0.09 and 0.11 mm
-    assert grid.difference(Geometry((11, 5, 6), near)) is None
-    assert "0.11 mm" in grid.difference(Geometry((11, 5, 6), far))
-    assert "shape" in grid.difference(Geometry((11, 6, 5), np.eye(4)))
-
-
 @pytest.mark.parametrize(
     ("name", "parts"),
     [

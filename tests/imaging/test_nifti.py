@@ -4,9 +4,11 @@ import struct
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import given
 
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.nifti import read_nifti, write_nifti
+from strategies import affines, shapes
 
 AFFINE = np.array([[0, -2.0, 0, 5], [1.5, 0, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1]])
 
@@ -48,6 +50,20 @@ def test_a_sheared_affine_is_kept_and_the_quaternion_marked_unused(tmp_path):
     write_nifti(np.zeros((3, 4, 5), np.uint8), sheared, tmp_path / "a.nii")
     np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii")[1], sheared)
     assert nibabel.load(tmp_path / "a.nii").header["qform_code"] == 0
+
+
+@given(affines(largest_shear=2.0), shapes())
+def test_any_affine_that_can_be_inverted_is_kept(tmp_path_factory, affine, shape):
+    path = tmp_path_factory.getbasetemp() / "any_affine.nii"
+    write_nifti(np.zeros(shape, np.uint8), affine, path)
+    array, read = read_nifti(path)
+    assert array.shape == shape
+    np.testing.assert_allclose(read, affine, rtol=1e-6, atol=1e-6)
+    header = nibabel.load(path).header
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    np.testing.assert_allclose(header.get_zooms(), spacing, rtol=1e-6)
+    if header["qform_code"]:  # tools that prefer it see the same grid
+        np.testing.assert_allclose(header.get_qform(), affine, rtol=0, atol=2e-3)
 
 
 def test_the_same_volume_gives_the_same_bytes_whatever_its_name(tmp_path):

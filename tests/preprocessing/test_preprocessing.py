@@ -1,35 +1,23 @@
-import itertools
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.image import Image
+from lightm_unet.imaging.geometry import Geometry, canonical_axes
+from lightm_unet.imaging.image import Image, read_image, read_labels
 from lightm_unet.preprocessing.apply import normalise, preprocess_image, preprocess_labels
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.preprocessing.restore import restore_logits
 from lightm_unet.system.json_codec import from_json, to_json
+from strategies import ALL_ORIENTATIONS, affines, oriented_affine, shapes
 
 KEEP = Preprocessing(spatial_dims=3, channels=1, roi_size=(8, 8, 8))
-ORIENTATIONS = [
-    (axes, signs)
-    for axes in itertools.permutations(range(3))
-    for signs in itertools.product((1, -1), repeat=3)
-]
-
-
-def oriented_affine(axes, signs) -> np.ndarray:
-    """Array axis i runs along world axis axes[i], in direction signs[i]; 1, 2 and 3 mm."""
-    affine = np.eye(4)
-    affine[:3, :3] = 0
-    for array_axis, (world_axis, sign) in enumerate(zip(axes, signs, strict=True)):
-        affine[world_axis, array_axis] = sign * (1 + array_axis)
-    affine[:3, 3] = (10, -20, 30)
-    return affine
 
 
 def one_hot(labels: torch.Tensor, classes: int) -> torch.Tensor:
@@ -50,7 +38,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * np.sum(first & second) / (first.sum() + second.sum())
 
 
-@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
+@pytest.mark.parametrize(("axes", "signs"), ALL_ORIENTATIONS)
 def test_labels_come_back_exactly_from_every_orientation(axes, signs):
     labels = np.random.default_rng(0).integers(0, 3, (4, 5, 6)).astype(np.uint8)
     image = image_of(np.zeros((1, 4, 5, 6)), oriented_affine(axes, signs))
@@ -59,7 +47,34 @@ def test_labels_come_back_exactly_from_every_orientation(axes, signs):
     np.testing.assert_array_equal(restore_logits(one_hot(on_grid, 3), record), labels)
 
 
-@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
+@given(affines(largest_shear=1.0), shapes(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_labels_come_back_exactly_from_any_grid_that_is_not_resized(affine, shape, spaced, seed):
+    labels = np.random.default_rng(seed).integers(0, 4, shape).astype(np.uint8)
+    image = image_of(np.zeros((1, *shape)), affine)
+    preprocessing = KEEP
+    if spaced:  # resampling to the voxel size that it has resizes nothing
+        axes, _ = canonical_axes(image.geometry)
+        spacing_mm = tuple(image.geometry.spacing_mm[axis] for axis in axes)
+        preprocessing = dataclasses.replace(KEEP, spacing_mm=spacing_mm)
+    tensor, record = preprocess_image(image, preprocessing)
+    on_grid = preprocess_labels(labels, record)
+    assert tensor.shape[1:] == on_grid.shape == record.canonical_shape
+    np.testing.assert_array_equal(restore_logits(one_hot(on_grid, 4), record), labels)
+
+
+@given(st.sampled_from([2, 3]).flatmap(lambda dims: st.tuples(shapes(dims), shapes(dims, 12))))
+def test_resizing_invents_no_label_and_comes_back_on_the_file_s_grid(sizes):
+    shape, size = sizes
+    labels = np.full(shape, 2, np.uint8)
+    preprocessing = Preprocessing(spatial_dims=len(shape), channels=1, size=size)
+    tensor, record = preprocess_image(image_of(np.zeros((1, *shape))), preprocessing)
+    on_grid = preprocess_labels(labels, record)
+    assert tensor.shape[1:] == on_grid.shape == size
+    assert (on_grid == 2).all()
+    np.testing.assert_array_equal(restore_logits(one_hot(on_grid, 3), record), labels)
+
+
+@pytest.mark.parametrize(("axes", "signs"), ALL_ORIENTATIONS)
 def test_every_orientation_of_one_body_gives_the_same_input(axes, signs):
     affine = oriented_affine(axes, signs)
     index = np.stack(np.meshgrid(*map(np.arange, (4, 5, 6)), indexing="ij"), axis=-1)
@@ -75,7 +90,7 @@ def test_every_orientation_of_one_body_gives_the_same_input(axes, signs):
         assert record.grid_spacing_mm == tuple(1.0 + axes.index(axis) for axis in range(3))
 
 
-@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS[::7])
+@pytest.mark.parametrize(("axes", "signs"), ALL_ORIENTATIONS[::7])
 def test_labels_come_back_nearly_after_resizing(axes, signs):
     labels = ball((40, 36, 44), 13)
     image = image_of(np.zeros((1, *labels.shape)), oriented_affine(axes, signs))
@@ -210,9 +225,19 @@ def test_labels_and_logits_of_another_shape_are_refused():
         restore_logits(torch.zeros(2, 4, 5, 7), record)
 
 
-def test_real_hippocampi_come_back_through_resizing(shared_data):
-    from lightm_unet.imaging.image import read_image, read_labels
+def test_phantom_organs_come_back_through_resizing(ct_phantoms):
+    preprocessing = Preprocessing(spatial_dims=3, channels=1, size=(56, 40, 48))
+    for file in sorted((ct_phantoms / "labelsTr").iterdir())[:2]:
+        labels, _ = read_labels(file)
+        image = read_image(ct_phantoms / "imagesTr" / file.name.replace(".nii", "_0000.nii"))
+        _, record = preprocess_image(image, preprocessing)
+        classes = int(labels.max()) + 1
+        restored = restore_logits(one_hot(preprocess_labels(labels, record), classes), record)
+        for label in range(1, classes):
+            assert dice(restored == label, labels == label) > 0.9
 
+
+def test_real_hippocampi_come_back_through_resizing(shared_data):
     folder = shared_data / "Task04_Hippocampus"
     files = sorted((folder / "labelsTr").glob("*.nii.gz"))[:4]
     preprocessing = Preprocessing(spatial_dims=3, channels=1, size=(48, 64, 48))
