@@ -1,7 +1,9 @@
 """What tests of several parts need."""
 
+import logging
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,27 @@ def run(monkeypatch, capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def listen():
+    """Within `with listen(hear)`, `hear` is called with each line that the package logs."""
+
+    @contextmanager
+    def listen(hear: Callable[[str], object]):
+        handler = logging.Handler()
+        handler.emit = lambda record: hear(record.getMessage())
+        logger = logging.getLogger("lightm_unet")
+        level = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+    return listen
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def test_the_main_job_runs_from_phantoms_to_a_report(run, tmp_path):
         ("evaluate", out / "masks", data, "--output", out / "report"),
     ):
         code, printed, error = run(*words)
-        assert (code, error) == (0, ""), words
+        assert code == 0, words
+        assert error == "" or words[0] == "train", words
     assert "report.html" in printed
     assert (out / "report" / "report.html").read_text().startswith("<!")
     summary = json.loads((out / "report" / "summary.json").read_text())
@@ -52,7 +53,8 @@ def test_another_network_is_trained_by_its_name_and_options_and_predicts(run, tr
         *("--epochs", 1, "--device", "cpu", "--architecture", "nnu-net"),
         *("--network", "features=4,8", "--network", "deep_supervision=true"),
     )
-    assert (code, error) == (0, "")
+    assert code == 0
+    assert "epoch 1/1" in error
     card = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["network"]
     assert (card["name"], card["options"]["features"]) == ("nnu-net", [4, 8])
     code, _, error = run(
@@ -71,7 +73,8 @@ def test_a_training_run_can_be_resumed_and_refuses_other_settings(run, trained):
     assert code == 2
     assert "epochs 1, not 7" in error
     code, _, error = run(*words, "--resume")
-    assert (code, error) == (0, "")
+    assert code == 0
+    assert error.count("\n") == 1  # the cases; there is no epoch left
 
 
 def test_one_bad_file_is_one_line_exit_code_3_and_nothing_written(run, trained, tmp_path):

@@ -6,14 +6,17 @@ missing. A user's mistake is one line on standard error, never a traceback.
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from lightm_unet.errors import LightMUNetError, UsageError
 from lightm_unet.field_docs import field_docs
+from lightm_unet.reporting.progress_bar import progress_bar
 from lightm_unet.training.settings import TrainingSettings
 
 app = typer.Typer(
@@ -41,12 +44,28 @@ Precision = Annotated[str | None, typer.Option(help=_TRAIN.get("precision"))]
 Workers = Annotated[int | None, typer.Option(help=_TRAIN.get("workers"))]
 
 
+_errors = Console(stderr=True)
+
+
+class _Lines(logging.Handler):
+    """Prints what is logged, above the progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _errors.out(record.getMessage(), highlight=False)
+
+
 def main() -> None:
     """Run the command line; the process ends with one of the exit codes above, or 130 by Ctrl-C."""
+    logger = logging.getLogger("lightm_unet")
+    logger.setLevel(logging.INFO)
+    lines = _Lines()
+    logger.addHandler(lines)
     try:
         app()
     except LightMUNetError as error:
         _stop(str(error), error.exit_code)
+    finally:
+        logger.removeHandler(lines)
 
 
 def _stop(message: str, code: int) -> None:
@@ -121,7 +140,8 @@ def import_dataset(
     """Bring a published data set into the layout that `train` reads."""
     from lightm_unet.datasets.importers import import_dataset as run
 
-    data = run(source, target, kind, seed)
+    with progress_bar(_errors) as progress:
+        data = run(source, target, kind, seed, progress)
     print(f"{target}: {data.name}, {len(data.training)} cases, {', '.join(data.label_names[1:])}")
 
 
@@ -132,7 +152,8 @@ def check_dataset(
     """Read every case and name what is wrong; exit code 3 if anything is."""
     from lightm_unet.datasets.check import check_dataset as run
 
-    report = run(dataset)
+    with progress_bar(_errors) as progress:
+        report = run(dataset, progress)
     for problem in report.problems:
         print(f"{problem.case or dataset}: {problem.message}", file=sys.stderr)
     for title, spread in (("voxels", report.shapes), ("spacing, mm", report.spacings_mm)):
@@ -199,30 +220,30 @@ def train(
     from lightm_unet.training.train import train as run
 
     try:
-        done = run(
-            dataset,
-            output,
-            resume=resume,
-            progress=sys.stderr.isatty(),
-            say=lambda line: print(line, flush=True),
-            recipe=recipe,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            size=_maybe(size, int, "size"),
-            patch=_maybe(patch, int, "patch"),
-            spacing_mm=_maybe(spacing, float, "spacing"),
-            normalization=normalization,
-            augmentation=augmentation,
-            samples_per_case=samples_per_case,
-            seed=seed,
-            device=device,
-            devices=devices,
-            precision=precision,
-            workers=workers,
-            architecture=architecture,
-            network=_network(network),
-        )
+        with progress_bar(_errors) as progress:
+            done = run(
+                dataset,
+                output,
+                resume=resume,
+                progress=progress,
+                recipe=recipe,
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                size=_maybe(size, int, "size"),
+                patch=_maybe(patch, int, "patch"),
+                spacing_mm=_maybe(spacing, float, "spacing"),
+                normalization=normalization,
+                augmentation=augmentation,
+                samples_per_case=samples_per_case,
+                seed=seed,
+                device=device,
+                devices=devices,
+                precision=precision,
+                workers=workers,
+                architecture=architecture,
+                network=_network(network),
+            )
     except KeyboardInterrupt:
         if (output / LAST).exists():
             print("lightm-unet: stopped; go on with the same command and --resume", file=sys.stderr)
@@ -254,9 +275,8 @@ def predict(
     if bool(inputs) == bool(part):
         raise UsageError("predict needs either INPUTS or --part: which images shall it segment?")
     images = images_of_part(model, part) if part else inputs
-    results = run(
-        model, images, output, device=device, overlap=overlap, progress=sys.stderr.isatty()
-    )
+    with progress_bar(_errors) as progress:
+        results = run(model, images, output, device=device, overlap=overlap, progress=progress)
     failed = [result for result in results if result.error]
     for result in failed:
         print(f"{result.name}: {result.error}", file=sys.stderr)
@@ -289,15 +309,16 @@ def evaluate(
     from lightm_unet.evaluation.evaluate import evaluate as run
     from lightm_unet.evaluation.tables import print_evaluation
 
-    evaluation = run(
-        predictions,
-        references,
-        output,
-        images=images,
-        labels=[name.strip() for name in labels.split(",")] if labels else None,
-        tolerance_mm=tolerance_mm,
-        progress=sys.stderr.isatty(),
-    )
+    with progress_bar(_errors) as progress:
+        evaluation = run(
+            predictions,
+            references,
+            output,
+            images=images,
+            labels=[name.strip() for name in labels.split(",")] if labels else None,
+            tolerance_mm=tolerance_mm,
+            progress=progress,
+        )
     print_evaluation(evaluation)
     for case in evaluation.failed:
         print(f"{case.name}: {case.error}", file=sys.stderr)
@@ -358,32 +379,32 @@ def compare(
     from lightm_unet.comparison.compare import compare as run
     from lightm_unet.comparison.exports import print_table
 
-    done = run(
-        dataset,
-        output,
-        networks or DEFAULT_NETWORKS,
-        seeds=_numbers(seeds, int, "seeds"),
-        cases=cases,
-        part=part,
-        processes=processes,
-        bench=bench,
-        report_only=report_only,
-        progress=sys.stderr.isatty() and processes == 1,
-        say=lambda line: print(line, flush=True),
-        recipe=recipe,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        size=_maybe(size, int, "size"),
-        patch=_maybe(patch, int, "patch"),
-        spacing_mm=_maybe(spacing, float, "spacing"),
-        normalization=normalization,
-        augmentation=augmentation,
-        samples_per_case=samples_per_case,
-        device=device,
-        precision=precision,
-        workers=workers,
-    )
+    with progress_bar(_errors) as progress:
+        done = run(
+            dataset,
+            output,
+            networks or DEFAULT_NETWORKS,
+            seeds=_numbers(seeds, int, "seeds"),
+            cases=cases,
+            part=part,
+            processes=processes,
+            bench=bench,
+            report_only=report_only,
+            progress=progress,
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            size=_maybe(size, int, "size"),
+            patch=_maybe(patch, int, "patch"),
+            spacing_mm=_maybe(spacing, float, "spacing"),
+            normalization=normalization,
+            augmentation=augmentation,
+            samples_per_case=samples_per_case,
+            device=device,
+            precision=precision,
+            workers=workers,
+        )
     print_table(done.plan, done.rows)
     print(f"report: {output / 'report.html'}")
     for result in done.failed:
@@ -441,9 +462,6 @@ def bench(
     """Measure latency, throughput and peak memory of networks that take turns."""
     sizes = [_numbers(text, int, "size") for text in size or []]
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
     if what == "scan":
         from lightm_unet.benchmark.scan import SHAPES, bench_scan, show_rows
 
@@ -457,7 +475,6 @@ def bench(
             threads=threads[0] if threads else 1,
             rounds=rounds,
             device=device[0] if device else "cpu",
-            say=say,
         )
         print("\n".join(show_rows(rows)))
         return
@@ -478,7 +495,6 @@ def bench(
         batch=batch,
         in_channels=in_channels,
         out_channels=out_channels,
-        say=say,
     )
     print_report(report)
     if report.failed:

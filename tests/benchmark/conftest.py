@@ -69,7 +69,6 @@ def race():
         diary: list[str] = []
         race = Race(
             rounds,
-            say=lambda _: None,
             start=lambda contestant: Actor(contestant, diary, script or {}),
             rest=lambda _: diary.append("rest"),
         )

@@ -1,6 +1,7 @@
 """The whole of it: processes, files, the request refused before anything starts."""
 
 import json
+import logging
 
 import pytest
 
@@ -16,8 +17,8 @@ TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 PNG, SVG = b"\x89PNG", b"<?xml"
 
 
-def test_bench_measures_the_good_names_the_bad_and_writes_all_files(tmp_path):
-    said = []
+def test_bench_measures_the_good_names_the_bad_and_writes_all_files(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "lightm_unet")
     report = lightm_unet.bench(
         [TINY, "lightm-unet:width=0"],
         tmp_path / "out",
@@ -25,7 +26,6 @@ def test_bench_measures_the_good_names_the_bad_and_writes_all_files(tmp_path):
         threads=[1],
         allocators=["default"],
         rounds=1,
-        say=said.append,
     )
     good, bad = report.results
     assert good.ratio.median == 1.0
@@ -37,7 +37,7 @@ def test_bench_measures_the_good_names_the_bad_and_writes_all_files(tmp_path):
     stored = json.loads((folder / "bench.json").read_text())
     assert stored["machine"]["version"] == lightm_unet.__version__
     assert stored["results"] == json.loads(json.dumps([good.to_json(), bad.to_json()]))
-    assert any("round 1 of 1" in line for line in said)
+    assert any("round 1 of 1" in line for line in caplog.messages)
 
 
 def test_onnx_runtime_runs_a_peer_after_agreeing_with_torch():

@@ -37,23 +37,24 @@ def compare_tiny(phantoms):
 
 
 @pytest.fixture(scope="session")
-def stopped_and_resumed(compare_tiny, tmp_path_factory):
+def stopped_and_resumed(compare_tiny, listen, tmp_path_factory):
     """A comparison that Ctrl-C stopped within the second network's second epoch, and that went on.
 
-    Returns what it said before, what it said after, and what it returned.
+    Returns what it logged before, what it logged after, and what it returned.
     """
     folder = tmp_path_factory.mktemp("compared") / "out"
     before: list[str] = []
     after: list[str] = []
 
-    def say_until_stopped(line):
+    def hear_until_stopped(line):
         before.append(line)
         if line.startswith(f"{SPATIAL}, seed 0: epoch 2/2"):
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        compare_tiny(folder, say=say_until_stopped)
-    return before, after, compare_tiny(folder, say=after.append)
+    with pytest.raises(KeyboardInterrupt), listen(hear_until_stopped):
+        compare_tiny(folder)
+    with listen(after.append):
+        return before, after, compare_tiny(folder)
 
 
 @pytest.fixture

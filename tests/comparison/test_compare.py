@@ -82,7 +82,7 @@ def test_the_report_holds_every_network_and_both_figures_and_loads_nothing(stopp
 
 
 def test_results_copied_without_masks_and_models_are_kept_and_reported(
-    stopped_and_resumed, compare_tiny, tmp_path
+    stopped_and_resumed, compare_tiny, listen, tmp_path
 ):
     _, _, done = stopped_and_resumed
     for run in done.plan.runs:
@@ -92,7 +92,9 @@ def test_results_copied_without_masks_and_models_are_kept_and_reported(
         assert str(done.folder) not in result.read_text()
     shutil.copy(done.folder / "plan.json", tmp_path)
     said = []
-    copied = compare_tiny(tmp_path, say=said.append)
+    with listen(said.append):
+        copied = compare_tiny(tmp_path)
+    assert len(said) == 3
     assert all("kept, test Dice" in line for line in said)
     assert copied.rows == done.rows
     page = (tmp_path / "report.html").read_text()

@@ -21,22 +21,23 @@ write_result(RunResult(run, DIVERGED, "as played"), Path(sys.argv[1]))
 """
 
 
-def test_a_killed_process_fails_its_own_run_alone(tmp_path, monkeypatch):
+def test_a_killed_process_fails_its_own_run_alone(tmp_path, monkeypatch, listen):
     monkeypatch.setattr("os.cpu_count", lambda: 6)
     said = []
-    finish_in_processes(tmp_path, RUNS, 2, said.append, (sys.executable, "-c", ACTOR))
+    with listen(said.append):
+        finish_in_processes(tmp_path, RUNS, 2, (sys.executable, "-c", ACTOR))
     results = [read_result(tmp_path, run) for run in RUNS]
     assert [result.status for result in results] == ["diverged", "failed", "diverged"]
     assert "signal 9" in results[1].error
     assert {"lightm-unet 3", "nnu-net 3", "unetr 3"} <= set(said)
 
 
-def test_what_stops_the_command_stops_its_processes(tmp_path):
+def test_what_stops_the_command_stops_its_processes(tmp_path, listen):
     waits = (sys.executable, "-c", "print('here', flush=True); import sys; sys.stdin.read()")
 
     def stop(line):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        finish_in_processes(tmp_path, RUNS, 2, stop, waits)
+    with pytest.raises(KeyboardInterrupt), listen(stop):
+        finish_in_processes(tmp_path, RUNS, 2, waits)
     assert not any(read_result(tmp_path, run) for run in RUNS)

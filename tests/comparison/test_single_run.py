@@ -38,7 +38,7 @@ def test_what_goes_wrong_becomes_the_result(
 
     monkeypatch.setattr("lightm_unet.training.train.train", fail)
     plan = make_plan()
-    result = finish_run(tmp_path, plan, plan.runs[0], lambda line: None)
+    result = finish_run(tmp_path, plan, plan.runs[0])
     assert (result.status, result.error) == (status, message)
     assert bool(settled_result(tmp_path, plan.runs[0])) == (status == "diverged")
     traces = list(tmp_path.rglob("traceback.txt"))
@@ -52,7 +52,7 @@ def test_ctrl_c_is_no_result(make_plan, tmp_path, monkeypatch):
     monkeypatch.setattr("lightm_unet.training.train.train", stop)
     plan = make_plan()
     with pytest.raises(KeyboardInterrupt):
-        finish_run(tmp_path, plan, plan.runs[0], lambda line: None)
+        finish_run(tmp_path, plan, plan.runs[0])
     assert settled_result(tmp_path, plan.runs[0]) is None
 
 

@@ -11,8 +11,8 @@ AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
 
 
 def test_a_good_data_set_is_described(make_dataset):
-    names = []
-    report = check_dataset(make_dataset(cases=3), names.append)
+    events = []
+    report = check_dataset(make_dataset(cases=3), events.append)
     assert report.ok
     assert report.cases == 3
     assert report.shapes.min == report.shapes.median == report.shapes.max == (6, 7, 8)
@@ -20,7 +20,12 @@ def test_a_good_data_set_is_described(make_dataset):
     assert report.label_voxels == {"background": 3 * (336 - 27), "block": 3 * 27}
     assert report.label_cases == {"background": 3, "block": 3}
     assert report.intensity_range[0] < 0 < 100 < report.intensity_range[1]
-    assert names == ["case_0", "case_1", "case_2"]
+    assert [(event.done, event.total, event.item) for event in events] == [
+        (0, 3, "case_0"),
+        (1, 3, "case_1"),
+        (2, 3, "case_2"),
+        (3, 3, ""),
+    ]
 
 
 def test_shapes_and_spacings_are_compared_in_canonical_order(make_dataset):

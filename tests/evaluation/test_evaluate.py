@@ -4,6 +4,7 @@ from PIL import Image as Picture
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.evaluation.evaluate import evaluate
+from lightm_unet.system.progress import ProgressEvent
 
 LINE = {1: [(1, 1, 1), (1, 1, 2), (1, 1, 3)]}
 SHORTER = {1: [(1, 1, 1), (1, 1, 2)]}
@@ -47,6 +48,19 @@ def test_one_bad_case_does_not_stop_the_others(save_mask, tmp_path):
     assert all("\n" not in case.error for case in result.failed)
     report = (tmp_path / "out" / "report.html").read_text()
     assert "shape (6, 6, 5) against (6, 6, 6)" in report
+
+
+def test_progress_names_each_case_in_turn(save_mask, tmp_path):
+    for name in ("a", "b"):
+        save_mask(f"pred/{name}.nii", LINE)
+        save_mask(f"ref/{name}.nii", LINE)
+    events = []
+    evaluate(tmp_path / "pred", tmp_path / "ref", progress=events.append)
+    assert events == [
+        ProgressEvent("evaluate", 0, 2, "a"),
+        ProgressEvent("evaluate", 1, 2, "b"),
+        ProgressEvent("evaluate", 2, 2),
+    ]
 
 
 def test_a_single_bad_pair_raises_and_writes_nothing(save_mask, tmp_path):

@@ -11,6 +11,7 @@ from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image, write_labels
 from lightm_unet.inference.predict import predict, predict_image
 from lightm_unet.inference.record import RECORD_NAME, recorded_label_names
+from lightm_unet.system.progress import ProgressEvent
 
 SHAPE = (9, 12, 7)
 """Of the volumes in their files' own axes: three different lengths, odd ones too."""
@@ -167,6 +168,18 @@ def test_one_bad_case_does_not_stop_the_others(make_model, tmp_path):
     assert "\n" not in results[1].error
     written = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert written == ["a.nii.gz", "c.nii.gz", RECORD_NAME]
+
+
+def test_progress_names_each_case_in_turn_the_bad_ones_too(make_model, tmp_path):
+    save_volume(noise()[0], AFFINES["RAS"], tmp_path / "in" / "a.nii.gz")
+    (tmp_path / "in" / "b.nii.gz").write_bytes(b"no image")
+    model, events = make_model(spatial_dims=3, size=SHAPE), []
+    predict(model, [tmp_path / "in"], tmp_path / "out", device="cpu", progress=events.append)
+    assert events == [
+        ProgressEvent("predict", 0, 2, "a"),
+        ProgressEvent("predict", 1, 2, "b"),
+        ProgressEvent("predict", 2, 2),
+    ]
 
 
 def test_a_single_bad_file_raises_and_writes_nothing(make_model, tmp_path):

@@ -79,14 +79,14 @@ class Stopped(Exception):
 
 @pytest.fixture
 def stop_in_epoch() -> Callable[..., Callable[[str], None]]:
-    """A `say` that raises when an epoch is about to end, before its checkpoint is written."""
+    """A listener that raises when an epoch is about to end, before its checkpoint is written."""
 
     def make(epoch: int, error: BaseException | None = None) -> Callable[[str], None]:
-        def say(line: str) -> None:
+        def hear(line: str) -> None:
             if line.startswith(f"epoch {epoch}/"):
                 raise error or Stopped
 
-        return say
+        return hear
 
     make.error = Stopped
     return make

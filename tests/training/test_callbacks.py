@@ -1,9 +1,10 @@
 import csv
+import logging
 from types import SimpleNamespace
 
 import torch
 
-from lightm_unet.training.callbacks import CsvLog, EpochLines, SaveBestModel
+from lightm_unet.training.callbacks import CsvLog, EpochLines, EpochProgress, SaveBestModel
 
 ON_CPU = SimpleNamespace(device=torch.device("cpu"))  # as much of a module as the log looks at
 
@@ -14,6 +15,8 @@ def trainer(epoch, **metrics):
         current_epoch=epoch,
         max_epochs=4,
         global_step=10 * (epoch + 1),
+        num_training_batches=2,
+        num_val_batches=[1],
         is_global_zero=True,
         sanity_checking=False,
         callback_metrics={name: torch.tensor(value) for name, value in metrics.items()},
@@ -55,15 +58,17 @@ def test_a_resumed_run_remembers_the_best_dice():
     assert after.best == 0.5
 
 
-def test_of_several_processes_only_the_first_writes(tmp_path):
-    saved, said = [], []
+def test_of_several_processes_only_the_first_writes(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    saved, told = [], []
     other = epoch(0, 0.5)
     other.is_global_zero = False
     best, log = SaveBestModel(saved.append), CsvLog(tmp_path / "log.csv")
     best.on_validation_end(other, None)
     log.on_train_epoch_end(other, None)
-    EpochLines(said.append).on_train_epoch_end(other, None)
-    assert (saved, said) == ([], [])
+    EpochLines(logging.getLogger()).on_train_epoch_end(other, None)
+    EpochProgress(told.append).on_train_epoch_start(other, None)
+    assert (saved, told, caplog.messages) == ([], [], [])
     assert not (tmp_path / "log.csv").exists()
     assert best.best == 0.5  # all of them know it
 
@@ -96,10 +101,11 @@ def test_a_resumed_log_keeps_the_epochs_before_the_checkpoint_and_repeats_the_ot
     assert dice == ["0.1", "0.2", "0.35"]
 
 
-def test_a_line_tells_epoch_loss_dice_and_the_time_to_go():
-    said = []
-    lines = EpochLines(said.append)
+def test_a_line_tells_epoch_loss_dice_and_the_time_to_go(caplog):
+    caplog.set_level(logging.INFO)
+    lines = EpochLines(logging.getLogger())
     lines.on_train_start(trainer(0), None)
     lines.on_train_epoch_end(epoch(0, 0.5), ON_CPU)
-    assert said[0].startswith("epoch 1/4  loss 1.5000  validation Dice 0.5000 (lung 0.5000)  ")
-    assert said[0].endswith(" s an epoch, 0 min to go")
+    (line,) = caplog.messages
+    assert line.startswith("epoch 1/4  loss 1.5000  validation Dice 0.5000 (lung 0.5000)  ")
+    assert line.endswith(" s an epoch, 0 min to go")

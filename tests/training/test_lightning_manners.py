@@ -43,30 +43,27 @@ def ctrl_c_interrupts():
 
 
 @pytest.mark.usefixtures("ctrl_c_interrupts")
-def test_ctrl_c_is_a_keyboard_interrupt_and_the_run_can_go_on(xray, finished, train_tiny, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train_tiny(
-            xray,
-            tmp_path / "run",
-            say=act_at_epoch(3, lambda: signal.raise_signal(signal.SIGINT)),
-        )
+def test_ctrl_c_is_a_keyboard_interrupt_and_the_run_can_go_on(
+    xray, finished, train_tiny, listen, tmp_path
+):
+    ctrl_c = act_at_epoch(3, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), listen(ctrl_c):
+        train_tiny(xray, tmp_path / "run")
     # The next Ctrl-C works too.
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = train_tiny(xray, tmp_path / "run", resume=True)
     assert_same_training(finished.folder, resumed.folder)
 
 
-def test_being_terminated_is_no_success_and_the_run_can_go_on(xray, train_tiny, tmp_path):
-    with pytest.raises(SystemExit) as caught:
-        train_tiny(
-            xray,
-            tmp_path / "run",
-            say=act_at_epoch(2, lambda: os.kill(os.getpid(), signal.SIGTERM)),
-        )
+def test_being_terminated_is_no_success_and_the_run_can_go_on(xray, train_tiny, listen, tmp_path):
+    terminate = act_at_epoch(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as caught, listen(terminate):
+        train_tiny(xray, tmp_path / "run")
     assert caught.value.code == 128 + 15
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     said = []
-    train_tiny(xray, tmp_path / "run", resume=True, say=said.append)
+    with listen(said.append):
+        train_tiny(xray, tmp_path / "run", resume=True)
     assert said[-1].startswith("epoch 4/4")
 
 

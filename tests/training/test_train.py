@@ -207,13 +207,34 @@ def test_checkpoints_take_no_way_through_the_system_s_temporary_folder(
     assert (run.folder / "checkpoints" / "last.ckpt").is_file()
 
 
-def test_say_is_told_of_the_cases_and_then_of_each_epoch(xray, train_tiny, tmp_path):
+def test_the_log_tells_of_the_cases_and_then_of_each_epoch(xray, train_tiny, listen, tmp_path):
     said = []
-    train_tiny(xray, tmp_path / "run", epochs=2, say=said.append)
+    with listen(said.append):
+        train_tiny(xray, tmp_path / "run", epochs=2)
     assert [line.split("  ")[0] for line in said] == [
         "4 cases train, 1 validate, 1 are left for the test; 2,307 parameters",
         "epoch 1/2",
         "epoch 2/2",
+    ]
+
+
+def test_progress_tells_of_the_cases_and_then_of_the_steps_of_each_epoch(
+    xray, train_tiny, tmp_path
+):
+    events = []
+    train_tiny(xray, tmp_path / "run", epochs=1, progress=events.append)
+    cases = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert [event.item for event in events[:7]] == [
+        *cases["training"],
+        "",
+        *cases["validation"],
+        "",
+    ]
+    assert [(event.task, event.done, event.total) for event in events] == [
+        *(("prepare training cases", done, 4) for done in range(5)),
+        *(("prepare validation cases", done, 1) for done in range(2)),
+        *(("train, epoch 1/1", done, 2) for done in range(3)),
+        *(("validate, epoch 1/1", done, 1) for done in range(2)),
     ]
 
 
@@ -258,16 +279,19 @@ def test_workers_change_nothing(xray, finished, train_tiny, tmp_path):
 # ----------------------------------------------------------------------------------- going on
 
 KILLED_IN_EPOCH_3 = """
-import os, signal, sys
+import logging, os, signal, sys
 from lightm_unet.training.train import train
 
-def say(line):
-    if line.startswith("epoch 3/"):
-        os.kill(os.getpid(), signal.SIGKILL)
+class Kill(logging.Handler):
+    def emit(self, record):
+        if record.getMessage().startswith("epoch 3/"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
+logging.getLogger("lightm_unet").addHandler(Kill())
+logging.getLogger("lightm_unet").setLevel(logging.INFO)
 train(
     sys.argv[1], "run", recipe="released", device="cpu", epochs=4, batch_size=2, size=(24,),
-    learning_rate=0.02, say=say,
+    learning_rate=0.02,
     network={"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
 )
 """
@@ -275,7 +299,7 @@ train(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no SIGKILL")
 def test_a_killed_run_printed_nothing_and_goes_on_to_the_same_end_even_if_moved(
-    xray, finished, train_tiny, tmp_path, recwarn
+    xray, finished, train_tiny, listen, tmp_path, recwarn
 ):
     killed = subprocess.run(
         [sys.executable, "-W", "error", "-c", KILLED_IN_EPOCH_3, str(xray)],
@@ -288,7 +312,8 @@ def test_a_killed_run_printed_nothing_and_goes_on_to_the_same_end_even_if_moved(
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
     moved, said = (tmp_path / "run").rename(tmp_path / "moved"), []
-    resumed = train_tiny(xray, moved, resume=True, say=said.append)
+    with listen(said.append):
+        resumed = train_tiny(xray, moved, resume=True)
 
     assert [line.split("  ")[0] for line in said[1:]] == ["epoch 3/4", "epoch 4/4"]
     assert_same_training(finished.folder, resumed.folder)
@@ -298,22 +323,23 @@ def test_a_killed_run_printed_nothing_and_goes_on_to_the_same_end_even_if_moved(
 
 
 def test_a_run_goes_on_from_its_last_epoch_even_if_that_was_not_its_best(
-    xray, train_tiny, stop_in_epoch, tmp_path
+    xray, train_tiny, listen, stop_in_epoch, tmp_path
 ):
-    with pytest.raises(stop_in_epoch.error):  # without learning no epoch is better than the first
-        train_tiny(xray, tmp_path / "run", learning_rate=1e-30, say=stop_in_epoch(4))
+    # Without learning no epoch is better than the first.
+    with pytest.raises(stop_in_epoch.error), listen(stop_in_epoch(4)):
+        train_tiny(xray, tmp_path / "run", learning_rate=1e-30)
     said = []
-    train_tiny(xray, tmp_path / "run", resume=True, say=said.append)
+    with listen(said.append):
+        train_tiny(xray, tmp_path / "run", resume=True)
     assert [line.split("  ")[0] for line in said[1:]] == ["epoch 4/4"]
 
 
 def test_resuming_a_finished_run_trains_nothing_and_tells_its_result(
-    xray, finished, train_tiny, tmp_path
+    xray, finished, train_tiny, listen, tmp_path
 ):
     said = []
-    again = train_tiny(
-        xray, shutil.copytree(finished.folder, tmp_path / "run"), resume=True, say=said.append
-    )
+    with listen(said.append):
+        again = train_tiny(xray, shutil.copytree(finished.folder, tmp_path / "run"), resume=True)
     assert len(said) == 1
     assert again.best_dice == finished.best_dice
     assert_same_training(finished.folder, again.folder)

@@ -13,6 +13,7 @@ The first contestant runs in each of them, so that every ratio is still one of t
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import new_folder
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 
@@ -46,9 +49,10 @@ def bench(
     batch: int = 1,
     in_channels: int | None = None,
     out_channels: int | None = None,
-    say: Callable[[str], object] | None = None,
 ) -> BenchReport:
     """Measure latency, throughput and peak memory of networks that take turns on this machine.
+
+    A line is logged for each network that is ready, and for each round.
 
     Args:
         networks: names that `build_network` knows, each with options if wanted, such as
@@ -65,7 +69,6 @@ def bench(
         batch: images in one pass.
         in_channels: by default 3 in 2D and 1 in 3D.
         out_channels: classes, by default 2 in 2D and 3 in 3D.
-        say: called with a line on what is being done.
 
     Returns:
         The report. A contestant that failed is in it with its reason.
@@ -97,7 +100,7 @@ def bench(
     )
     with ExitStack() as stack:
         folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
-        race = Race(rounds, say or (lambda _: None))
+        race = Race(rounds)
         for group in dict.fromkeys(c.group for c in contestants):
             race.run_group([c for c in contestants if c.group == group])
         results = tuple(race.results[c] for c in contestants)
@@ -114,7 +117,6 @@ class Race:
 
     Args:
         rounds: turns of each contestant.
-        say: called with a line on what is being done.
         start: starts a contestant's process, for tests.
         rest: waits so many seconds, for tests.
     """
@@ -122,11 +124,10 @@ class Race:
     def __init__(
         self,
         rounds: int,
-        say: Callable[[str], object],
         start: Callable[[Contestant], ContestantProcess] = ContestantProcess,
         rest: Callable[[float], object] = time.sleep,
     ) -> None:
-        self.rounds, self.say, self.start, self.rest = rounds, say, start, rest
+        self.rounds, self.start, self.rest = rounds, start, rest
         self.results: dict[Contestant, Result] = {}
         self.notes: list[str] = []
         self.heats = 0
@@ -145,7 +146,7 @@ class Race:
                     f"{_setting(first)}: memory does not hold all contestants at once; "
                     f"{', '.join(_name(c) for c in waiting)} ran in a later heat"
                 )
-                self.say(self.notes[-1])
+                _log.info(self.notes[-1])
 
     def _run_heat(self, entrants: Sequence[Contestant], first: Contestant) -> set[Contestant]:
         """Start as many as memory holds and let them take turns; returns those dealt with."""
@@ -181,7 +182,7 @@ class Race:
             peak_bytes=passed["peak_bytes"],
             heat=self.heats,
         )
-        self.say(
+        _log.info(
             f"{_setting(contestant)}: {_name(contestant)} is ready, {result.parameters:,} "
             f"parameters, first pass {result.first_seconds:.3f} s"
         )
@@ -206,7 +207,7 @@ class Race:
                 times[contestant].append(statistics.median(turn["seconds"]))
                 peaks[contestant] = turn["peak_bytes"]
             if times:
-                self.say(f"{_setting(first)}: round {number} of {self.rounds}")
+                _log.info(f"{_setting(first)}: round {number} of {self.rounds}")
         for contestant, seconds in times.items():
             if contestant in self.results:  # the first, again in a later heat
                 continue
@@ -218,7 +219,7 @@ class Race:
             )
 
     def _fail(self, contestant: Contestant, reason: str) -> None:
-        self.say(f"{_setting(contestant)}: {_name(contestant)} failed: {reason}")
+        _log.warning(f"{_setting(contestant)}: {_name(contestant)} failed: {reason}")
         self.results.setdefault(contestant, Result(contestant, error=reason))
 
 

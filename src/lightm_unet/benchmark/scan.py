@@ -7,6 +7,7 @@ state dimension 16, with softplus, bias and skip, and give the same result befor
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from lightm_unet.diagnosis import doctor
 from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
 from lightm_unet.ops import selective_scan
 from lightm_unet.system.files import new_folder, write_bytes, write_json
+
+_log = logging.getLogger(__name__)
 
 SHAPES = ((4096, 512), (65_536, 128), (262_144, 64))
 """Length and channels of the default rows."""
@@ -61,9 +64,8 @@ def bench_scan(
     threads: int = 1,
     rounds: int = 7,
     device: str = "cpu",
-    say: Callable[[str], object] | None = None,
 ) -> list[ScanRow]:
-    """Measure the selective scan.
+    """Measure the selective scan; a line is logged for each shape that is done.
 
     Args:
         shapes: length and channels of each row.
@@ -71,7 +73,6 @@ def bench_scan(
         threads: for torch and the native kernel.
         rounds: turns of each form; the plain one takes `PLAIN_ROUNDS` at most.
         device: "cpu", "cuda" or "mps".
-        say: called with a line on each shape that is done.
 
     Returns:
         A row for each shape.
@@ -97,8 +98,7 @@ def bench_scan(
         rows = []
         for length, channels in shapes:
             rows.append(_measure(length, channels, rounds, torch.device(device)))
-            if say:
-                say(f"{length}x{channels}: done")
+            _log.info(f"{length}x{channels}: done")
         if folder is not None:
             settings = {"threads": threads, "rounds": rounds, "device": device}
             results = [asdict(row) for row in rows]

@@ -13,7 +13,8 @@ and the files of `report.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from lightm_unet.comparison.plan import (
     plan_runs,
 )
 from lightm_unet.comparison.results import DATA, RunResult, read_result
-from lightm_unet.comparison.single_run import Say, describe, finish_run, settled_result
+from lightm_unet.comparison.single_run import describe, finish_run, settled_result
 from lightm_unet.comparison.speed import find_speeds
 from lightm_unet.comparison.subset import choose_cases, link_dataset
 from lightm_unet.comparison.table import Row, make_rows
@@ -38,7 +39,10 @@ from lightm_unet.datasets.dataset import Dataset, open_case_images, open_dataset
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.system.progress import Progress, track
 from lightm_unet.training.settings import make_settings
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 
@@ -73,8 +77,7 @@ def compare(
     processes: int = 1,
     bench: bool = True,
     report_only: bool = False,
-    progress: bool = False,
-    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> Comparison:
     """Train networks on the same cases by the same recipe, test them, and write tables and figures.
@@ -82,6 +85,7 @@ def compare(
     A comparison that was stopped goes on with the same call: finished runs are kept, and the one
     that was interrupted goes on from its last epoch. A later call may add networks and seeds;
     everything else must stay as it is. A run that diverges or fails does not stop the others.
+    Lines on every run are logged.
 
     Args:
         dataset: folder in nnU-Net's raw layout. The split is its split.json, or else one drawn
@@ -97,15 +101,14 @@ def compare(
         processes: how many runs at once.
         bench: measure latency and memory too, once all runs are over.
         report_only: train nothing, report what is there.
-        progress: show progress bars on the terminal.
-        say: is called with lines of text.
+        progress: takes an event for each run, and those of each run's training, prediction and
+            evaluation; none where several processes make the runs.
         settings: fields of `TrainingSettings`, but for seed and network.
 
     Raises:
         UsageError: something that cannot be compared, or a folder of another comparison.
         DataError: a data set that cannot be used.
     """
-    say = say or (lambda line: None)
     if processes < 1:
         raise UsageError(f"processes needs a number from 1 up, got {processes}")
     dataset, folder = Path(dataset), Path(output)
@@ -121,10 +124,10 @@ def compare(
     costs |= {network: _count(plan, network) for network in plan.networks if network not in costs}
     link_dataset(data, plan.split, folder / DATA)
     if not report_only:
-        _make_runs(folder, plan, own, processes, progress, say)
+        _make_runs(folder, plan, own, processes, progress)
     results = {run: result for run in plan.runs if (result := read_result(folder, run))}
     all_over = len(results) == len(plan.runs)
-    speeds = find_speeds(folder, plan, say, may_measure=all_over) if bench else {}
+    speeds = find_speeds(folder, plan, may_measure=all_over) if bench else {}
     rows = tuple(make_rows(plan, results, costs, speeds))
 
     from lightm_unet.comparison.report import write_report
@@ -172,18 +175,18 @@ def _count(plan: Plan, network: NetworkSpec) -> NetworkCost:
 
 
 def _make_runs(
-    folder: Path, plan: Plan, runs: Sequence[Run], processes: int, progress: bool, say: Say
+    folder: Path, plan: Plan, runs: Sequence[Run], processes: int, progress: Progress | None
 ) -> None:
     waiting = []
     for run in runs:
         if result := settled_result(folder, run):
-            say(f"{run}: kept, {describe(result)}")
+            _log.info(f"{run}: kept, {describe(result)}")
         else:
             waiting.append(run)
     if processes > 1:
         from lightm_unet.comparison.processes import finish_in_processes
 
-        finish_in_processes(folder, waiting, processes, say)
+        finish_in_processes(folder, waiting, processes)
         return
-    for run in waiting:
-        finish_run(folder, plan, run, say, progress)
+    for run in track(waiting, "compare", progress):
+        finish_run(folder, plan, run, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from lightm_unet.comparison.plan import Run
 from lightm_unet.comparison.results import FAILED, RunResult, read_result, write_result
-from lightm_unet.comparison.single_run import Say, describe
+from lightm_unet.comparison.single_run import describe
+
+_log = logging.getLogger(__name__)
 
 WORKER = (sys.executable, "-m", "lightm_unet.comparison.worker")
 
@@ -21,10 +24,11 @@ def finish_in_processes(
     folder: Path,
     runs: Sequence[Run],
     processes: int,
-    say: Say,
     command: Sequence[str] = WORKER,
 ) -> None:
     """Make runs, so many at a time; each leaves its result in its folder.
+
+    What the processes log is logged here again.
 
     A process that is ended from outside, such as by the system when memory runs out, fails its
     own run alone.
@@ -33,7 +37,6 @@ def finish_in_processes(
         folder: the comparison's.
         runs: which.
         processes: how many at a time.
-        say: is called with lines of text, from one thread at a time.
         command: the program, for tests.
     """
     threads = max(1, (os.cpu_count() or 1) // processes)
@@ -59,7 +62,7 @@ def finish_in_processes(
         with process:
             for line in process.stdout:
                 with lock:
-                    say(line.rstrip("\n"))
+                    _log.info(line.rstrip("\n"))
         with lock:
             running.discard(process)
             if not stopped.is_set() and read_result(folder, run) is None:
@@ -68,7 +71,7 @@ def finish_in_processes(
                 hint = " (the system's way when memory runs out)" if code == -9 else ""
                 result = RunResult(run, FAILED, f"its process ended by {how}{hint}")
                 write_result(result, folder)
-                say(f"{run}: {describe(result)}")
+                _log.info(f"{run}: {describe(result)}")
 
     with ThreadPoolExecutor(processes) as pool:
         tasks = [pool.submit(make, run) for run in runs]

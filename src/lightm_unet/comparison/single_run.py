@@ -11,10 +11,10 @@ Prepared cases are shared by all runs; checkpoints are removed once the result i
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -36,13 +36,16 @@ from lightm_unet.comparison.results import (
 from lightm_unet.errors import DivergedError, LightMUNetError
 from lightm_unet.evaluation.scores import FailedCase
 from lightm_unet.system.files import write_bytes
+from lightm_unet.system.logs import log_prefix
+from lightm_unet.system.progress import Progress
 from lightm_unet.training.run_folder import LAST, PREPARED, RECORD, read_run
 
+_log = logging.getLogger(__name__)
+
 TRACEBACK = "traceback.txt"
-Say = Callable[[str], None]
 
 
-def finish_run(folder: Path, plan: Plan, run: Run, say: Say, progress: bool = False) -> RunResult:
+def finish_run(folder: Path, plan: Plan, run: Run, progress: Progress | None = None) -> RunResult:
     """Train, or go on training, predict the test cases, and score them.
 
     What goes wrong becomes the run's result, so that other runs can go on. An interruption (Ctrl-C)
@@ -52,12 +55,11 @@ def finish_run(folder: Path, plan: Plan, run: Run, say: Say, progress: bool = Fa
         folder: the comparison's.
         plan: its plan.
         run: one that has no result, or that failed and is tried again.
-        say: is called with lines of text.
-        progress: show progress bars.
+        progress: takes the events of `train`, `predict` and `evaluate`.
     """
     (run_folder(folder, run) / RESULT).unlink(missing_ok=True)
     try:
-        result = _finish(folder, plan, run, say, progress)
+        result = _finish(folder, plan, run, progress)
     except DivergedError as error:
         result = RunResult(run, DIVERGED, one_line(error))
     except Exception as error:
@@ -68,17 +70,17 @@ def finish_run(folder: Path, plan: Plan, run: Run, say: Say, progress: bool = Fa
     write_result(result, folder)
     if result.settled:
         shutil.rmtree((run_folder(folder, run) / LAST).parent, ignore_errors=True)
-    say(f"{run}: {describe(result)}")
+    _log.info(f"{run}: {describe(result)}")
     return result
 
 
-def _finish(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> RunResult:
+def _finish(folder: Path, plan: Plan, run: Run, progress: Progress | None) -> RunResult:
     from lightm_unet.evaluation.evaluate import evaluate
     from lightm_unet.inference.parts import images_of_part
     from lightm_unet.inference.predict import predict
 
     own = run_folder(folder, run)
-    _train(folder, plan, run, say, progress)
+    _train(folder, plan, run, progress)
     record = read_run(own)
     masks = own / MASKS
     shutil.rmtree(masks, ignore_errors=True)
@@ -90,8 +92,8 @@ def _finish(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> Run
     return RunResult(run, DONE, None, record.best_dice, record.seconds, evaluation)
 
 
-def _train(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> None:
-    from lightm_unet.training.train import train
+def _train(folder: Path, plan: Plan, run: Run, progress: Progress | None) -> None:
+    from lightm_unet.training import train as training
 
     own = run_folder(folder, run)
     step = next_step(own)
@@ -101,17 +103,17 @@ def _train(folder: Path, plan: Plan, run: Run, say: Say, progress: bool) -> None
         # Stopped within the first epoch, a run leaves nothing to go on from.
         shutil.rmtree(own, ignore_errors=True)
         _share_prepared_cases(folder, own)
-    say(f"{run}: {'goes on' if step == 'resume' else 'begins'}")
-    train(
-        folder / DATA,
-        own,
-        resume=step == "resume",
-        progress=progress,
-        say=lambda line: say(f"{run}: {line}"),
-        **_shared_settings(plan),
-        seed=run.seed,
-        network=run.network,
-    )
+    _log.info(f"{run}: {'goes on' if step == 'resume' else 'begins'}")
+    with log_prefix(logging.getLogger(training.__name__), f"{run}: "):
+        training.train(
+            folder / DATA,
+            own,
+            resume=step == "resume",
+            progress=progress,
+            **_shared_settings(plan),
+            seed=run.seed,
+            network=run.network,
+        )
 
 
 def _shared_settings(plan: Plan) -> dict[str, Any]:

@@ -8,20 +8,18 @@ from pathlib import Path
 
 from lightm_unet.benchmark.results import Result, read_results
 from lightm_unet.comparison.plan import Plan
-from lightm_unet.comparison.single_run import Say
 from lightm_unet.networks.spec import NetworkSpec
 
 BENCH = "bench"
 """The race's folder in the comparison's."""
 
 
-def find_speeds(folder: Path, plan: Plan, say: Say, may_measure: bool) -> dict[NetworkSpec, Result]:
+def find_speeds(folder: Path, plan: Plan, may_measure: bool) -> dict[NetworkSpec, Result]:
     """The measurement of each network, of an earlier race or a new one.
 
     Args:
         folder: the comparison's.
         plan: its plan; networks are measured on one image of its size.
-        say: is called with lines of text.
         may_measure: whether to hold a race where there was none of all these networks.
 
     Returns:
@@ -31,10 +29,10 @@ def find_speeds(folder: Path, plan: Plan, say: Say, may_measure: bool) -> dict[N
     speeds = _by_network(read_results(race)) if race.exists() else {}
     if set(speeds) == set(plan.networks):
         return speeds
-    return _measure(folder / BENCH, plan, say) if may_measure else {}
+    return _measure(folder / BENCH, plan) if may_measure else {}
 
 
-def _measure(folder: Path, plan: Plan, say: Say) -> dict[NetworkSpec, Result]:
+def _measure(folder: Path, plan: Plan) -> dict[NetworkSpec, Result]:
     from lightm_unet.benchmark.bench import bench
     from lightm_unet.training.preflight import find_device
 
@@ -47,7 +45,6 @@ def _measure(folder: Path, plan: Plan, say: Say) -> dict[NetworkSpec, Result]:
         allocators=["default"],
         in_channels=plan.channels,
         out_channels=len(plan.label_names),
-        say=say,
     )
     return _by_network(report.results)
 

@@ -2,12 +2,13 @@
 
     python -m lightm_unet.comparison.worker FOLDER NETWORK SEED
 
-What it says goes to stdout, its result into the run's folder. It ends when its stdin does, so that
+What it logs goes to stdout, its result into the run's folder. It ends when its stdin does, so that
 no run outlives the command that started it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -21,8 +22,11 @@ def main() -> None:
     """Make the run that the arguments name."""
     folder, network, seed = sys.argv[1:]
     threading.Thread(target=_end_with_stdin, daemon=True).start()
+    logger = logging.getLogger("lightm_unet")
+    logger.addHandler(logging.StreamHandler(sys.stdout))
+    logger.setLevel(logging.INFO)
     path = Path(folder)
-    finish_run(path, read_plan(path), Run(network, int(seed)), lambda line: print(line, flush=True))
+    finish_run(path, read_plan(path), Run(network, int(seed)))
 
 
 def _end_with_stdin() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from lightm_unet.errors import DataError
 from lightm_unet.imaging.geometry import canonical_axes
 from lightm_unet.imaging.image import Image, is_image_name, split_ending
 from lightm_unet.system.files import read_json
+from lightm_unet.system.progress import Progress, track
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class DatasetReport:
         return not self.problems
 
 
-def check_dataset(root: Path, done: Callable[[str], None] | None = None) -> DatasetReport:
+def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport:
     """Read every case of a data set and list all problems.
 
     Besides files that cannot be used, these are problems: label maps without an image, another
@@ -74,7 +75,7 @@ def check_dataset(root: Path, done: Callable[[str], None] | None = None) -> Data
 
     Args:
         root: the data set's folder.
-        done: is called with each case's name after it was read, for a progress bar.
+        progress: takes an event for each case.
 
     Raises:
         DataError: dataset.json or the folder cannot be used, so that there are no cases to read.
@@ -86,7 +87,7 @@ def check_dataset(root: Path, done: Callable[[str], None] | None = None) -> Data
     shapes, spacings, ranges = [], [], []
     voxels = np.zeros(len(dataset.label_names), np.int64)
     occurs = np.zeros(len(dataset.label_names), np.int64)
-    for case in dataset.training:
+    for case in track(dataset.training, "check cases", progress, lambda case: case.name):
         if case.name not in known:
             try:
                 image, counts = _read(dataset, case)
@@ -99,8 +100,6 @@ def check_dataset(root: Path, done: Callable[[str], None] | None = None) -> Data
                 ranges.append((float(image.array.min()), float(image.array.max())))
                 voxels += counts
                 occurs += counts > 0
-        if done is not None:
-            done(case.name)
 
     mixed = len({len(shape) for shape in shapes}) > 1
     if mixed:

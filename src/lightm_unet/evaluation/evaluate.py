@@ -18,6 +18,7 @@ from lightm_unet.evaluation.scores import (
     present_labels,
     score_case,
 )
+from lightm_unet.system.progress import Progress, track
 
 
 def evaluate(
@@ -28,7 +29,7 @@ def evaluate(
     images: Path | None = None,
     labels: Sequence[str] | None = None,
     tolerance_mm: float = 2.0,
-    progress: bool = False,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Score predicted masks against references: Dice, IoU, HD95 and surface Dice per class.
 
@@ -45,7 +46,7 @@ def evaluate(
             default the names of the data set, or those that `predict` recorded beside its masks.
         tolerance_mm: distance up to which boundaries agree, for the surface Dice. Pixels where
             the files store no spacing (PNG, JPEG, TIFF, BMP).
-        progress: show a progress bar on the terminal.
+        progress: takes an event for each case.
 
     Raises:
         DataError: a path is missing or holds no masks, or no case at all can be scored.
@@ -62,7 +63,7 @@ def evaluate(
     cases: list[CaseScores] = []
     failed = list(pairing.unpaired)
     errors: list[DataError] = []
-    for pair in _with_progress(pairing.pairs, progress):
+    for pair in track(pairing.pairs, "evaluate", progress, lambda pair: pair.name):
         try:
             pred, ref, geometry = read_pair(pair)
             if strict:
@@ -123,12 +124,3 @@ def _complete_names(names: Mapping[int, str], cases: Iterable[CaseScores]) -> di
     """The names, and `label N` for every value that occurs without one."""
     found = {label for case in cases for label in case.labels}
     return {label: names.get(label, f"label {label}") for label in sorted(found | set(names))}
-
-
-def _with_progress(pairs: Sequence[Pair], progress: bool) -> Iterable[Pair]:
-    if not progress:
-        return pairs
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(pairs, description="evaluate", console=Console(stderr=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from lightm_unet.models.logits import compute_logits
 from lightm_unet.preprocessing.apply import preprocess_image
 from lightm_unet.preprocessing.restore import restore_logits
 from lightm_unet.system.device import choose_device
+from lightm_unet.system.progress import Progress, track
 
 if TYPE_CHECKING:
     from lightm_unet.models.model_folder import ModelFolder
@@ -30,7 +31,7 @@ def predict(
     *,
     device: str = "auto",
     overlap: float = 0.5,
-    progress: bool = False,
+    progress: Progress | None = None,
 ) -> list[CaseResult]:
     """Segment images, and write for each a mask on the image's own grid.
 
@@ -44,7 +45,7 @@ def predict(
         output: folder for the masks; made where it is missing.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
-        progress: show a progress bar on the terminal.
+        progress: takes an event for each case.
 
     Returns:
         One result per case, in the order of the inputs.
@@ -69,7 +70,7 @@ def predict(
     start = time.perf_counter()
     results: list[CaseResult] = []
     errors: list[DataError] = []
-    for case in _with_progress(cases, progress):
+    for case in track(cases, "predict", progress, lambda case: case.name):
         case_start = time.perf_counter()
         error: DataError | None = None
         try:
@@ -150,12 +151,3 @@ def _too_large(case: InputCase, device: torch.device) -> DataError:
         "one that fits",
         "use --device cpu, a machine with more memory, or a model trained on patches",
     )
-
-
-def _with_progress(cases: Sequence[InputCase], progress: bool) -> Iterable[InputCase]:
-    if not progress:
-        return cases
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(cases, description="predict", console=Console(stderr=True))

@@ -1,9 +1,10 @@
-"""What happens beside the training: the log in CSV, the best model's folder, a line per epoch."""
+"""What happens beside the training: log in CSV, best model's folder, lines, progress."""
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from lightm_unet.system.files import write_bytes
 from lightm_unet.system.memory import peak_bytes
+from lightm_unet.system.progress import Progress, ProgressEvent
 
 
 def _peak_bytes(device: torch.device) -> int:
@@ -50,9 +52,7 @@ class CsvLog(pl.Callback):
         if not trainer.is_global_zero:
             return
         metrics = {
-            name: f"{float(value):.6g}"
-            for name, value in sorted(trainer.callback_metrics.items())
-            if name not in ("loss",)
+            name: f"{float(value):.6g}" for name, value in sorted(trainer.callback_metrics.items())
         }
         self.rows.append(
             {
@@ -103,14 +103,14 @@ class SaveBestModel(pl.Callback):
 
 
 class EpochLines(pl.Callback):
-    """Calls `say` with one line for each epoch: epoch, loss, validation Dice, time left.
+    """Logs one line for each epoch: epoch, loss, validation Dice, time left.
 
     Args:
-        say: takes the line.
+        log: takes the line, as information.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(self, log: logging.Logger) -> None:
+        self._lines = log  # Lightning takes the name `log` for itself
         self._started, self._first = 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
@@ -126,8 +126,46 @@ class EpochLines(pl.Callback):
             for name, value in metrics.items()
             if name.startswith("val_dice/")
         )
-        self.say(
+        self._lines.info(
             f"epoch {done}/{trainer.max_epochs}  loss {float(metrics['train_loss']):.4f}  "
             f"validation Dice {float(metrics['val_dice']):.4f} ({labels})  "
             f"{each:.1f} s an epoch, {(trainer.max_epochs - done) * each / 60:.0f} min to go"
         )
+
+
+class EpochProgress(pl.Callback):
+    """Reports the steps of each epoch, then its validation cases.
+
+    Args:
+        progress: takes the events.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        self._report(trainer, "train", 0, trainer.num_training_batches)
+
+    def on_train_batch_end(  # noqa: D102
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        self._report(trainer, "train", index + 1, trainer.num_training_batches)
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        self._report(trainer, "validate", 0, trainer.num_val_batches[0])
+
+    def on_validation_batch_end(  # noqa: D102
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        index: int,
+        dataloader: int = 0,
+    ) -> None:
+        self._report(trainer, "validate", index + 1, trainer.num_val_batches[0])
+
+    def _report(self, trainer: pl.Trainer, what: str, done: int, total: float) -> None:
+        if trainer.is_global_zero:
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self.progress(ProgressEvent(f"{what}, {epoch}", done, int(total)))

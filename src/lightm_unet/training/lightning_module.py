@@ -46,7 +46,6 @@ class SegmentationModule(pl.LightningModule):
         loss = training_loss(self.network(batch["image"]), batch["labels"])
         self.epoch_loss.update(loss.detach())
         self.log("train_loss", self.epoch_loss, on_epoch=True, on_step=False)
-        self.log("loss", loss.detach(), prog_bar=True, logger=False)
         return loss
 
     def on_validation_start(self) -> None:
@@ -69,7 +68,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:  # noqa: D102
         mean = torch.stack([metric.compute() for metric in self.validation_dice]).mean()
-        self.log("val_dice", mean, prog_bar=True, sync_dist=True)
+        self.log("val_dice", mean, sync_dist=True)
 
     def configure_optimizers(self) -> dict:  # noqa: D102
         optimizer = build_optimizer(self.recipe, self.network, self.learning_rate)

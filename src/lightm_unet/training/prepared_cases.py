@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from lightm_unet.preprocessing.apply import preprocess_image, preprocess_labels
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.files import open_atomic
 from lightm_unet.system.json_codec import to_json
+from lightm_unet.system.progress import Progress, track
 
 _FORM = 1
 """Raised when what is stored changes, so that older files are not taken for it."""
@@ -72,16 +73,16 @@ class PreparedCases(torch.utils.data.Dataset):
         """
         return self._arrays(index)[2]
 
-    def prepare(self, done: Callable[[str], None] | None = None) -> None:
-        """Prepare every case now, one after another.
+    def prepare(self, task: str = "prepare cases", progress: Progress | None = None) -> None:
+        """Prepare every case now, one after another; a bad one is found before training.
 
         Args:
-            done: is called with each case's name, for a progress bar.
+            task: what these cases are for, as `progress` is told.
+            progress: takes an event for each case.
         """
-        for index, case in enumerate(self.cases):
+        names = [case.name for case in self.cases]
+        for index in track(range(len(self)), task, progress, names.__getitem__):
             self._arrays(index)
-            if done is not None:
-                done(case.name)
 
     def _arrays(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Image, labels and foreground places, mapped from their files."""

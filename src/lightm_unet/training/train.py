@@ -5,8 +5,8 @@ What a run leaves is listed in `run_folder.py`.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from lightm_unet.models.model_folder import save_model
 from lightm_unet.networks import build_network
 from lightm_unet.preprocessing.planning import plan_preprocessing
 from lightm_unet.system.json_codec import to_json
+from lightm_unet.system.progress import Progress
 from lightm_unet.training import run_folder
 from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
 from lightm_unet.training.preflight import check_settings, find_device, find_precision
@@ -30,6 +31,8 @@ from lightm_unet.training.recipes import find_recipe
 from lightm_unet.training.run_folder import RunPlan
 from lightm_unet.training.samples import EpochIndexSampler, TrainingDataset
 from lightm_unet.training.settings import make_settings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,20 @@ def train(
     output: Path | str,
     *,
     resume: bool = False,
-    progress: bool = False,
-    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> TrainedRun:
     """Train LightM-UNet, or another network, on a data set in nnU-Net's raw layout.
 
-    The data set's split.json is used if there is one, else a 7:1:2 split drawn from the seed.
+    The data set's split.json is used if there is one, else a 7:1:2 split drawn from the seed. A
+    line for each epoch is logged; of several processes only the first one logs.
 
     Args:
         dataset: the data set's folder.
         output: the run's folder, new or empty; with `resume`, one that a run has left.
         resume: go on from the last finished epoch, with the run's own settings.
-        progress: show a progress bar.
-        say: is called with a line of text now and then, such as one for each epoch.
+        progress: takes an event for each case that is prepared, and for each step and validation
+            case of every epoch.
         settings: fields of `TrainingSettings`.
 
     Raises:
@@ -72,7 +75,8 @@ def train(
         DataError: a case that cannot be used.
     """
     first = run_folder.is_first_process()
-    say = say if say is not None and first else lambda line: None
+    if not first:
+        progress = None
     dataset, output = Path(dataset), Path(output)
     if resume:
         plan = run_folder.find_run(output, dataset, settings)
@@ -81,16 +85,17 @@ def train(
         run_folder.refuse_used_folder(output)
         plan = _plan_run(dataset, settings)
     network = _first_weights(plan)
-    say(
-        f"{len(plan.split.training)} cases train, {len(plan.split.validation)} validate, "
-        f"{len(plan.split.test)} are left for the test; "
-        f"{sum(p.numel() for p in network.parameters()):,} parameters"
-    )
+    if first:
+        _log.info(
+            f"{len(plan.split.training)} cases train, {len(plan.split.validation)} validate, "
+            f"{len(plan.split.test)} are left for the test; "
+            f"{sum(p.numel() for p in network.parameters()):,} parameters"
+        )
     with nullcontext() if resume else run_folder.nothing_left_behind(output):
         samples = _prepare(plan, output / run_folder.PREPARED, progress)
     if first and not resume:
         run_folder.begin_run(output, plan)
-    run = _fit(plan, network, *samples, output, resume, progress, say)
+    run = _fit(plan, network, *samples, output, resume, progress)
     if first:
         run_folder.end_run(output, run.best_dice)
     return run
@@ -145,23 +150,19 @@ class _ValidationCases(Dataset):
 
 
 def _prepare(
-    plan: RunPlan, folder: Path, progress: bool
+    plan: RunPlan, folder: Path, progress: Progress | None
 ) -> tuple[TrainingDataset, _ValidationCases]:
-    from rich.progress import track
-
     settings = plan.settings
-    parts = [
+    training, validation = (
         PreparedCases(plan.data, names, plan.preprocessing, folder)
         for names in (plan.split.training, plan.split.validation)
-    ]
-    everything = [(part, index) for part in parts for index in range(len(part))]
-    # Reading a case prepares it where that has not been done: a bad one is found before training.
-    for part, index in track(everything, "preparing cases", disable=not progress, transient=True):
-        part[index]
-    training = TrainingDataset(
-        parts[0], settings.seed, settings.augmentation, settings.samples_per_case
     )
-    return training, _ValidationCases(parts[1])
+    training.prepare("prepare training cases", progress)
+    validation.prepare("prepare validation cases", progress)
+    samples = TrainingDataset(
+        training, settings.seed, settings.augmentation, settings.samples_per_case
+    )
+    return samples, _ValidationCases(validation)
 
 
 def _fit(
@@ -171,16 +172,14 @@ def _fit(
     validation: _ValidationCases,
     output: Path,
     resume: bool,
-    progress: bool,
-    say: Callable[[str], None],
+    progress: Progress | None,
 ) -> TrainedRun:
     settings, data, _, preprocessing = plan
     with quiet_lightning():
         import pytorch_lightning as pl
-        from pytorch_lightning.callbacks import RichProgressBar
         from pytorch_lightning.loggers import TensorBoardLogger
 
-        from lightm_unet.training.callbacks import CsvLog, EpochLines, SaveBestModel
+        from lightm_unet.training.callbacks import CsvLog, EpochLines, EpochProgress, SaveBestModel
         from lightm_unet.training.checkpoints import (
             CheckpointFiles,
             KeptCheckpoint,
@@ -225,13 +224,13 @@ def _fit(
             callbacks=[
                 best,
                 CsvLog(output / run_folder.LOG),
-                EpochLines(say),
+                EpochLines(_log),
                 KeptCheckpoint(output / run_folder.BEST, monitor="val_dice"),
                 KeptCheckpoint(last),
-                *([RichProgressBar()] if progress else []),
+                *([EpochProgress(progress)] if progress else []),
             ],
             plugins=[CheckpointFiles()],
-            enable_progress_bar=progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,

@@ -193,6 +193,13 @@ def test_the_decathlon_is_copied_byte_by_byte_with_a_seeded_split(msd, tmp_path)
     assert len(split.training) == len(split.validation) == len(split.test) == 1
 
 
+def test_progress_tells_of_each_image(msd, tmp_path):
+    events = []
+    data = import_dataset(msd(), tmp_path / "out", progress=events.append)
+    assert [event.item for event in events] == [*(case.name for case in data.training), ""]
+    assert {(event.task, event.total) for event in events} == {("import", len(data.training))}
+
+
 def test_the_decathlons_modalities_become_one_file_each(msd, tmp_path):
     source = msd(channels=2)
     dataset = import_dataset(source, tmp_path / "new")

@@ -11,6 +11,7 @@ from lightm_unet.datasets.importers.pairs import Found, import_pair
 from lightm_unet.datasets.splits import SPLIT_FILE, make_split, write_split
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.system.files import new_folder, read_json
+from lightm_unet.system.progress import Progress, track
 
 _FINDERS = {
     "montgomery-shenzhen": lungs.find,
@@ -23,7 +24,13 @@ KINDS = tuple(_FINDERS)
 _log = logging.getLogger(__name__)
 
 
-def import_dataset(source: Path, target: Path, kind: str = "auto", seed: int = 0) -> Dataset:
+def import_dataset(
+    source: Path,
+    target: Path,
+    kind: str = "auto",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Dataset:
     """Copy a public data set into a new folder that training understands.
 
     Every pair is read and checked on the way: the label map must lie on the image's grid and hold
@@ -37,6 +44,7 @@ def import_dataset(source: Path, target: Path, kind: str = "auto", seed: int = 0
         kind: "montgomery-shenzhen" (chest X-rays with lung masks), "lits" (liver CT), "msd" (a
             task of the Medical Segmentation Decathlon), or "auto" to look.
         seed: of the split.
+        progress: takes an event for each image.
 
     Raises:
         UsageError: an unknown kind, or files at `target` already.
@@ -49,7 +57,7 @@ def import_dataset(source: Path, target: Path, kind: str = "auto", seed: int = 0
         raise UsageError(f"kind must be auto, {', '.join(KINDS)}, got {kind!r}")
     found = _FINDERS[kind](source)
     with new_folder(target) as folder:
-        write_found(found, folder, seed)
+        write_found(found, folder, seed, progress)
     if found.left_out:
         names = ", ".join(found.left_out)
         _log.warning("%d image(s) without a mask left out: %s", len(found.left_out), names)
@@ -87,9 +95,9 @@ def detect_kind(source: Path) -> str:
     )
 
 
-def write_found(found: Found, folder: Path, seed: int) -> None:
+def write_found(found: Found, folder: Path, seed: int, progress: Progress | None = None) -> None:
     """Fill an empty folder with a data set: images, label maps, dataset.json, split.json."""
-    for pair in found.pairs:
+    for pair in track(found.pairs, "import", progress, lambda pair: pair.name):
         import_pair(pair, found, folder)
     write_dataset_json(
         folder,
