@@ -58,8 +58,8 @@ def test_onnx_runtime_runs_a_peer_after_agreeing_with_torch():
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"networks": ["u-nett"]}, "no network is called 'u-nett'; there are lightm-unet"),
-        ({"rounds": 0}, "rounds needs a positive"),
+        ({"networks": ["u-nett"]}, "network must be one of lightm-unet, .*; got 'u-nett'"),
+        ({"rounds": 0}, "rounds needs positive"),
         ({"what": "sleep"}, "got 'sleep'"),
     ],
 )

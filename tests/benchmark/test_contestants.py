@@ -2,20 +2,21 @@
 
 import pytest
 
-from lightm_unet.benchmark.contestants import ALLOCATORS, make_contestants
+from lightm_unet.benchmark.contestants import make_contestants
+from lightm_unet.benchmark.settings import ALLOCATORS, BenchSettings
 from lightm_unet.errors import UsageError
 
-REQUEST = {
+USUAL = {
     "sizes": [(8, 8)],
     "engines": ["torch"],
     "devices": ["cpu"],
     "threads": [1],
     "allocators": ["default"],
-    "job": "forward",
-    "batch": 1,
-    "in_channels": None,
-    "out_channels": None,
 }
+
+
+def made(networks, **settings):
+    return make_contestants(networks, BenchSettings(**USUAL | settings))
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +25,7 @@ def glibc(monkeypatch):
 
 
 def test_contestants_that_take_turns_stand_together_engine_by_engine():
-    found = make_contestants(
-        ["a", "b"],
-        **REQUEST | {"sizes": [(8, 8), (16, 16)], "engines": ["torch", "onnxruntime"]},
-    )
+    found = made(["a", "b"], sizes=[(8, 8), (16, 16)], engines=["torch", "onnxruntime"])
     assert [(c.size[0], c.engine, str(c.network)) for c in found] == [
         (size, engine, network)
         for size in (8, 16)
@@ -38,15 +36,13 @@ def test_contestants_that_take_turns_stand_together_engine_by_engine():
 
 
 def test_channels_default_to_the_papers_rgb_in_2d_and_ct_in_3d():
-    flat, deep = make_contestants(["a"], **REQUEST | {"sizes": [(8, 8), (8, 8, 8)]})
+    flat, deep = made(["a"], sizes=[(8, 8), (8, 8, 8)])
     assert (flat.in_channels, flat.out_channels) == (3, 2)
     assert (deep.in_channels, deep.out_channels) == (1, 3)
 
 
 def test_the_allocator_is_varied_on_the_cpu_alone():
-    found = make_contestants(
-        ["a"], **REQUEST | {"devices": ["cpu", "cuda"], "allocators": ALLOCATORS}
-    )
+    found = made(["a"], devices=["cpu", "cuda"], allocators=ALLOCATORS)
     assert [(c.device, c.allocator) for c in found] == [
         ("cpu", "default"),
         ("cpu", "kept"),
@@ -55,29 +51,30 @@ def test_the_allocator_is_varied_on_the_cpu_alone():
 
 
 def test_a_contestant_named_twice_is_measured_once():
-    assert len(make_contestants(["a", "a"], **REQUEST)) == 1
+    assert len(made(["a", "a"])) == 1
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"engines": ["tensorrt"]}, "engine is one of torch, onnxruntime; got 'tensorrt'"),
-        ({"devices": ["tpu"]}, "device is one of cpu, cuda, mps; got 'tpu'"),
-        ({"allocators": ["jemalloc"]}, "allocator on this system is one of default, kept"),
-        ({"job": "sleep"}, "what to measure is one of forward, train; got 'sleep'"),
+        ({"engines": ["tensorrt"]}, "engine must be one of torch, onnxruntime; got 'tensorrt'"),
+        ({"devices": ["tpu"]}, "device must be one of cpu, cuda, mps; got 'tpu'"),
+        ({"allocators": ["jemalloc"]}, "allocator must be one of default, kept; got 'jemalloc'"),
+        ({"what": "sleep"}, "what must be one of forward, train; got 'sleep'"),
         ({"sizes": [(8,)]}, "2 or 3 positive numbers"),
         ({"sizes": [(8, 0)]}, "2 or 3 positive numbers"),
         ({"sizes": []}, "sizes at least, got none"),
         ({"threads": [0]}, "threads needs positive"),
         ({"batch": 0}, "batch needs positive"),
+        ({"rounds": 0}, "rounds needs positive"),
     ],
 )
 def test_a_request_that_cannot_be_measured_is_refused(change, message):
     with pytest.raises(UsageError, match=message):
-        make_contestants(["a"], **REQUEST | change)
+        made(["a"], **change)
 
 
 def test_kept_memory_is_refused_where_the_c_library_cannot_be_told(monkeypatch):
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
-    with pytest.raises(UsageError, match="on this system is one of default; got 'kept'"):
-        make_contestants(["a"], **REQUEST | {"allocators": ["kept"]})
+    with pytest.raises(UsageError, match="allocator must be one of default; got 'kept'"):
+        made(["a"], allocators=["kept"])

@@ -40,7 +40,7 @@ def test_it_builds_and_takes_turns(job):
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (build("no-such-network"), "no-such-network"),
+        (build("no-such-network"), "network must be one of lightm-unet, "),
         (build("lightm-unet:width=0"), "width needs a positive whole number"),
         (build(engine="onnxruntime", job="train"), "in inference on the CPU only"),
         ({"do": "turn", "seconds": 0}, "TypeError"),

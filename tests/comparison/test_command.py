@@ -50,7 +50,7 @@ def test_a_failed_run_is_named_and_gives_exit_code_1(run, same_command, folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--networks", "unet"], "no network is called 'unet'; there are lightm-unet"),
+        (["--networks", "unet"], "got 'unet'"),
         (["--seeds", "one"], "--seeds needs whole numbers, such as 0,1,2, got 'one'"),
         (["--part", "3/2"], "part needs i/N"),
         (["--epochs", 5], "this comparison has epochs 2, not 5"),

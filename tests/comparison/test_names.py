@@ -43,7 +43,7 @@ def test_options_in_another_order_are_the_same_network():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("unet", "no network is called 'unet'; there are lightm-unet,.*the groups paper"),
+        ("unet", "network must be one of lightm-unet, .*, paper, ablations; got 'unet'"),
         ("lightm-unet:widht=4", "lightm-unet has no option widht; it has width"),
         ("lightm-unet:width", "NAME:option=value"),
         (",", "needs one network at least"),

@@ -42,7 +42,7 @@ def test_a_network_made_for_one_size_is_made_for_the_size_asked_for():
 @pytest.mark.parametrize(
     ("network", "settings", "message"),
     [
-        ("u-nett", {}, "no network is called 'u-nett'; there are lightm-unet, "),
+        ("u-nett", {}, "network must be one of lightm-unet, .*; got 'u-nett'"),
         ("nnu-net:depth=3", {}, "nnu-net has no option depth"),
         ("nnu-net", {"size": (8,)}, r"a size needs 2 or 3 positive numbers, got \(8,\)"),
         ("nnu-net", {"size": (8, 0)}, "positive numbers, got"),

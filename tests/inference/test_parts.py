@@ -34,7 +34,7 @@ def test_the_test_part_is_the_one_of_the_runs_own_split(run):
 
 
 def test_what_cannot_be_is_refused(run, tmp_path):
-    with pytest.raises(UsageError, match="training, validation, test, got 'all'"):
+    with pytest.raises(UsageError, match="training, validation, test; got 'all'"):
         images_of_part(run, "all")
     with pytest.raises(UsageError, match="folder of a training run"):
         images_of_part(tmp_path, "test")

@@ -198,7 +198,10 @@ def network_with(**changes):
     [
         ({"format": 2}, "found format 2; expected format 1; upgrade"),
         ({"format": None}, "found format None"),
-        ({"network": network_with() | {"name": "unet"}}, "no network is called 'unet'"),
+        (
+            {"network": network_with() | {"name": "unet"}},
+            "network must be one of .*; got 'unet'",
+        ),
         ({"network": []}, "a description that cannot be used"),
         ({"network": network_with(width=-1)}, "width needs a positive whole number, got -1"),
         ({"network": network_with(depth=3)}, "no option depth"),

@@ -82,7 +82,7 @@ def test_self_attention_replaces_the_eight_scans_of_the_lowest_resolution():
 
 
 def test_an_unknown_name_is_answered_with_the_names():
-    with pytest.raises(UsageError, match="no network is called 'unet'; there are lightm-unet, "):
+    with pytest.raises(UsageError, match=r"network must be one of lightm-unet, .*; got 'unet'"):
         build_network("unet", 2, 1, 2)
 
 
@@ -129,7 +129,7 @@ def test_impossible_dimensions_and_channels_are_refused(name, arguments, message
         ("lightm-unet-released", {"form": "first-upload"}, "means form=released, got 'first-upl"),
         ("lightm-unet-tiny", {"width": 32}, "lightm-unet-tiny means width=16, got 32"),
         ("vssm-to-conv3", {"layer": "mamba"}, "vssm-to-conv3 means layer=conv3, got 'mamba'"),
-        ("lightm-unet-released", {"layer": "lstm"}, "layer is one of mamba, .*; got 'lstm'"),
+        ("lightm-unet-released", {"layer": "lstm"}, "layer must be one of mamba, .*; got 'lstm'"),
     ],
 )
 def test_options_that_no_network_can_be_built_from_are_refused(name, options, message):

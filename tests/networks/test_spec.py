@@ -149,7 +149,7 @@ def test_the_image_size_in_a_spec_goes_before_the_caller_s():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("unet", "no network is called 'unet'; there are lightm-unet, "),
+        ("unet", "network must be one of lightm-unet, "),
         ("segresnet:width=8", "segresnet has no option width; it has init_filters"),
         ("lightm-unet-tiny:width=8", "lightm-unet-tiny means width=16, got 8"),
     ],

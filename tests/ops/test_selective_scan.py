@@ -182,7 +182,7 @@ def test_a_wrong_shape_is_named_with_the_shape_that_was_expected():
 
 def test_an_unknown_backend_lists_the_known_ones():
     u, A, B = torch.ones(1, 5, 2), torch.ones(2, 4), torch.ones(1, 5, 4)
-    with pytest.raises(UsageError, match="there are cpu, triton, torch, reference"):
+    with pytest.raises(UsageError, match="backend must be one of cpu, triton, torch, reference"):
         selective_scan(u, u, A, B, B, backend="cuda")
 
 

@@ -36,7 +36,7 @@ def test_the_released_recipe_is_that_of_the_authors_trainer():
 
 
 def test_an_unknown_recipe_is_named_with_the_known_ones():
-    with pytest.raises(UsageError, match="'sgd'; there are paper, released, default"):
+    with pytest.raises(UsageError, match="one of paper, released, default; got 'sgd'"):
         find_recipe("sgd")
 
 

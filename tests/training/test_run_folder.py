@@ -37,12 +37,15 @@ def names(folder):
     [
         ({"epoch": 3}, "no setting epoch"),
         ({"epochs": 0}, "epochs needs a whole number"),
-        ({"recipe": "papper"}, "recipe is one of paper"),
+        ({"recipe": "papper"}, "recipe must be one of paper"),
         ({"network": {"widht": 8}}, "no option widht"),
-        ({"augmentation": "lots"}, "augmentation is one of none"),
+        ({"augmentation": "lots"}, "augmentation must be one of none"),
         ({"size": (24,), "patch": (16,)}, "either size .* or roi_size"),
         ({"size": (24, 24, 24)}, "size needs 2 positive values"),
-        ({"normalization": "minmax"}, "normalization must be auto"),
+        (
+            {"normalization": "minmax"},
+            "must be one of auto, zscore, ct; got 'minmax'",
+        ),
     ],
     ids=str,
 )

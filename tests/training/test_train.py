@@ -1,5 +1,6 @@
 """Whole runs, each a fraction of a second: what they learn, leave, repeat and go on with."""
 
+import json
 import os
 import shutil
 import subprocess

@@ -20,35 +20,23 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from lightm_unet.benchmark.contestants import Contestant, available_allocators, make_contestants
+from lightm_unet.benchmark.contestants import Contestant, make_contestants
 from lightm_unet.benchmark.process import ContestantError, ContestantProcess, MemoryNeededError
 from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
 from lightm_unet.benchmark.results import Result, growths
-from lightm_unet.errors import UsageError
-from lightm_unet.networks.image_sizes import PAPER_SIZE
+from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import new_folder
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
-
 
 def bench(
     networks: Sequence[str | NetworkSpec] = DEFAULT_NETWORKS,
     output: str | Path | None = None,
-    *,
-    what: str = "forward",
-    sizes: Sequence[Sequence[int]] = (PAPER_SIZE[2],),
-    engines: Sequence[str] = ("torch",),
-    devices: Sequence[str] = ("cpu",),
-    threads: Sequence[int] | None = None,
-    allocators: Sequence[str] | None = None,
-    rounds: int = 5,
-    batch: int = 1,
-    in_channels: int | None = None,
-    out_channels: int | None = None,
+    **settings: Any,
 ) -> BenchReport:
     """Measure latency, throughput and peak memory of networks that take turns on this machine.
 
@@ -58,17 +46,7 @@ def bench(
         networks: names that `build_network` knows, each with options if wanted, such as
             `lightm-unet:width=16`. The first is what the others are compared with.
         output: a new folder for bench.json, table.md, latency.png and latency.svg.
-        what: "forward", inference; or "train", forward, backward and the optimizer's step.
-        sizes: spatial sizes, 2D and 3D as you like.
-        engines: "torch", and "onnxruntime" for inference on the CPU.
-        devices: "cpu", "cuda", "mps".
-        threads: numbers of threads; by default as many as torch takes.
-        allocators: "default", and "kept", where the C library keeps freed memory; by default
-            both where the system has both.
-        rounds: turns of each contestant.
-        batch: images in one pass.
-        in_channels: by default 3 in 2D and 1 in 3D.
-        out_channels: classes, by default 2 in 2D and 3 in 3D.
+        settings: fields of `BenchSettings`.
 
     Returns:
         The report. A contestant that failed is in it with its reason.
@@ -76,36 +54,22 @@ def bench(
     Raises:
         UsageError: a network or a setting that does not exist, or `output` is not a new folder.
     """
-    import torch
-
     from lightm_unet.benchmark.tables import write_report
     from lightm_unet.diagnosis import doctor
     from lightm_unet.networks.registry import check_spec
 
     for network in networks:
         check_spec(network)
-    if rounds < 1:
-        raise UsageError(f"rounds needs a positive whole number, got {rounds}")
-    contestants = make_contestants(
-        networks,
-        sizes=sizes,
-        engines=engines,
-        devices=devices,
-        threads=threads or (torch.get_num_threads(),),
-        allocators=allocators or available_allocators(),
-        job=what,
-        batch=batch,
-        in_channels=in_channels,
-        out_channels=out_channels,
-    )
+    chosen = BenchSettings(**settings)
+    contestants = make_contestants(networks, chosen)
     with ExitStack() as stack:
         folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
-        race = Race(rounds)
+        race = Race(chosen.rounds)
         for group in dict.fromkeys(c.group for c in contestants):
             race.run_group([c for c in contestants if c.group == group])
         results = tuple(race.results[c] for c in contestants)
         report = BenchReport(
-            asdict(doctor()), rounds, results, tuple(race.notes), tuple(growths(results))
+            asdict(doctor()), chosen.rounds, results, tuple(race.notes), tuple(growths(results))
         )
         if folder is not None:
             write_report(report, folder)

@@ -8,15 +8,17 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lightm_unet.benchmark.settings import (
+    ALLOCATORS,
+    DEVICES,
+    ENGINES,
+    JOBS,
+    BenchSettings,
+)
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import CHANNELS
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.choices import check_choice
-
-ENGINES = ("torch", "onnxruntime")
-ALLOCATORS = ("default", "kept")
-DEVICES = ("cpu", "cuda", "mps")
-JOBS = ("forward", "train")
 
 
 @dataclass(frozen=True)
@@ -79,45 +81,50 @@ def available_allocators() -> tuple[str, ...]:
 
 
 def make_contestants(
-    networks: Sequence[str | NetworkSpec],
-    *,
-    sizes: Sequence[Sequence[int]],
-    engines: Sequence[str],
-    devices: Sequence[str],
-    threads: Sequence[int],
-    allocators: Sequence[str],
-    job: str,
-    batch: int,
-    in_channels: int | None,
-    out_channels: int | None,
+    networks: Sequence[str | NetworkSpec], settings: BenchSettings
 ) -> list[Contestant]:
     """Every combination, those that take turns next to each other.
 
     The allocator is a matter of the CPU's memory: other devices are measured once, with the
     first.
 
+    Args:
+        networks: names, with options if wanted.
+        settings: what they are measured with; None stands for as many threads as torch takes, and
+            for all allocators of this system.
+
     Raises:
         UsageError: a value that cannot be measured, with those that can.
     """
-    check_choice("what to measure", job, JOBS)
-    for values, known, what in (
-        (engines, ENGINES, "engine"),
-        (devices, DEVICES, "device"),
-        (allocators, available_allocators(), "allocator on this system"),
+    import torch  # not above: an engine without torch must not take its memory
+
+    threads = settings.threads or (torch.get_num_threads(),)
+    allocators = settings.allocators or available_allocators()
+    check_choice("what", settings.what, JOBS)
+    for name, values, known in (
+        ("engine", settings.engines, ENGINES),
+        ("device", settings.devices, DEVICES),
+        ("allocator", allocators, available_allocators()),
     ):
         for value in values:
-            check_choice(what, value, known)
-    for name, values in (("networks", networks), ("sizes", sizes), ("threads", threads)):
+            check_choice(name, value, known)
+    for name, values in (("networks", networks), ("sizes", settings.sizes)):
         if not values:
             raise UsageError(f"bench needs one of {name} at least, got none")
-    for size in sizes:
+    for size in settings.sizes:
         if len(size) not in CHANNELS or min(size) < 1:
             raise UsageError(f"a size needs 2 or 3 positive numbers, got {tuple(size)}")
-    for name, values in (("threads", threads), ("batch", (batch,))):
+    for name, values in (
+        ("threads", threads),
+        ("batch", (settings.batch,)),
+        ("rounds", (settings.rounds,)),
+    ):
         if min(values) < 1:
             raise UsageError(f"{name} needs positive whole numbers, got {min(values)}")
     contestants = []
-    for size, count, device, allocator in itertools.product(sizes, threads, devices, allocators):
+    for size, count, device, allocator in itertools.product(
+        settings.sizes, threads, settings.devices, allocators
+    ):
         if device != "cpu" and allocator != allocators[0]:
             continue
         default_in, default_out = CHANNELS[len(size)]
@@ -129,12 +136,12 @@ def make_contestants(
                 count,
                 allocator,
                 device,
-                job,
-                batch,
-                in_channels or default_in,
-                out_channels or default_out,
+                settings.what,
+                settings.batch,
+                settings.in_channels or default_in,
+                settings.out_channels or default_out,
             )
-            for engine in engines
+            for engine in settings.engines
             for network in networks
         ]
     return list(dict.fromkeys(contestants))

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lightm_unet.benchmark.settings import BenchSettings
 from lightm_unet.diagnosis import doctor
 from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
 from lightm_unet.ops import selective_scan
@@ -62,7 +63,7 @@ def bench_scan(
     output: str | Path | None = None,
     *,
     threads: int = 1,
-    rounds: int = 7,
+    rounds: int = BenchSettings.rounds,
     device: str = "cpu",
 ) -> list[ScanRow]:
     """Measure the selective scan; a line is logged for each shape that is done.

@@ -101,11 +101,7 @@ def find_networks(texts: Sequence[str | NetworkSpec]) -> tuple[NetworkSpec, ...]
         raise UsageError("compare needs one network at least, got none")
     found = tuple(dict.fromkeys(map(NetworkSpec.parse, named)))
     for spec in found:
-        if spec.name not in network_names():
-            raise UsageError(
-                f"no network is called {spec.name!r}; there are {', '.join(network_names())}, and "
-                f"the groups {', '.join(GROUPS)}"
-            )
+        check_choice("network", spec.name, (*network_names(), *GROUPS))
         check_spec(spec)
     return found
 

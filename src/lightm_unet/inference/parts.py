@@ -7,6 +7,7 @@ from pathlib import Path
 from lightm_unet.datasets.dataset import open_dataset
 from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import UsageError
+from lightm_unet.system.choices import check_choice
 from lightm_unet.training.run_folder import read_run
 
 PARTS = ("training", "validation", "test")
@@ -27,8 +28,7 @@ def images_of_part(run: Path | str, part: str) -> list[Path]:
         DataError: the data set is not where it was, or lacks one of the cases; or a damaged record.
     """
     run = Path(run)
-    if part not in PARTS:
-        raise UsageError(f"the part is {', '.join(PARTS)}, got {part!r}")
+    check_choice("part", part, PARTS)
     if not (run / "run.json").is_file() or not (run / "split.json").is_file():
         raise UsageError(
             f"{run}: no run.json and split.json here; a part of the split needs the folder of a "

@@ -15,6 +15,7 @@ from lightm_unet.networks.peers.monai_peers import UNETR, SegResNet, SwinUNETR
 from lightm_unet.networks.peers.nnunet import PlainUNet
 from lightm_unet.networks.peers.umamba import UMamba
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.system.choices import check_choice
 
 
 class Entry(NamedTuple):
@@ -167,6 +168,5 @@ def _check_options(name: str, options: Mapping[str, Any]) -> None:
 
 
 def _find(name: str) -> Entry:
-    if name not in NETWORKS:
-        raise UsageError(f"no network is called {name!r}; there are {', '.join(NETWORKS)}")
+    check_choice("network", name, NETWORKS)
     return NETWORKS[name]

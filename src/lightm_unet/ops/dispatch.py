@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 
 from lightm_unet.errors import MissingPartError, UsageError
+from lightm_unet.system.choices import check_choice
 
 try:
     from lightm_unet import _C as native
@@ -117,8 +118,7 @@ def choose_backend(requested: str | None, device: torch.device, dtype: torch.dty
         if native is not None and fits_native:
             return "cpu"
         return "triton" if fits_triton and _why_no_triton() is None else "torch"
-    if requested not in NAMES:
-        raise UsageError(f"no backend is called {requested!r}; there are {', '.join(NAMES)}")
+    check_choice("backend", requested, NAMES)
     if requested == "cpu" and native is None:
         raise MissingPartError(f"backend 'cpu' is not available: {_native_detail()}")
     if requested == "cpu" and not fits_native:

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from lightm_unet.errors import UsageError
 from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.system.choices import check_choice
 
 STRENGTHS = ("none", "default", "strong")
 
@@ -43,8 +43,7 @@ def build_augmentation(
     """
     from monai import transforms
 
-    if strength not in STRENGTHS:
-        raise UsageError(f"augmentation must be {', '.join(STRENGTHS)}, got {strength!r}")
+    check_choice("augmentation", strength, STRENGTHS)
     if strength == "none":
         return transforms.Compose([])
     strong = strength == "strong"

@@ -15,6 +15,7 @@ from lightm_unet.preprocessing.preprocessing import (
     Preprocessing,
     plan_grid,
 )
+from lightm_unet.system.choices import check_choice
 
 _VOXELS_PER_CASE = 20_000
 
@@ -46,12 +47,9 @@ def plan_preprocessing(
     """
     if not case_names:
         raise UsageError("plan_preprocessing needs at least one training case, got none")
+    check_choice("normalization", normalization, ("auto", *NORMALIZATIONS))
     if normalization == "auto":
         normalization = "ct" if all(map(_says_ct, dataset.channel_names)) else "zscore"
-    if normalization not in NORMALIZATIONS:
-        raise UsageError(
-            f"normalization must be auto, {' or '.join(NORMALIZATIONS)}, got {normalization!r}"
-        )
     first = open_case_images(dataset, dataset.case(case_names[0]))
     spatial_dims = len(first.geometry.shape)
     grid = plan_grid(spatial_dims, size, roi_size, spacing_mm)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE, per_axis
+from lightm_unet.system.choices import check_choice
 
 NORMALIZATIONS = ("zscore", "ct")
 CLIP_PERCENTILES = (0.5, 99.5)
@@ -66,10 +67,7 @@ class Preprocessing:
                     f"{name} needs {self.spatial_dims} positive values "
                     f"for a {self.spatial_dims}D image, got {value}"
                 )
-        if self.normalization not in NORMALIZATIONS:
-            raise UsageError(
-                f"normalization must be {' or '.join(NORMALIZATIONS)}, got {self.normalization!r}"
-            )
+        check_choice("normalization", self.normalization, NORMALIZATIONS)
         statistics = (self.intensity_range, self.intensity_mean, self.intensity_std)
         if self.normalization == "ct" and (None in statistics or self.intensity_std <= 0):
             raise UsageError(

@@ -1,28 +1,36 @@
-"""One of several words, and the one sentence for anything else."""
+"""One of several names: the check, and the message for anything else."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
+from typing import Any
 
 from lightm_unet.errors import UsageError
 
 
-def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
-    """Refuse a value that is not among the choices.
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Refuse a value that is none of the choices.
 
     Args:
-        what: is chosen, such as an option's name.
-        value: what was given; of the choices' own type, so that True is not 1.
-        choices: in the order in which people should read them.
+        name: what is chosen, as the user knows it.
+        value: what was given.
+        choices: what can be given; a value of another type is none of them.
 
     Raises:
-        UsageError: says what there is.
+        UsageError: names all choices, and the one that was probably meant.
 
     Example:
-        >>> check_choice("conv", "casual", ("causal", "spatial"))
+        >>> check_choice("recipe", "papper", ["default", "paper"])
         Traceback (most recent call last):
-        lightm_unet.errors.UsageError: conv is one of causal, spatial; got 'casual'
+        lightm_unet.errors.UsageError: recipe must be one of default, paper; got 'papper'; did you \
+mean 'paper'?
     """
-    choices = tuple(choices)
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        raise UsageError(f"{what} is one of {', '.join(map(str, choices))}; got {value!r}")
+    choices = list(choices)
+    if any(type(value) is type(choice) and value == choice for choice in choices):
+        return
+    message = f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}"
+    if isinstance(value, str):
+        for close in difflib.get_close_matches(value.lower(), map(str, choices), n=1):
+            message += f"; did you mean {close!r}?"
+    raise UsageError(message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lightm_unet.errors import UsageError
+from lightm_unet.system.choices import check_choice
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         UsageError: there is none.
     """
-    if name not in RECIPES:
-        raise UsageError(f"no recipe is called {name!r}; there are {', '.join(RECIPES)}")
+    check_choice("recipe", name, RECIPES)
     return RECIPES[name]
 
 

@@ -238,7 +238,7 @@ def test_one_damaged_pair_is_named_and_nothing_is_left(msd, tmp_path):
 
 
 def test_unknown_kinds_folders_and_full_targets_are_refused(lungs, make_dataset, tmp_path):
-    with pytest.raises(UsageError, match="kind must be"):
+    with pytest.raises(UsageError, match="kind must be one of auto, montgomery-shenzhen"):
         import_dataset(lungs, tmp_path / "new", kind="brats")
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -83,5 +83,5 @@ def test_the_encoder_form_has_a_mamba_for_each_stage_more():
 
 
 def test_another_form_is_refused():
-    with pytest.raises(UsageError, match="form is 'bottleneck' or 'encoder', got 'both'"):
+    with pytest.raises(UsageError, match="form must be one of bottleneck, encoder; got 'both'"):
         UMamba(2, 1, 2, form="both")

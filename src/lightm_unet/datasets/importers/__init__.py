@@ -9,7 +9,8 @@ from lightm_unet.datasets.dataset import Dataset, open_dataset, write_dataset_js
 from lightm_unet.datasets.importers import decathlon, lits, lungs
 from lightm_unet.datasets.importers.pairs import Found, import_pair
 from lightm_unet.datasets.splits import SPLIT_FILE, make_split, write_split
-from lightm_unet.errors import DataError, UsageError
+from lightm_unet.errors import DataError
+from lightm_unet.system.choices import check_choice
 from lightm_unet.system.files import new_folder, read_json
 from lightm_unet.system.progress import Progress, track
 
@@ -51,11 +52,8 @@ def import_dataset(
         DataError: `source` is not of that kind, or a pair that cannot be used, which is named.
     """
     source, target = Path(source), Path(target)
-    if kind == "auto":
-        kind = detect_kind(source)
-    if kind not in _FINDERS:
-        raise UsageError(f"kind must be auto, {', '.join(KINDS)}, got {kind!r}")
-    found = _FINDERS[kind](source)
+    check_choice("kind", kind, ("auto", *KINDS))
+    found = _FINDERS[detect_kind(source) if kind == "auto" else kind](source)
     with new_folder(target) as folder:
         write_found(found, folder, seed, progress)
     if found.left_out:

@@ -14,6 +14,7 @@ from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import write_labels
 from lightm_unet.imaging.nifti import write_nifti
 from lightm_unet.imaging.picture import write_picture
+from lightm_unet.system.choices import check_choice
 from lightm_unet.system.files import new_folder
 
 KINDS = ("ct", "xray")
@@ -39,8 +40,7 @@ def write_phantom_dataset(
     Raises:
         UsageError: an argument out of range, or files at `target` already.
     """
-    if kind not in KINDS:
-        raise UsageError(f"a phantom's kind must be {' or '.join(KINDS)}, got {kind!r}")
+    check_choice("kind", kind, KINDS)
     if cases < 1 or size < 32:
         raise UsageError(f"phantoms need at least 1 case of size 32, got {cases} of size {size}")
     target = Path(target)

@@ -1,0 +1,42 @@
+"""What a bench is told: one dataclass for the command line and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Engine = Literal["torch", "onnxruntime"]
+Allocator = Literal["default", "kept"]
+Device = Literal["cpu", "cuda", "mps"]
+Job = Literal["forward", "train"]
+ENGINES, ALLOCATORS, DEVICES, JOBS = map(get_args, (Engine, Allocator, Device, Job))
+
+DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """Settings of a bench. Of those that hold several values, every combination is measured."""
+
+    what: Job = "forward"
+    """What is timed: forward, one inference; or train, a whole training step."""
+    sizes: Sequence[tuple[int, ...]] = ((512, 512),)
+    """Size of the images in pixels or voxels, in 2D or 3D."""
+    engines: Sequence[Engine] = ("torch",)
+    """Program that runs the networks; onnxruntime does inference on the CPU only."""
+    devices: Sequence[Device] = ("cpu",)
+    """Device that runs the networks."""
+    threads: Sequence[int] | None = None
+    """Number of CPU threads; by default as many as torch takes."""
+    allocators: Sequence[Allocator] | None = None
+    """Memory allocator: the system's default, or kept, where the C library keeps freed memory; by
+    default both where the system has both."""
+    rounds: int = 5
+    """Number of turns that each network takes."""
+    batch: int = 1
+    """Number of images in one pass."""
+    in_channels: int | None = None
+    """Number of channels of the images; by default 3 in 2D and 1 in 3D."""
+    out_channels: int | None = None
+    """Number of classes, background included; by default 2 in 2D and 3 in 3D."""
