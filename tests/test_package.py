@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import lightm_unet
-from lightm_unet.field_docs import field_docs
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,16 +37,3 @@ def test_the_readmes_file_map_names_what_is_there():
     present = {p.name + ("/" if p.is_dir() else "") for p in package.iterdir()}
     present = {n for n in present if not n.startswith(("_", ".")) and n.endswith((".py", "/"))}
     assert set(named) == present
-
-
-def test_field_docs_are_the_sentences_under_the_fields():
-    class Example:
-        width: int = 3
-        """How wide
-        it is."""
-        silent: int = 4
-        depth: int
-        """How deep."""
-
-    assert field_docs(Example) == {"width": "How wide it is.", "depth": "How deep."}
-    assert field_docs(int) == {}

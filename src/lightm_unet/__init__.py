@@ -11,14 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _HOME = {
-    "LightMUNet": "networks",
-    "LightMUNetOptions": "networks",
+    "LightMUNet": "networks.lightm_unet",
+    "LightMUNetOptions": "networks.lightm_unet",
     "NetworkCost": "costs.counting",
-    "NetworkSpec": "networks",
-    "build_network": "networks",
+    "NetworkSpec": "networks.spec",
+    "build_network": "networks.registry",
     "count_network": "costs.counting",
     "load_released_weights": "networks.peers.released_weights",
-    "network_names": "networks",
+    "network_names": "networks.registry",
     "selective_scan": "ops",
     "causal_conv1d": "ops",
     "gated_norm": "ops",

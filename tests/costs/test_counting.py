@@ -4,7 +4,8 @@ from torch import nn
 
 from lightm_unet.costs.counting import count_network
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import LightMUNet, build_network
+from lightm_unet.networks.lightm_unet import LightMUNet
+from lightm_unet.networks.registry import build_network
 from lightm_unet.networks.rvm import SSM
 
 

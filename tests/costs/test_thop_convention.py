@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lightm_unet.costs.thop_convention import ThopCount, count_as_thop
-from lightm_unet.networks import build_network
 from lightm_unet.networks.peers.mamba import Mamba
+from lightm_unet.networks.registry import build_network
 
 SIZE = (4, 6)
 VOXELS = 4 * 6

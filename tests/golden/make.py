@@ -22,8 +22,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from golden_values import FIXTURES, GOLDEN, digest, evenly_spaced, fill, numbers, whole_network
-from lightm_unet.networks import build_network
 from lightm_unet.networks.peers.released_weights import load_released_weights
+from lightm_unet.networks.registry import build_network
 
 NETWORKS = {
     "released_net": "lightm-unet-released",

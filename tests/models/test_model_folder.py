@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.models.model_folder import default_colours, find_model, load_model, save_model
-from lightm_unet.networks import LightMUNet, build_network, network_names
+from lightm_unet.networks.lightm_unet import LightMUNet
+from lightm_unet.networks.registry import build_network, network_names
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(spatial_dims=2, channels=1, size=(24, 24))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lightm_unet.costs.counting import count_network
-from lightm_unet.networks import build_network, network_names
+from lightm_unet.networks.registry import build_network, network_names
 
 AUTHORS = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
 SMALL = {

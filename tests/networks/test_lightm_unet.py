@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import LightMUNet, LightMUNetOptions, build_network
+from lightm_unet.networks.lightm_unet import LightMUNet, LightMUNetOptions
+from lightm_unet.networks.registry import build_network
 
 TINY = {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1}
 OPTIONS = [

@@ -5,8 +5,7 @@ import torch
 
 from lightm_unet.costs.counting import count_network
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import build_network, network_names
-from lightm_unet.networks.registry import network_options
+from lightm_unet.networks.registry import build_network, network_names, network_options
 
 PAPER = {3: (1, 3, (128, 128, 128)), 2: (3, 2, (512, 512))}
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import build_network
-from lightm_unet.networks.registry import check_spec
+from lightm_unet.networks.registry import build_network, check_spec
 from lightm_unet.networks.spec import NetworkSpec
 
 values = st.recursive(

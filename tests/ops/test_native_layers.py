@@ -10,8 +10,7 @@ import threading
 import pytest
 import torch
 
-from lightm_unet.networks import LightMUNet
-from lightm_unet.networks.lightm_unet import STEMS, DecoderBlock, Head
+from lightm_unet.networks.lightm_unet import STEMS, DecoderBlock, Head, LightMUNet
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops import backends
 from lightm_unet.ops.memory import release_memory

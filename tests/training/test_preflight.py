@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from lightm_unet.errors import MissingPartError, UsageError
-from lightm_unet.networks import NetworkSpec, network_names
+from lightm_unet.networks.registry import network_names
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.training.preflight import check_settings, find_device, find_precision
 from lightm_unet.training.settings import TrainingSettings
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import LightMUNet
+from lightm_unet.networks.lightm_unet import LightMUNet
 from lightm_unet.training.recipes import (
     Recipe,
     build_optimizer,

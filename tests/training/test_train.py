@@ -15,7 +15,9 @@ from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import DivergedError
 from lightm_unet.models.logits import compute_logits
 from lightm_unet.models.model_folder import load_model
-from lightm_unet.networks import LightMUNet, NetworkSpec, build_network
+from lightm_unet.networks.lightm_unet import LightMUNet
+from lightm_unet.networks.registry import build_network
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import read_json
 from lightm_unet.training import lightning_module
 from lightm_unet.training import train as training

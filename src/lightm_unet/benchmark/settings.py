@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from lightm_unet.networks.image_sizes import PAPER_SIZE
+
 Engine = Literal["torch", "onnxruntime"]
 Allocator = Literal["default", "kept"]
 Device = Literal["cpu", "cuda", "mps"]
@@ -21,7 +23,7 @@ class BenchSettings:
 
     what: Job = "forward"
     """What is timed: forward, one inference; or train, a whole training step."""
-    sizes: Sequence[tuple[int, ...]] = ((512, 512),)
+    sizes: Sequence[tuple[int, ...]] = (PAPER_SIZE[2],)
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)
     """Program that runs the networks; onnxruntime does inference on the CPU only."""

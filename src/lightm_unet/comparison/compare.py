@@ -21,7 +21,6 @@ from typing import Any
 
 from lightm_unet.comparison.names import find_networks
 from lightm_unet.comparison.plan import (
-    OF_A_RUN,
     Plan,
     Run,
     enter_folder,
@@ -30,6 +29,7 @@ from lightm_unet.comparison.plan import (
     plan_runs,
 )
 from lightm_unet.comparison.results import DATA, RunResult, read_result
+from lightm_unet.comparison.settings import OF_A_RUN, ComparisonSettings
 from lightm_unet.comparison.single_run import describe, finish_run, settled_result
 from lightm_unet.comparison.speed import find_speeds
 from lightm_unet.comparison.subset import choose_cases, link_dataset
@@ -43,8 +43,6 @@ from lightm_unet.system.progress import Progress, track
 from lightm_unet.training.settings import make_settings
 
 _log = logging.getLogger(__name__)
-
-DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,14 @@ class Comparison:
 def compare(
     dataset: Path | str,
     output: Path | str,
-    networks: Sequence[str | NetworkSpec] = DEFAULT_NETWORKS,
+    networks: Sequence[str | NetworkSpec] = ComparisonSettings.networks,
     *,
-    seeds: Sequence[int] = (0,),
-    cases: int | None = None,
-    part: str | None = None,
-    processes: int = 1,
-    bench: bool = True,
-    report_only: bool = False,
+    seeds: Sequence[int] = ComparisonSettings.seeds,
+    cases: int | None = ComparisonSettings.cases,
+    part: str | None = ComparisonSettings.part,
+    processes: int = ComparisonSettings.processes,
+    bench: bool = ComparisonSettings.bench,
+    report_only: bool = ComparisonSettings.report_only,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Comparison:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.registry import check_spec, network_names
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.system.choices import check_choice
 
 GROUPS: dict[str, tuple[str, ...]] = {
     # Tables 1 to 3 of the paper, and the two networks that its authors published.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightm_unet.comparison.settings import OF_A_RUN
 from lightm_unet.datasets.dataset import Dataset
 from lightm_unet.datasets.splits import Split
 from lightm_unet.errors import UsageError
@@ -19,8 +20,6 @@ from lightm_unet.training.settings import TrainingSettings
 
 PLAN = "plan.json"
 """The plan's file in the comparison's folder."""
-OF_A_RUN = ("seed", "network")
-"""Settings of training that differ from run to run; all others are the comparison's."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.comparison.plan import OF_A_RUN, Plan, Run
+from lightm_unet.comparison.plan import Plan, Run
 from lightm_unet.comparison.results import (
     DATA,
     DIVERGED,
@@ -33,6 +33,7 @@ from lightm_unet.comparison.results import (
     run_folder,
     write_result,
 )
+from lightm_unet.comparison.settings import OF_A_RUN
 from lightm_unet.errors import DivergedError, LightMUNetError
 from lightm_unet.evaluation.scores import FailedCase
 from lightm_unet.system.files import write_bytes

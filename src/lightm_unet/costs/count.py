@@ -13,8 +13,9 @@ from lightm_unet import __version__
 from lightm_unet.costs.counting import NetworkCost, count_network
 from lightm_unet.costs.paper_costs import PaperCosts
 from lightm_unet.costs.paper_costs import count_paper as count_paper_networks
+from lightm_unet.costs.settings import CountSettings
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.image_sizes import CHANNELS, PAPER_SIZE
+from lightm_unet.networks.image_sizes import CHANNELS
 from lightm_unet.networks.registry import build_network, network_names, network_options
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import write_json
@@ -35,9 +36,9 @@ def count_networks(
     networks: Sequence[str | NetworkSpec] = (),
     output: Path | str | None = None,
     *,
-    size: Sequence[int] = PAPER_SIZE[2],
-    in_channels: int | None = None,
-    classes: int | None = None,
+    size: Sequence[int] = CountSettings.size,
+    in_channels: int | None = CountSettings.in_channels,
+    classes: int | None = CountSettings.classes,
 ) -> CountReport:
     """Count parameters, multiply-adds and scans of networks; nothing is computed.
 

@@ -18,6 +18,7 @@ from lightm_unet.evaluation.scores import (
     present_labels,
     score_case,
 )
+from lightm_unet.evaluation.settings import EvaluationSettings
 from lightm_unet.system.progress import Progress, track
 
 
@@ -26,9 +27,9 @@ def evaluate(
     references: Path,
     output: Path | None = None,
     *,
-    images: Path | None = None,
-    labels: Sequence[str] | None = None,
-    tolerance_mm: float = 2.0,
+    images: Path | None = EvaluationSettings.images,
+    labels: Sequence[str] | None = EvaluationSettings.labels,
+    tolerance_mm: float = EvaluationSettings.tolerance_mm,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score predicted masks against references: Dice, IoU, HD95 and surface Dice per class.

@@ -7,10 +7,9 @@ from pathlib import Path
 from lightm_unet.datasets.dataset import open_dataset
 from lightm_unet.datasets.splits import read_split
 from lightm_unet.errors import UsageError
+from lightm_unet.inference.settings import PARTS
 from lightm_unet.system.choices import check_choice
 from lightm_unet.training.run_folder import read_run
-
-PARTS = ("training", "validation", "test")
 
 
 def images_of_part(run: Path | str, part: str) -> list[Path]:

@@ -14,6 +14,7 @@ from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.image import Image, write_labels
 from lightm_unet.inference.cases import InputCase, find_cases
 from lightm_unet.inference.record import CaseResult, write_record
+from lightm_unet.inference.settings import PredictSettings
 from lightm_unet.models.logits import compute_logits
 from lightm_unet.preprocessing.apply import preprocess_image
 from lightm_unet.preprocessing.restore import restore_logits
@@ -29,8 +30,8 @@ def predict(
     inputs: Sequence[Path],
     output: Path,
     *,
-    device: str = "auto",
-    overlap: float = 0.5,
+    device: str = PredictSettings.device,
+    overlap: float = PredictSettings.overlap,
     progress: Progress | None = None,
 ) -> list[CaseResult]:
     """Segment images, and write for each a mask on the image's own grid.
@@ -107,7 +108,7 @@ def predict_image(
     image: Image,
     *,
     device: torch.device | str = "cpu",
-    overlap: float = 0.5,
+    overlap: float = PredictSettings.overlap,
 ) -> np.ndarray:
     """Segment one image that is in memory.
 

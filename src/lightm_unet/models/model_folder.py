@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.networks import build_network
+from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.files import write_bytes
 from lightm_unet.system.json_codec import from_json, to_json

@@ -48,7 +48,7 @@ def progress_bar(console: Console) -> Iterator[Progress | None]:
     def show(event: ProgressEvent) -> None:
         bars.start()  # not before there is something to show; again it does nothing
         if event.task not in shown:
-            shown[event.task] = bars.add_task(event.task, item="")
+            shown[event.task] = bars.add_task(event.task, total=event.total, item=event.item)
         bar = shown[event.task]
         bars.update(bar, completed=event.done, total=event.total, item=event.item)
         if event.done == event.total:

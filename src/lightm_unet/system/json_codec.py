@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from lightm_unet.errors import UsageError
+from lightm_unet.system.choices import check_choice
 
 
 def to_json(value: Any) -> Any:
@@ -66,6 +67,9 @@ def from_json(kind: Any, content: Any, place: str = "the content") -> Any:
     """
     origin, of = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
+        return content
+    if origin is typing.Literal:
+        check_choice(place, content, of)
         return content
     if origin in (typing.Union, types.UnionType):
         return _read_union(of, content, place)

@@ -5,53 +5,58 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+DEVICES, PRECISIONS = get_args(Device), get_args(Precision)
 DEFAULT_NETWORK = NetworkSpec("lightm-unet")
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """Settings of a run; None leaves a choice to the recipe or to the data."""
 
-    recipe: str = "default"
-    """Optimizer, schedule and their numbers: default, paper or released."""
+    recipe: Literal["default", "paper", "released"] = "default"
+    """Name of the recipe: the optimizer, its learning rate and schedule, epochs and batch size."""
     epochs: int | None = None
-    """Passes over the training cases."""
+    """Number of passes over the training cases; by default the recipe's."""
     batch_size: int | None = None
-    """Images of a step, on each device."""
+    """Number of images in one step, on each device; by default the recipe's."""
     learning_rate: float | None = None
-    """The highest learning rate of the run."""
+    """Highest learning rate of the run; by default the recipe's."""
     size: tuple[int, ...] | None = None
-    """Resize whole images to this many pixels or voxels; by default the paper's 512x512 or
+    """Size in pixels or voxels that whole images are resized to; by default the paper's 512x512 or
     128x128x128."""
     patch: tuple[int, ...] | None = None
-    """Instead of whole images, train on patches of this many pixels or voxels."""
+    """Size in pixels or voxels of patches to train on, instead of whole images."""
     spacing_mm: tuple[float, ...] | None = None
-    """With patches: resample every image to this voxel size."""
-    normalization: str = "auto"
-    """zscore, ct, or auto: ct where the channel is called CT."""
-    augmentation: str = "default"
-    """none, default or strong."""
+    """Voxel size in mm that images are resampled to before patches are cut; by default each image
+    keeps its own."""
+    normalization: Literal["auto", "zscore", "ct"] = "auto"
+    """Scaling of intensities: zscore, each image by its own mean and standard deviation; ct,
+    Hounsfield units by those of the whole data set; auto takes ct where the channel is called
+    CT."""
+    augmentation: Literal["none", "default", "strong"] = "default"
+    """Strength of the random changes to training images."""
     samples_per_case: int = 1
-    """Samples drawn from each case in an epoch."""
+    """Number of samples drawn from each case in an epoch."""
     seed: int = 0
-    """Of the split (unless the data set has one), the first weights, and every random change."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """Seed of the split (unless the data set has one), of the first weights, and of every random
+    change."""
+    device: Device = "auto"
+    """Kind of device that trains; auto takes a GPU where there is one."""
     devices: int = 1
-    """How many of them."""
-    precision: str = "auto"
-    """32-true, bf16-mixed or 16-mixed; auto takes bf16 where a GPU has it, else 32."""
+    """Number of devices."""
+    precision: Precision = "auto"
+    """Precision of the computation; auto takes bf16-mixed where a GPU has it, else 32-true."""
     workers: int = 0
-    """Processes that prepare samples beside the training."""
+    """Number of processes that prepare samples beside the training."""
     network: NetworkSpec = DEFAULT_NETWORK
-    """The network, with options if wanted: lightm-unet, lightm-unet:width=16, nnu-net."""
+    """Network to train, with options where wanted: lightm-unet, lightm-unet:width=16, nnu-net."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", NetworkSpec.parse(self.network))  # a text will do

@@ -19,7 +19,7 @@ from lightm_unet.datasets.dataset import open_dataset
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
 from lightm_unet.models.model_folder import save_model
-from lightm_unet.networks import build_network
+from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.planning import plan_preprocessing
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.progress import Progress

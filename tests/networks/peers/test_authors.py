@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from golden_values import GOLDEN, digest
-from lightm_unet.networks import build_network
 from lightm_unet.networks.peers.authors import MambaLayer, SelfAttention
+from lightm_unet.networks.registry import build_network
 
 
 def test_the_released_network_has_the_authors_names_and_shapes():

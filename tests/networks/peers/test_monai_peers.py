@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import build_network
+from lightm_unet.networks.registry import build_network
 
 SMALL = {"feature_size": 4, "hidden_size": 12, "mlp_dim": 16, "num_heads": 2}
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from lightm_unet.networks import build_network
 from lightm_unet.networks.peers.nnunet import default_features
+from lightm_unet.networks.registry import build_network
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from golden_values import GOLDEN, evenly_spaced, fill, numbers, whole_network
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.networks import build_network
 from lightm_unet.networks.peers.released_weights import load_released_weights
+from lightm_unet.networks.registry import build_network
 from lightm_unet.ops import backends
 
 SMALL = json.loads((GOLDEN / "networks.json").read_text())

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks import build_network
 from lightm_unet.networks.peers.umamba import ResidualConvBlock, UMamba
+from lightm_unet.networks.registry import build_network
 
 
 def normalise(x):

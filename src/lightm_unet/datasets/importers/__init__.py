@@ -8,6 +8,7 @@ from pathlib import Path
 from lightm_unet.datasets.dataset import Dataset, open_dataset, write_dataset_json
 from lightm_unet.datasets.importers import decathlon, lits, lungs
 from lightm_unet.datasets.importers.pairs import Found, import_pair
+from lightm_unet.datasets.settings import ImportSettings
 from lightm_unet.datasets.splits import SPLIT_FILE, make_split, write_split
 from lightm_unet.errors import DataError
 from lightm_unet.system.choices import check_choice
@@ -28,8 +29,8 @@ _log = logging.getLogger(__name__)
 def import_dataset(
     source: Path,
     target: Path,
-    kind: str = "auto",
-    seed: int = 0,
+    kind: str = ImportSettings.kind,
+    seed: int = ImportSettings.seed,
     progress: Progress | None = None,
 ) -> Dataset:
     """Copy a public data set into a new folder that training understands.

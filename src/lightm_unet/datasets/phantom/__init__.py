@@ -8,6 +8,7 @@ from pathlib import Path
 from lightm_unet.datasets.dataset import Dataset, open_dataset, write_dataset_json
 from lightm_unet.datasets.phantom.abdomen import draw_abdomen
 from lightm_unet.datasets.phantom.chest import draw_chest
+from lightm_unet.datasets.settings import PHANTOM_KINDS, PhantomSettings
 from lightm_unet.datasets.splits import SPLIT_FILE, make_split, write_split
 from lightm_unet.errors import UsageError
 from lightm_unet.imaging.geometry import Geometry
@@ -17,12 +18,13 @@ from lightm_unet.imaging.picture import write_picture
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.files import new_folder
 
-KINDS = ("ct", "xray")
-"""Kinds of phantom."""
-
 
 def write_phantom_dataset(
-    target: Path, kind: str, cases: int = 12, size: int = 64, seed: int = 0
+    target: Path,
+    kind: str,
+    cases: int = PhantomSettings.cases,
+    size: int = PhantomSettings.size,
+    seed: int = PhantomSettings.seed,
 ) -> Dataset:
     """Write a data set of phantoms, with a 7:1:2 split.
 
@@ -40,7 +42,7 @@ def write_phantom_dataset(
     Raises:
         UsageError: an argument out of range, or files at `target` already.
     """
-    check_choice("kind", kind, KINDS)
+    check_choice("kind", kind, PHANTOM_KINDS)
     if cases < 1 or size < 32:
         raise UsageError(f"phantoms need at least 1 case of size 32, got {cases} of size {size}")
     target = Path(target)

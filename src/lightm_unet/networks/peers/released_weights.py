@@ -35,7 +35,7 @@ def load_released_weights(network: nn.Module, source: Mapping[str, Tensor] | Pat
         DataError: the same for a file, or it is unreadable.
 
     Example:
-        >>> from lightm_unet.networks import build_network
+        >>> from lightm_unet.networks.registry import build_network
         >>> network = build_network("lightm-unet-released", 2, 1, 2, init_filters=8)
         >>> load_released_weights(network, {"convInit.0.conv.weight": torch.zeros(1, 1, 5, 5)})
         Traceback (most recent call last):

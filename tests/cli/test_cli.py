@@ -2,19 +2,21 @@
 
 import gzip
 import json
+import subprocess
+import sys
 
 import nibabel
 import numpy as np
 import pytest
 
-TINY = ("width=4", "encoder_layers=1", "bottleneck_layers=1")
+import lightm_unet
+
+TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A data set of six phantoms and a network trained on it for one epoch."""
-    import lightm_unet
-
     folder = tmp_path_factory.mktemp("trained")
     lightm_unet.write_phantom_dataset(folder / "data", "ct", cases=6, size=32)
     lightm_unet.train(
@@ -29,7 +31,7 @@ def trained(tmp_path_factory):
 
 
 def test_the_main_job_runs_from_phantoms_to_a_report(run, tmp_path):
-    network = [word for pair in TINY for word in ("--network", pair)]
+    network = ("--network", TINY)
     data, out = tmp_path / "data", tmp_path / "out"
     for words in (
         ("phantom", "xray", data, "--cases", 5, "--size", 32),
@@ -50,8 +52,8 @@ def test_the_main_job_runs_from_phantoms_to_a_report(run, tmp_path):
 def test_another_network_is_trained_by_its_name_and_options_and_predicts(run, trained, tmp_path):
     code, _, error = run(
         *("train", trained / "data", "--output", tmp_path / "run", "--size", "16"),
-        *("--epochs", 1, "--device", "cpu", "--architecture", "nnu-net"),
-        *("--network", "features=4,8", "--network", "deep_supervision=true"),
+        *("--epochs", 1, "--device", "cpu"),
+        *("--network", "nnu-net:features=[4,8]:deep_supervision=true"),
     )
     assert code == 0
     assert "epoch 1/1" in error
@@ -119,23 +121,49 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
             2,
             "--size needs whole numbers, such as 128x128, got 'big'",
         ),
-        (("train", "nowhere", "--output", "out", "--network", "width"), 2, "called 'width'"),
+        (("train", "nowhere", "--output", "out", "--network", "width"), 2, "got 'width'"),
+        (
+            ("train", "nowhere", "--output", "out", "--network", "width=16"),
+            2,
+            "a network with its options, such as lightm-unet:width=16, got 'width=16'",
+        ),
         (("train", "nowhere", "--output", "out", "--network", "unetr:widht=4"), 2, "option widht"),
         (("train", "nowhere", "--output", "out", "--network", "lightm-unet:width"), 2, "=value"),
-        (("train", "nowhere", "--output", "out", "--recipe", "fast"), 2, "got 'fast'"),
-        (("train", "nowhere", "--output", "out", "--architecture", "unet"), 2, "called 'unet'"),
+        (
+            ("train", "nowhere", "--output", "out", "--recipe", "papper"),
+            2,
+            "--recipe must be one of default, paper, released; got 'papper'; did you mean 'paper'?",
+        ),
+        (
+            ("train", "nowhere", "--output", "out", "--epochs", "ten"),
+            2,
+            "--epochs needs a whole number, got 'ten'",
+        ),
+        (("train", "nowhere", "--output", "out", "--architecture", "unet"), 2, "got 'unet'"),
+        (("train", "nowhere"), 2, "train needs --output; see `lightm-unet train --help`"),
+        (("train", "nowhere", "--output"), 2, "--output needs a value"),
+        (("train", "nowhere", "--output", "out", "--epoch", "1"), 2, "Did you mean --epochs?"),
+        (("train", "nowhere", "else", "--output", "out"), 2, "train cannot use the words else"),
         (("evaluate", "nowhere", "nowhere"), 3, "nowhere"),
-        (("phantom", "mri", "out"), 2, "mri"),
+        (("phantom", "mri", "out"), 2, "KIND must be one of ct, xray; got 'mri'"),
+        (("phantom", "ct", "out", "--cases", "0"), 2, "got 0 of size 64"),
         (("import-dataset", "nowhere", "out"), 3, "nowhere"),
         (("bench", "u-nett"), 2, "got 'u-nett'"),
         (("bench", "--size", "big"), 2, "--size needs whole numbers, such as 128x128, got 'big'"),
-        (("bench", "--what", "sleep"), 2, "got 'sleep'"),
+        (
+            ("bench", "--what", "sleep"),
+            2,
+            "--what must be one of forward, train, scan; got 'sleep'",
+        ),
+        (("bench", "--what", "scan", "--batch", "2"), 2, "--what scan takes"),
+        (("bench", "--what", "scan", "--threads", "1", "--threads", "2"), 2, "one of --threads"),
         (("bench", "nnu-net", "--what", "scan"), 2, "--what scan takes"),
         (("count", "u-nett"), 2, "got 'u-nett'"),
         (("count", "--size", "8", "--output", "out"), 2, "a size needs 2 or 3 positive numbers"),
         (("count", "unetr:image_size=[16,16]", "--size", "32x32"), 2, "images of up to 16x16"),
         (("count", "--paper", "--size", "32x32"), 2, "--paper takes only --output"),
-        (("frobnicate",), 2, "No such command"),
+        (("fantom",), 2, "command must be one of import-dataset, "),
+        (("fantom",), 2, "got 'fantom'; did you mean 'phantom'?"),
     ],
 )
 def test_a_mistake_ends_with_its_exit_code_a_message_and_nothing_written(
@@ -145,8 +173,45 @@ def test_a_mistake_ends_with_its_exit_code_a_message_and_nothing_written(
     found, printed, error = run(*words)
     assert found == code
     assert message in error
+    assert error.startswith("lightm-unet: ")
+    assert error.count("\n") == 1
     assert printed == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_command_the_help_goes_to_standard_error(run):
+    code, printed, error = run()
+    assert (code, printed) == (2, "")
+    assert "evaluate" in error
+
+
+@pytest.mark.parametrize("module", ["lightm_unet", "lightm_unet.cli"])
+def test_the_modules_run_the_command_and_the_version_is_told_without_heavy_libraries(module):
+    code = (
+        "import runpy, sys; sys.argv = ['x', '--version']\n"
+        f"try: runpy.run_module({module!r}, run_name='__main__')\n"
+        "except SystemExit as end: print(end.code, {'torch', 'numpy'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lightm-unet {lightm_unet.__version__}\nNone set()\n"
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(run, trained, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lightm_unet.training.train.train", stop)
+    code, _, error = run("train", trained / "data", "--output", trained / "run", "--resume")
+    assert code == 130
+    assert error == "lightm-unet: stopped; go on with the same command and --resume\n"
+
+
+def test_the_last_of_a_repeated_option_counts(run, tmp_path):
+    code, printed, _ = run(
+        "phantom", "xray", tmp_path / "out", "--cases", 9, "--size", 32, "--cases", 3
+    )
+    assert code == 0
+    assert "3 cases" in printed
 
 
 def test_doctor_says_which_kernels_run(run):

@@ -1,0 +1,70 @@
+"""The command line: one thin verb per job, each a Python function first.
+
+Exit codes: 0 done; 1 some cases failed, each named; 2 wrong usage; 3 bad data; 4 a needed part is
+missing; 130 stopped by Ctrl-C. A user's mistake is one line on standard error, never a traceback.
+Results go to standard output, what happens meanwhile to standard error.
+
+The files of the verbs import what they run within their functions: `lightm-unet --help` reads all
+of them, and torch alone would take seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from lightm_unet import __version__
+from lightm_unet.cli import compare, datasets, doctor, evaluate, measure, predict, train
+from lightm_unet.cli.mistakes import explain
+from lightm_unet.cli.terminal import STANDARD_ERROR, complain, print_log
+from lightm_unet.errors import LightMUNetError
+
+app = App(
+    name="lightm-unet",
+    help="Segment medical images with a light network: train, predict, evaluate.",
+    version=f"lightm-unet {__version__}",
+    help_format="markdown",
+    default_parameter=Parameter(allow_repeating=True),  # the last one counts, as everywhere
+    group_commands=Group("Other", sort_key=9),
+    group_arguments=Group("Arguments", sort_key=0),
+    group_parameters=Group("Options", sort_key=1),
+    result_action="return_value",
+)
+
+for _place, (_title, _verbs) in enumerate(
+    {
+        "Data sets": (datasets.import_dataset, datasets.check_dataset, datasets.phantom),
+        "Networks": (train.train, predict.predict, evaluate.evaluate, compare.compare),
+        "Costs and this machine": (measure.count, measure.bench, doctor.doctor),
+    }.items()
+):
+    _group = Group(_title, sort_key=_place)
+    for _number, _verb in enumerate(_verbs):
+        app.command(_verb, group=_group, sort_key=_number)
+app.register_install_completion_command(help="Install completion for the current shell.")
+
+
+@app.command(name="--show-completion")
+def _show_completion() -> None:
+    """Print the completion script for the current shell."""
+    print(app.generate_completion())
+
+
+def main() -> None:
+    """Run the command that `sys.argv` holds; the process ends with one of the exit codes."""
+    words = sys.argv[1:]
+    with print_log():
+        try:
+            if words:
+                code = app(words, exit_on_error=False, print_error=False)
+            else:
+                app.help_print([], console=STANDARD_ERROR)
+                code = 2
+        except CycloptsError as error:
+            complain(f"lightm-unet: {explain(error)}")
+            code = 2
+        except LightMUNetError as error:
+            complain(f"lightm-unet: {error}")
+            code = error.exit_code
+    sys.exit(code)

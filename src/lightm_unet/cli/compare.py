@@ -1,0 +1,42 @@
+"""`compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightm_unet.cli import train
+from lightm_unet.cli.options import NONE_GIVEN, options
+from lightm_unet.cli.terminal import complain, progress_bars
+from lightm_unet.comparison.settings import OF_A_RUN, ComparisonSettings
+from lightm_unet.training.settings import TrainingSettings
+
+Request = options(ComparisonSettings, names={"networks": ("--networks", "--network")})
+Settings = options(TrainingSettings, without=OF_A_RUN, names=train.NAMES, groups=train.GROUPS)
+
+
+def compare(
+    dataset: Path,
+    /,
+    *,
+    output: Path,
+    request: Request = NONE_GIVEN,
+    settings: Settings = NONE_GIVEN,
+) -> int:
+    """Train networks on the same cases, test them, and put them side by side.
+
+    The same command goes on with a comparison that was stopped.
+
+    Args:
+        dataset: Data set in nnU-Net's raw layout.
+        output: Folder for the comparison, new or empty, or that of a comparison to go on with.
+    """
+    from lightm_unet.comparison.compare import compare as run
+    from lightm_unet.comparison.exports import print_table
+
+    with progress_bars() as progress:
+        done = run(dataset, output, progress=progress, **request, **settings)
+    print_table(done.plan, done.rows)
+    print(f"report: {done.folder / 'report.html'}")
+    for result in done.failed:
+        complain(f"{result.run}: {result.status}: {result.error}")
+    return 1 if done.failed else 0

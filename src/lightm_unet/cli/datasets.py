@@ -1,0 +1,82 @@
+"""`import-dataset`, `check-dataset` and `phantom`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from lightm_unet.cli.options import NONE_GIVEN, choice, options
+from lightm_unet.cli.terminal import complain, progress_bars
+from lightm_unet.datasets.settings import ImportSettings, PhantomKind, PhantomSettings
+
+if TYPE_CHECKING:
+    from lightm_unet.datasets.dataset import Dataset
+
+OfImport, OfPhantom = options(ImportSettings), options(PhantomSettings)
+
+
+def import_dataset(source: Path, target: Path, /, *, settings: OfImport = NONE_GIVEN) -> None:
+    """Copy a published data set into nnU-Net's raw layout, ready for training.
+
+    Args:
+        source: Folder of the data set as it was published.
+        target: Folder for the copy, new or empty.
+    """
+    from lightm_unet.datasets.importers import import_dataset as run
+
+    with progress_bars() as progress:
+        data = run(source, target, progress=progress, **settings)
+    _print_contents(data)
+
+
+def check_dataset(dataset: Path, /) -> int:
+    """Read every case of a data set and name what is wrong; exit code 3 if anything is.
+
+    Args:
+        dataset: Data set in nnU-Net's raw layout.
+    """
+    from lightm_unet.datasets.check import check_dataset as run
+
+    with progress_bars() as progress:
+        report = run(dataset, progress)
+    for problem in report.problems:
+        complain(f"{problem.case or dataset}: {problem.message}")
+    for title, spread in (("voxels", report.shapes), ("spacing, mm", report.spacings_mm)):
+        if spread:
+            print(
+                f"{title:<13} min {_axes(spread.min)}  median {_axes(spread.median)}  "
+                f"max {_axes(spread.max)}"
+            )
+    if report.intensity_range:
+        print(f"{'intensities':<13} {report.intensity_range[0]:g} to {report.intensity_range[1]:g}")
+    for name, voxels in report.label_voxels.items():
+        print(f"{name:<13} {voxels:,} voxels in {report.label_cases[name]} cases")
+    print(f"{report.cases} cases, {len(report.problems)} problems")
+    return 0 if report.ok else 3
+
+
+def phantom(
+    kind: Annotated[PhantomKind, choice("KIND")],
+    target: Path,
+    /,
+    *,
+    settings: OfPhantom = NONE_GIVEN,
+) -> None:
+    """Draw a data set of artificial images, to try things out.
+
+    Args:
+        kind: Kind of images: ct, 3D scans with liver and tumours; xray, 2D pictures with lungs.
+        target: Folder for the data set, new or empty.
+    """
+    from lightm_unet.datasets.phantom import write_phantom_dataset
+
+    _print_contents(write_phantom_dataset(target, kind, **settings))
+
+
+def _print_contents(data: Dataset) -> None:
+    labels = ", ".join(data.label_names[1:])
+    print(f"{data.root}: {data.name}, {len(data.training)} cases, {labels}")
+
+
+def _axes(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{value:g}" for value in values)

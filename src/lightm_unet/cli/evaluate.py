@@ -1,0 +1,39 @@
+"""`evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightm_unet.cli.options import NONE_GIVEN, options
+from lightm_unet.cli.terminal import complain, progress_bars
+from lightm_unet.evaluation.settings import EvaluationSettings
+
+Settings = options(EvaluationSettings)
+
+
+def evaluate(
+    predictions: Path,
+    references: Path,
+    /,
+    *,
+    output: Path | None = None,
+    settings: Settings = NONE_GIVEN,
+) -> int:
+    """Compare masks with the true ones: Dice, IoU, HD95 and surface Dice of each class.
+
+    Args:
+        predictions: A mask, or a folder of masks.
+        references: The true masks: a file, a folder, or a data set in nnU-Net's raw layout.
+        output: Folder for cases.csv, summary.json and report.html; by default no file is written.
+    """
+    from lightm_unet.evaluation.evaluate import evaluate as run
+    from lightm_unet.evaluation.tables import print_evaluation
+
+    with progress_bars() as progress:
+        evaluation = run(predictions, references, output, progress=progress, **settings)
+    print_evaluation(evaluation)
+    for case in evaluation.failed:
+        complain(f"{case.name}: {case.error}")
+    if output is not None:
+        print(f"report: {output / 'report.html'}")
+    return 1 if evaluation.failed else 0

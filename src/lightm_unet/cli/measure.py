@@ -1,0 +1,101 @@
+"""`count` and `bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
+from lightm_unet.cli.options import FLAG, NONE_GIVEN, choice, options
+from lightm_unet.costs.settings import CountSettings
+from lightm_unet.errors import UsageError
+
+OfCount = options(CountSettings)
+OfBench = options(
+    BenchSettings,
+    without=("what",),
+    names={
+        "sizes": "--size",
+        "engines": "--engine",
+        "devices": "--device",
+        "allocators": "--allocator",
+    },
+)
+
+
+def count(
+    networks: list[str] | None = None,
+    /,
+    *,
+    paper: Annotated[bool, FLAG] = False,
+    output: Path | None = None,
+    settings: OfCount = NONE_GIVEN,
+) -> None:
+    """Count parameters, multiply-adds and scans of networks, without running them.
+
+    Args:
+        networks: Names of networks, with options where wanted, such as lightm-unet:width=16; by
+            default all.
+        paper: Show the paper's tables instead: as printed, counted again, and the true costs.
+        output: JSON file to write.
+    """
+    from lightm_unet.costs.count import count_networks, count_paper
+    from lightm_unet.costs.tables import print_counts, print_paper
+
+    if not paper:
+        print_counts(count_networks(networks or (), output, **settings))
+    elif networks or settings:
+        raise UsageError("--paper takes only --output: networks and sizes are those of the paper")
+    else:
+        print_paper(count_paper(output))
+
+
+def bench(
+    networks: list[str] | None = None,
+    /,
+    *,
+    what: Annotated[Literal["forward", "train", "scan"], choice("--what")] = BenchSettings.what,
+    output: Path | None = None,
+    settings: OfBench = NONE_GIVEN,
+) -> int:
+    """Measure latency, throughput and peak memory of networks that take turns.
+
+    Where an option is given several times, every combination is measured.
+
+    Args:
+        networks: Names of networks, with options where wanted, such as lightm-unet:width=16; by
+            default lightm-unet and nnu-net. All others are compared with the first.
+        what: What is timed: forward, one inference; train, a whole training step; scan, the
+            selective scan alone, for which --size is LENGTHxCHANNELS.
+        output: New folder for bench.json, table.md, latency.png and latency.svg.
+    """
+    if what == "scan":
+        return _bench_scan(networks, output, settings)
+    from lightm_unet.benchmark.bench import bench as run
+    from lightm_unet.benchmark.tables import print_report
+
+    report = run(networks or DEFAULT_NETWORKS, output, what=what, **settings)
+    print_report(report)
+    return 1 if report.failed else 0
+
+
+def _bench_scan(
+    networks: list[str] | None, output: Path | None, settings: Mapping[str, Any]
+) -> int:
+    from lightm_unet.benchmark.scan import bench_scan, show_rows
+
+    same = {"sizes": "shapes", "rounds": "rounds"}
+    single = {"threads": "threads", "devices": "device"}
+    given = {same[name]: value for name, value in settings.items() if name in same}
+    given |= {
+        single[name]: value[0]
+        for name, value in settings.items()
+        if name in single and len(value) == 1
+    }
+    if networks or len(given) < len(settings):
+        raise UsageError(
+            "--what scan takes --size, --rounds, --output, and one of --threads and --device"
+        )
+    print("\n".join(show_rows(bench_scan(output=output, **given))))
+    return 0

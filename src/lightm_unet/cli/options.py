@@ -1,0 +1,159 @@
+"""The fields of a dataclass as options of a verb.
+
+A verb takes the options of a dataclass as one argument, a dictionary of those that the user typed,
+and hands it on whole:
+
+    Options = options(PredictSettings)
+
+    def predict(*, given: Options = NONE_GIVEN): run(**given)
+
+Name, help, default and choices of each option are the field's own; the help is the sentence under
+it. What a field's type is called on the command line is one table, `READERS`.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, NoneType
+from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+
+from cyclopts import Group, Parameter, Token
+from docstring_parser import parse_from_object
+
+from lightm_unet.cli import values
+from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.system.choices import check_choice
+
+NONE_GIVEN: Mapping[str, Any] = MappingProxyType({})
+"""Where the user typed none of the options."""
+FLAG = Parameter(negative=(), show_default=False)
+"""A verb's own option without a value, which is off where it is not given."""
+
+READERS: dict[Any, Callable[[str, str], Any]] = {
+    str: lambda name, text: text,
+    Path: lambda name, text: Path(text),
+    int: values.whole_number,
+    float: values.number,
+    tuple[int, ...]: values.whole_numbers,
+    tuple[float, ...]: values.numbers,
+    tuple[str, ...]: values.words,
+    NetworkSpec: values.network,
+}
+"""By a field's type: what makes its value of an option's name and text.
+
+A `Literal` takes one of its choices. A field that is a `Sequence` of one of these types becomes an
+option that can be given several times.
+"""
+
+
+def options(
+    settings: type,
+    *,
+    without: Collection[str] = (),
+    names: Mapping[str, str | Sequence[str]] = NONE_GIVEN,
+    groups: Mapping[str, Collection[str]] = NONE_GIVEN,
+) -> Any:
+    """The type of a verb's argument that takes the fields of a dataclass as options.
+
+    Args:
+        settings: the dataclass.
+        without: fields that are no options of this verb.
+        names: names of options that are not called as their field.
+        groups: titles in the help, each with its fields, in the help's order; the rest come first.
+    """
+    docs = {item.arg_name: item.description for item in parse_from_object(settings).params}
+    hints = get_type_hints(settings)
+    group_of = {
+        name: Group(title, sort_key=place)
+        for place, (title, members) in enumerate(groups.items(), start=10)
+        for name in members
+    }
+    fields = {
+        field.name: _option(
+            names.get(field.name, "--" + field.name.replace("_", "-")),
+            hints[field.name],
+            _default(field),
+            " ".join((docs.get(field.name) or "").split()),
+            group_of.get(field.name),
+        )
+        for field in dataclasses.fields(settings)
+        if field.name not in without
+    }
+    return Annotated[TypedDict(settings.__name__, fields, total=False), Parameter(name="*")]
+
+
+def choice(name: str) -> Parameter:
+    """Lets a verb's own argument of a `Literal` type refuse other words as the options do."""
+    return Parameter(converter=lambda kind, tokens: _reader(kind)(name, tokens[-1].value))
+
+
+def _option(
+    name: str | Sequence[str], hint: Any, default: Any, help: str, group: Group | None
+) -> Any:
+    """An option's type, and with it all that cyclopts is to know."""
+    kind = _without_none(hint)
+    container = get_origin(kind)
+    parameter: dict[str, Any] = {"name": name, "help": help, "negative": ()}
+    if group:
+        parameter["group"] = group
+    if kind is bool:
+        if default:
+            del parameter["negative"]  # --no-NAME turns it off
+        return Annotated[bool, Parameter(**parameter, show_default=False)]
+    if container is collections.abc.Sequence:
+        parameter["help"] += " Can be given several times."
+        member = get_args(kind)[0]
+        read, hint = _reader(member), list[_plain(member)]
+
+        def convert(_: Any, tokens: Sequence[Token]) -> Any:
+            return tuple(read(token.keyword, token.value) for token in tokens)
+
+    else:
+        read, hint = _reader(kind), _plain(kind)
+
+        def convert(_: Any, tokens: Sequence[Token]) -> Any:
+            return read(tokens[-1].keyword, tokens[-1].value)
+
+    shown = _shown(default) or False
+    return Annotated[hint, Parameter(**parameter, converter=convert, show_default=shown)]
+
+
+def _without_none(hint: Any) -> Any:
+    """`int` of `int | None`."""
+    members = get_args(hint)
+    return next(kind for kind in members if kind is not NoneType) if NoneType in members else hint
+
+
+def _reader(kind: Any) -> Callable[[str, str], Any]:
+    if get_origin(kind) is not Literal:
+        return READERS[kind]
+
+    def read(name: str, text: str) -> str:
+        check_choice(name, text, get_args(kind))
+        return text
+
+    return read
+
+
+def _plain(kind: Any) -> Any:
+    """The type that the help shows: what is read from one text is a text there."""
+    return kind if kind in (int, float, Path) or get_origin(kind) is Literal else str
+
+
+def _default(field: dataclasses.Field) -> Any:
+    return (
+        field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    )
+
+
+def _shown(default: Any) -> str:
+    """A default as a user would type it; empty where there is none."""
+    if default is None:
+        return ""
+    if not isinstance(default, tuple):
+        return str(default)
+    separator = "x" if all(isinstance(item, int) for item in default) else ","
+    return separator.join(map(_shown, default))
