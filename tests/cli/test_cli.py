@@ -214,6 +214,19 @@ def test_the_last_of_a_repeated_option_counts(run, tmp_path):
     assert "3 cases" in printed
 
 
+def test_checking_a_data_set_names_the_broken_case_describes_the_rest_and_exits_3(
+    run, make_dataset
+):
+    root = make_dataset(cases=3)
+    (root / "labelsTr" / "case_1.nii.gz").write_bytes(b"no image")
+    code, printed, error = run("check-dataset", root)
+    assert code == 3
+    assert error.startswith("case_1: ")
+    assert error.count("\n") == 1
+    assert "voxels        min 6 x 7 x 8  median 6 x 7 x 8  max 6 x 7 x 8" in printed
+    assert printed.endswith("3 cases, 1 problem\n")
+
+
 def test_doctor_says_which_kernels_run(run):
     code, printed, _ = run("doctor")
     assert code == 0

@@ -51,7 +51,7 @@ def check_dataset(dataset: Path, /) -> int:
         print(f"{'intensities':<13} {report.intensity_range[0]:g} to {report.intensity_range[1]:g}")
     for name, voxels in report.label_voxels.items():
         print(f"{name:<13} {voxels:,} voxels in {report.label_cases[name]} cases")
-    print(f"{report.cases} cases, {len(report.problems)} problems")
+    print(f"{_counted(report.cases, 'case')}, {_counted(len(report.problems), 'problem')}")
     return 0 if report.ok else 3
 
 
@@ -76,6 +76,10 @@ def phantom(
 def _print_contents(data: Dataset) -> None:
     labels = ", ".join(data.label_names[1:])
     print(f"{data.root}: {data.name}, {len(data.training)} cases, {labels}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _axes(values: tuple[float, ...]) -> str:
