@@ -5,9 +5,11 @@ import pytest
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import (
+    has_spacing,
     image_files,
     read_image,
     read_labels,
+    read_mask,
     split_ending,
     write_labels,
 )
@@ -177,3 +179,31 @@ def test_every_real_odd_file_is_read_or_refused_in_one_line(shared_data, folder)
             with pytest.raises(DataError) as caught:
                 read_image(path)
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 255, 255], [0, 1, 1]),
+        ([255, 255, 255], [1, 1, 1]),
+        ([0, 1, 255], [0, 1, 255]),
+        ([0, 1, 2], [0, 1, 2]),
+        ([0, 0, 0], [0, 0, 0]),
+    ],
+)
+def test_a_picture_of_0_and_255_alone_is_a_mask_of_label_1(tmp_path, values, expected):
+    array = np.array([values], dtype=np.uint8)
+    write_picture(array, tmp_path / "a.png")
+    assert read_mask(tmp_path / "a.png")[0].tolist() == [expected]
+
+
+def test_in_a_volume_255_is_a_label(tmp_path):
+    write_nifti(np.array([[[0, 255]]], dtype=np.uint8), np.eye(4), tmp_path / "a.nii")
+    assert read_mask(tmp_path / "a.nii")[0].ravel().tolist() == [0, 255]
+
+
+def test_only_volumes_store_a_voxel_size():
+    assert has_spacing("a.NII.gz")
+    assert not has_spacing("a.tif")
+    with pytest.raises(DataError):
+        has_spacing("a.txt")

@@ -20,7 +20,8 @@ from lightm_unet.imaging.picture import read_label_picture, read_picture, write_
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 """File endings that can be read, in lower case; upper case is accepted too."""
 
-_NIFTI_ENDINGS = (".nii.gz", ".nii")
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+"""Those of them that hold volumes."""
 _LOSSY_ENDINGS = (".jpg", ".jpeg")
 
 
@@ -58,6 +59,19 @@ def split_ending(path: str | Path) -> tuple[str, str]:
         f"{', '.join(IMAGE_ENDINGS)}",
         "convert the file to one of these formats",
     )
+
+
+def has_spacing(path: str | Path) -> bool:
+    """Whether a file's format stores a voxel size: NIfTI does, pictures do not.
+
+    Raises:
+        DataError: the ending is none of `IMAGE_ENDINGS`.
+
+    Example:
+        >>> has_spacing("a.nii.gz"), has_spacing("a.png")
+        (True, False)
+    """
+    return split_ending(path)[1] in NIFTI_ENDINGS
 
 
 def is_image_name(path: str | Path) -> bool:
@@ -135,8 +149,7 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
     Raises:
         DataError: the file cannot be used, or a value is not a whole number.
     """
-    _, ending = split_ending(path)
-    if ending in _NIFTI_ENDINGS:
+    if has_spacing(path):
         stored, affine = read_nifti(path)
         array, geometry = _nifti_channels(stored, affine, path, channels=None)
         array = array[0]
@@ -154,6 +167,24 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
             )
     fits = array.min() >= 0 and array.max() <= 255
     return np.ascontiguousarray(array, dtype=np.uint8 if fits else np.int64), geometry
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, Geometry]:
+    """Read a label map, with black and white in a picture taken for 0 and 1.
+
+    A picture whose only values are 0 and 255 is a mask of label 1: that is how masks come out of
+    drawing programs and many public data sets. In NIfTI, 255 is a label like any other.
+
+    Returns:
+        As `read_labels`.
+
+    Raises:
+        DataError: as `read_labels`.
+    """
+    labels, geometry = read_labels(path)
+    if not has_spacing(path) and labels.max() == 255 and ((labels == 0) | (labels == 255)).all():
+        labels = (labels > 0).astype(np.uint8)
+    return labels, geometry
 
 
 def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
@@ -175,7 +206,7 @@ def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
     if ending in _LOSSY_ENDINGS:
         raise UsageError(f"{path}: JPEG changes label values; write a .png instead")
     values = labels.astype(np.uint8)
-    if ending in _NIFTI_ENDINGS:
+    if ending in NIFTI_ENDINGS:
         write_nifti(values.reshape(values.shape + (1,) * geometry.unit_axes), geometry.affine, path)
     else:
         write_picture(values, path)
@@ -183,8 +214,7 @@ def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
 
 def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
     """One file's float32 `(channels, *shape)` and grid."""
-    _, ending = split_ending(path)
-    if ending in _NIFTI_ENDINGS:
+    if has_spacing(path):
         stored, affine = read_nifti(path)
         array, geometry = _nifti_channels(stored, affine, path, channels)
     else:
