@@ -76,13 +76,16 @@ def test_images_are_found_by_name_and_by_first_channel(save_mask, tmp_path, imag
     assert pair.image == expected
 
 
-def test_names_come_from_the_record_beside_the_masks(save_mask, tmp_path):
+def test_names_and_colours_come_from_the_record_beside_the_masks(save_mask, tmp_path):
     save_mask("pred/a.nii", VOXEL)
     save_mask("ref/a.nii", VOXEL)
-    (tmp_path / "pred" / RECORD_NAME).write_text(json.dumps({"label_names": ["background", "x"]}))
-    pairing = pair_masks(tmp_path / "pred", tmp_path / "ref")
-    assert pairing.label_names == ("background", "x")
-    assert not pairing.names_are_complete
+    record = {"label_names": ["background", "x"], "label_colours": [[0, 0, 0], [1, 2, 3]]}
+    (tmp_path / "pred" / RECORD_NAME).write_text(json.dumps(record))
+    for predictions in (tmp_path / "pred", tmp_path / "pred" / "a.nii"):
+        pairing = pair_masks(predictions, tmp_path / "ref")
+        assert pairing.label_names == ("background", "x")
+        assert pairing.label_colours == ((0, 0, 0), (1, 2, 3))
+        assert not pairing.names_are_complete
 
 
 def test_two_masks_of_one_name_are_refused(save_mask, tmp_path):

@@ -44,6 +44,7 @@ def make_model():
             network=network or Midpoint(),
             preprocessing=Preprocessing(**{"channels": 1, **preprocessing}),
             label_names=("background", "bright"),
+            label_colours=((0, 0, 0), (230, 159, 0)),
             path=Path("models/bright"),
         )
 

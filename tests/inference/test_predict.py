@@ -10,7 +10,7 @@ from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image, write_labels
 from lightm_unet.inference.predict import predict, predict_image
-from lightm_unet.inference.record import RECORD_NAME, recorded_label_names
+from lightm_unet.inference.record import RECORD_NAME, RecordedLabels, recorded_labels
 from lightm_unet.system.progress import ProgressEvent
 
 SHAPE = (9, 12, 7)
@@ -254,13 +254,32 @@ def test_the_record_says_what_made_the_masks(make_model, tmp_path):
     ]
     assert [case["output"] for case in record["cases"]] == ["a.nii.gz", None]
     assert "empty file" in record["cases"][1]["error"]
-    assert recorded_label_names(tmp_path / "out") == ("background", "bright")
+    labels = recorded_labels(tmp_path / "out")
+    assert labels == RecordedLabels(model.label_names, model.label_colours)
+    assert labels.names == ("background", "bright")
+    assert labels.colours == ((0, 0, 0), (230, 159, 0))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"label_names": 3}', '{"label_names": [1]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"label_names": 3, "label_colours": 3}',
+        '{"label_names": [1], "label_colours": [1]}',
+        '{"label_colours": [[0, 0, 0], [300, 0, 0]]}',
+        '{"label_colours": [[0, 0, 0, 0]]}',
+    ],
+)
 def test_a_foreign_record_names_no_labels(tmp_path, content):
     (tmp_path / RECORD_NAME).write_text(content)
-    assert recorded_label_names(tmp_path) is None
+    assert recorded_labels(tmp_path) == RecordedLabels((), ())
+
+
+def test_a_record_of_an_earlier_version_names_labels_without_colours(tmp_path):
+    (tmp_path / RECORD_NAME).write_text('{"label_names": ["background", "lung"]}')
+    assert recorded_labels(tmp_path) == RecordedLabels(("background", "lung"), ())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.models.model_folder import default_colours, find_model, load_model, save_model
+from lightm_unet.models.model_folder import find_model, load_model, save_model
 from lightm_unet.networks.lightm_unet import LightMUNet
 from lightm_unet.networks.registry import build_network, network_names
 from lightm_unet.preprocessing.preprocessing import Preprocessing
@@ -120,11 +120,13 @@ def test_a_loaded_model_can_be_trained_further(folder):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_colours_differ_for_seven_labels_and_then_come_again():
-    colours = default_colours(10)
-    assert colours[0] == (0, 0, 0)
-    assert len(set(colours[:8])) == 8
-    assert colours[8:] == colours[1:3]
+@pytest.mark.parametrize("colour", [[0, 0], [0, 0, 256], "red", None])
+def test_a_label_with_a_colour_that_is_none_is_bad_data(folder, colour):
+    card = json.loads((folder / "model.json").read_text())
+    card["labels"][1]["colour"] = colour
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(DataError, match="a colour is three whole numbers"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("make_it", [True, False])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightm_unet.datasets.dataset import Case, list_dataset
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.evaluation.scores import FailedCase
 from lightm_unet.imaging.image import image_files, split_ending
-from lightm_unet.inference.record import recorded_label_names
+from lightm_unet.inference.record import recorded_labels
+from lightm_unet.reporting.palette import Colour
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Pairing:
     """Index = label value, [0] is the background; None if no file names them."""
     names_are_complete: bool
     """Whether a label value without a name is an error: true for a data set's own names."""
+    label_colours: tuple[Colour, ...] = ()
+    """Those of the model that made the predictions, index = label value, as far as it is known."""
 
 
 def pair_masks(predictions: Path, references: Path, images: Path | None = None) -> Pairing:
@@ -52,10 +55,11 @@ def pair_masks(predictions: Path, references: Path, images: Path | None = None) 
         UsageError: two masks in one folder share a name.
     """
     predicted = _by_name(image_files(predictions))
+    made_by = recorded_labels(predictions if predictions.is_dir() else predictions.parent)
     if (references / "dataset.json").is_file():
         pairing = _pair_with_dataset(predicted, references)
     else:
-        pairing = _pair_with_files(predicted, predictions, references)
+        pairing = _pair_with_files(predicted, predictions, references, made_by.names)
     if not pairing.pairs:
         raise DataError(
             predictions,
@@ -63,6 +67,7 @@ def pair_masks(predictions: Path, references: Path, images: Path | None = None) 
             "masks with the file names of their references",
             "rename the masks or choose another folder",
         )
+    pairing = replace(pairing, label_colours=made_by.colours)
     if images is None:
         return pairing
     by_name = {_image_name(file): file for file in image_files(images)}
@@ -72,7 +77,7 @@ def pair_masks(predictions: Path, references: Path, images: Path | None = None) 
         Pair(pair.name, pair.prediction, pair.reference, by_name.get(pair.name, pair.image))
         for pair in pairing.pairs
     )
-    return Pairing(pairs, pairing.unpaired, pairing.label_names, pairing.names_are_complete)
+    return replace(pairing, pairs=pairs)
 
 
 def _pair_with_dataset(predicted: Mapping[str, Path], root: Path) -> Pairing:
@@ -89,7 +94,9 @@ def _pair_with_dataset(predicted: Mapping[str, Path], root: Path) -> Pairing:
     return Pairing(tuple(pairs), tuple(unpaired), dataset.label_names, names_are_complete=True)
 
 
-def _pair_with_files(predicted: Mapping[str, Path], predictions: Path, references: Path) -> Pairing:
+def _pair_with_files(
+    predicted: Mapping[str, Path], predictions: Path, references: Path, names: tuple[str, ...]
+) -> Pairing:
     referenced = _by_name(image_files(references))
     if predictions.is_file() and references.is_file():
         referenced = dict(zip(predicted, referenced.values(), strict=True))
@@ -110,9 +117,7 @@ def _pair_with_files(predicted: Mapping[str, Path], predictions: Path, reference
         for name, file in referenced.items()
         if name not in predicted
     ]
-    return Pairing(
-        pairs, tuple(unpaired), recorded_label_names(predictions), names_are_complete=False
-    )
+    return Pairing(pairs, tuple(unpaired), names or None, names_are_complete=False)
 
 
 def _by_name(files: Iterable[Path]) -> dict[str, Path]:

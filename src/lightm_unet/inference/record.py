@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError
+from lightm_unet.reporting.palette import Colour, read_colour
 from lightm_unet.system import records
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def write_record(
         "version": __version__,
         "model": str(model.path),
         "label_names": list(model.label_names),
+        "label_colours": [list(colour) for colour in model.label_colours],
         "device": device,
         "seconds": round(seconds, 3),
         "cases": cases,
@@ -67,15 +69,27 @@ def write_record(
     records.write_record(record, folder / RECORD_NAME)
 
 
-def recorded_label_names(folder: Path) -> tuple[str, ...] | None:
-    """The label names of the model that made the masks in a folder, index = label value.
+@dataclass(frozen=True)
+class RecordedLabels:
+    """The labels of the model that made the masks in a folder; the index is the label's value."""
+
+    names: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
+
+
+def recorded_labels(folder: Path) -> RecordedLabels:
+    """What the record beside the masks in a folder says of their labels.
 
     Returns:
-        The names, or None where there is no record, or one that names nothing usable: a record is
-        a convenience, and a foreign file of that name must not stop anything.
+        Names and colours, each empty where there is no record, or none that can be used: a record
+        is a convenience, and a foreign file of that name must not stop anything.
     """
+    names, colours = (), ()
     with suppress(DataError):
-        names = records.read_record(folder / RECORD_NAME).get("label_names")
-        if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            return tuple(names)
-    return None
+        record = records.read_record(folder / RECORD_NAME)
+        found = record.get("label_names")
+        if isinstance(found, list) and all(isinstance(name, str) for name in found):
+            names = tuple(found)
+        with suppress(TypeError, ValueError):
+            colours = tuple(map(read_colour, record.get("label_colours")))
+    return RecordedLabels(names, colours)

@@ -19,22 +19,12 @@ from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.reporting.palette import Colour, label_colour, read_colour
 from lightm_unet.system.files import write_bytes
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import read_record, write_record
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
-# Labels 1, 2, ... take these colours in turn: Okabe and Ito's palette, which survives colour
-# blindness; the background is black.
-PALETTE = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
 
 
 @dataclass(frozen=True)
@@ -47,17 +37,12 @@ class ModelFolder:
     """From an image to the network's input."""
     label_names: tuple[str, ...]
     """The index is the label's value; the first is the background."""
-    label_colours: tuple[tuple[int, int, int], ...]
-    """Red, green and blue, 0 to 255, for each label."""
+    label_colours: tuple[Colour, ...]
+    """Of each label, in every picture of it."""
     card: dict[str, Any]
     """All of model.json but its format."""
     path: Path
     """The folder."""
-
-
-def default_colours(labels: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours for so many labels, background included."""
-    return ((0, 0, 0), *(PALETTE[i % len(PALETTE)] for i in range(labels - 1)))
 
 
 def save_model(
@@ -92,10 +77,8 @@ def save_model(
         "preprocessing": to_json(preprocessing),
         "channels": list(channel_names),
         "labels": [
-            {"value": value, "name": name, "colour": list(colour)}
-            for value, (name, colour) in enumerate(
-                zip(label_names, default_colours(len(label_names)), strict=True)
-            )
+            {"value": value, "name": name, "colour": list(label_colour(value))}
+            for value, name in enumerate(label_names)
         ],
         "training": training,
         "scores": scores,
@@ -119,7 +102,7 @@ def load_model(path: Path | str) -> ModelFolder:
         network = _build_network(card["network"])
         preprocessing = from_json(Preprocessing, card["preprocessing"])
         names = tuple(str(label["name"]) for label in card["labels"])
-        colours = tuple(tuple(int(c) for c in label["colour"]) for label in card["labels"])
+        colours = tuple(read_colour(label["colour"]) for label in card["labels"])
         of_network = (network.spatial_dims, network.in_channels, network.out_channels)
         if of_network != (preprocessing.spatial_dims, preprocessing.channels, len(names)):
             raise UsageError("network, preprocessing and labels do not fit together")
