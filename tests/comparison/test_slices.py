@@ -1,4 +1,7 @@
+import math
+
 import numpy as np
+import pytest
 
 from lightm_unet.comparison.slices import (
     ADDED,
@@ -9,7 +12,7 @@ from lightm_unet.comparison.slices import (
     STRONG_TINT,
     TINT,
     mark_differences,
-    pick_cases,
+    mean_scores,
 )
 
 
@@ -29,11 +32,13 @@ def test_every_kind_of_pixel_has_its_own_mark():
         assert picture[0, place].tolist() == expected.tolist()
 
 
-def test_cases_are_picked_by_the_mean_over_all_networks():
-    scores = {"a": {"x": 0.9, "y": 0.2, "z": 0.5}, "b": {"x": 0.1, "y": 0.4, "z": 0.8}}
-    assert pick_cases(scores) == [("Best", "z"), ("Median", "x"), ("Worst", "y")]
-
-
-def test_one_case_is_the_only_one_and_none_is_none():
-    assert pick_cases({"a": {"x": 0.9}}) == [("The only", "x")]
-    assert pick_cases({}) == []
+def test_a_cases_score_is_the_mean_over_the_networks_that_have_one():
+    scores = {
+        "a": {"x": 0.9, "y": 0.2, "z": math.nan},
+        "b": {"x": 0.1, "y": math.nan, "z": math.nan},
+    }
+    means = mean_scores(scores)
+    assert means.pop("x") == pytest.approx(0.5)
+    assert means.pop("y") == pytest.approx(0.2)
+    assert math.isnan(means.pop("z"))
+    assert means == {}

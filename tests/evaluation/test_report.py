@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import re
 from html.parser import HTMLParser
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from lightm_unet.evaluation.evaluate import evaluate
+from lightm_unet.inference.record import RECORD_NAME
 
 WHOLE = [(1, 1, k) for k in range(5)]
 
@@ -119,3 +121,32 @@ def test_a_2d_report_draws_on_the_image(tmp_path, save_mask):
         shown = np.asarray(opened)
     assert shown[-10, 10].tolist() == [255, 255, 255]
     assert shown[10, 10].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [({"label_colours": [[0, 0, 0], [250, 240, 230]]}, (250, 240, 230)), ({}, (230, 159, 0))],
+)
+def test_a_label_has_the_colour_of_the_model_that_predicted_it(
+    save_mask, tmp_path, record, expected
+):
+    save_mask("ref/a.png", {1: [(2, 2)]}, shape=(8, 8))
+    save_mask("pred/a.png", {}, shape=(8, 8))
+    (tmp_path / "pred" / RECORD_NAME).write_text(json.dumps(record))
+    evaluate(tmp_path / "pred", tmp_path / "ref", tmp_path / "out")
+    html = (tmp_path / "out" / "report.html").read_text()
+    (picture,) = Page(html).pictures
+    png = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"))
+    with Picture.open(io.BytesIO(png)) as opened:
+        shown = np.asarray(opened)
+    assert tuple(shown[121, 150]) == expected  # 60 pixels a voxel: the outline's upper edge
+    assert "--colour: #{:02x}{:02x}{:02x}".format(*expected) in html
+
+
+def test_masks_without_any_label_have_a_report_without_pictures(save_mask, tmp_path):
+    save_mask("ref/a.nii", {})
+    save_mask("pred/a.nii", {})
+    evaluate(tmp_path / "pred", tmp_path / "ref", tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "1 case compared with its reference" in " ".join(page.text.split())
+    assert page.pictures == []

@@ -20,7 +20,7 @@ def test_the_table_shows_means_and_what_they_leave_out(save_mask, tmp_path):
         save_mask(f"ref/{name}.nii", LINE)
     text = printed(evaluate(tmp_path / "pred", tmp_path / "ref", labels=["[liver]", "tumour"]))
     assert "3 cases" in text
-    assert "[liver] │ 0.667 ± 0.577" in text
+    assert "[liver]   0.667 ± 0.577" in text
     assert "HD95 (mm)" in text
     assert "NSD (2 mm)" in text
     assert "[liver]: in only one of the masks of 1 case; " in text

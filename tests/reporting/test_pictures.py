@@ -5,9 +5,10 @@ import pytest
 from PIL import Image as Picture
 
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.reporting.pictures import LONGEST_SIDE_PX, draw_case, label_colours
+from lightm_unet.reporting.palette import Colour
+from lightm_unet.reporting.pictures import LONGEST_SIDE_PX, draw_case
 
-COLOURS = {1: (255, 0, 0)}
+COLOURS = {1: Colour(255, 0, 0)}
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -109,9 +110,3 @@ def test_ct_is_shown_in_a_soft_tissue_window():
     )
     middle_grey = pixels(axial)[200, 60]  # the patient's right, on the left, at 40 HU
     assert middle_grey.tolist() == [127, 127, 127]
-
-
-def test_colours_repeat_only_after_all_were_used():
-    colours = label_colours(range(1, 9))
-    assert len(set(colours.values())) == 7
-    assert colours[8] == colours[1]

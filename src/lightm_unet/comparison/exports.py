@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,71 +12,67 @@ from lightm_unet.comparison.remarks import Remarks
 from lightm_unet.comparison.results import RunResult
 from lightm_unet.comparison.table import SCORES, Row, cells, columns
 from lightm_unet.evaluation.scores import METRICS, MetricSummary
+from lightm_unet.reporting import console
+from lightm_unet.reporting.formats import finite_or_none, six_digits
+from lightm_unet.reporting.text_tables import csv_table, markdown_table
 
 
 def networks_csv(plan: Plan, rows: Sequence[Row]) -> str:
     """One row for each network; every number in full, "" where there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     per_class = [(score, name) for score in SCORES for name in plan.label_names[1:]]
-    writer.writerow(
-        [
-            "network",
-            "family",
-            "seeds",
-            *(f"{score}_{part}{spread}" for score, part in per_class for spread in ("", "_std")),
-            *(f"{score}_mean{spread}" for score in SCORES for spread in ("", "_std")),
-            "parameters",
-            "macs",
-            "scan_flops",
-            "latency_seconds",
-            "peak_memory_bytes",
-            "training_seconds",
-            "difference",
-            "p",
-            "p_holm",
-            "missing",
-        ]
-    )
-    for row in rows:
-        speed = row.speed if row.speed and not row.speed.error else None
-        test = row.test
-        writer.writerow(
-            [
-                row.network,
-                row.family,
-                " ".join(map(str, row.seeds)),
-                *(n for score, part in per_class for n in _both(row.by_class[score][part])),
-                *(n for score in SCORES for n in _both(row.mean[score])),
-                row.cost.parameters,
-                row.cost.macs,
-                row.cost.scan_flops,
-                f"{speed.latency.median:.6g}" if speed else "",
-                speed.peak_above_idle if speed else "",
-                _plain(row.training_seconds),
-                _plain(test.difference) if test else "",
-                _plain(test.p) if test else "",
-                _plain(test.p_holm) if test else "",
-                "; ".join(row.missing),
-            ]
-        )
-    return text.getvalue()
+    head = [
+        "network",
+        "family",
+        "seeds",
+        *(f"{score}_{part}{spread}" for score, part in per_class for spread in ("", "_std")),
+        *(f"{score}_mean{spread}" for score in SCORES for spread in ("", "_std")),
+        "parameters",
+        "macs",
+        "scan_flops",
+        "latency_seconds",
+        "peak_memory_bytes",
+        "training_seconds",
+        "difference",
+        "p",
+        "p_holm",
+        "missing",
+    ]
+    return csv_table(head, [_network_cells(row, per_class) for row in rows])
+
+
+def _network_cells(row: Row, per_class: Sequence[tuple[str, str]]) -> list[object]:
+    speed = row.speed if row.speed and not row.speed.error else None
+    test = row.test
+    return [
+        row.network,
+        row.family,
+        " ".join(map(str, row.seeds)),
+        *(n for score, part in per_class for n in _both(row.by_class[score][part])),
+        *(n for score in SCORES for n in _both(row.mean[score])),
+        row.cost.parameters,
+        row.cost.macs,
+        row.cost.scan_flops,
+        six_digits(speed.latency.median) if speed else None,
+        speed.peak_above_idle if speed else None,
+        _if_finite(row.training_seconds),
+        _if_finite(test.difference) if test else None,
+        _if_finite(test.p) if test else None,
+        _if_finite(test.p_holm) if test else None,
+        "; ".join(row.missing),
+    ]
 
 
 def cases_csv(results: Mapping[Run, RunResult]) -> str:
     """One row for each test case and class of every finished run."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["network", "seed", "case", "class", *METRICS])
-    for run, result in results.items():
-        if result.evaluation is None:
-            continue
-        for case in result.evaluation.cases:
-            for label, name in result.evaluation.label_names.items():
-                scores = case.of(label)
-                numbers = [f"{getattr(scores, metric):.6g}" for metric in METRICS]
-                writer.writerow([run.network, run.seed, case.name, name, *numbers])
-    return text.getvalue()
+    rows = [
+        [run.network, run.seed, case.name, name]
+        + [six_digits(getattr(case.of(label), metric)) for metric in METRICS]
+        for run, result in results.items()
+        if result.evaluation is not None
+        for case in result.evaluation.cases
+        for label, name in result.evaluation.label_names.items()
+    ]
+    return csv_table(["network", "seed", "case", "class", *METRICS], rows)
 
 
 def comparison_json(
@@ -111,9 +105,9 @@ def comparison_json(
                 "seed": run.seed,
                 "status": result.status,
                 "error": result.error,
-                "best_validation_dice": _finite(result.best_dice),
-                "training_seconds": _finite(result.seconds),
-                "test_dice": result.evaluation and _finite(result.evaluation.mean("dice")),
+                "best_validation_dice": finite_or_none(result.best_dice),
+                "training_seconds": finite_or_none(result.seconds),
+                "test_dice": result.evaluation and finite_or_none(result.evaluation.mean("dice")),
                 "failed_cases": [asdict(case) for case in result.evaluation.failed]
                 if result.evaluation
                 else [],
@@ -125,15 +119,12 @@ def comparison_json(
 
 def markdown(plan: Plan, rows: Sequence[Row], remarks: Remarks) -> str:
     """The table as a Markdown page, with what it rests on above and what it lacks below."""
-    head = columns(plan, rows)
     lines = [
         f"# {remarks.title}",
         "",
         *(f"- {line}" for line in (*remarks.made, *remarks.cut)),
         "",
-        "| " + " | ".join(map(_cell, head)) + " |",
-        "| --- |" + " ---: |" * (len(head) - 1),
-        *("| " + " | ".join(map(_cell, cells(plan, row, rows))) + " |" for row in rows),
+        *markdown_table(columns(plan, rows), [cells(plan, row, rows) for row in rows]),
         "",
         *(f"{line}\n" for line in remarks.legend),
     ]
@@ -146,22 +137,8 @@ def markdown(plan: Plan, rows: Sequence[Row], remarks: Remarks) -> str:
 
 def print_table(plan: Plan, rows: Sequence[Row]) -> None:
     """Print the table on standard output, without a column for each class."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    # A file or a pipe has no width of its own: let no number be cut there.
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    table = Table(*map(escape, columns(plan, rows, by_class=False)), box=SIMPLE_HEAD)
-    table.columns[0].overflow = "fold"
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*map(escape, cells(plan, row, rows, by_class=False)))
-    console.print(table)
+    head = columns(plan, rows, by_class=False)
+    console.print_table("", head, [cells(plan, row, rows, by_class=False) for row in rows])
 
 
 def _row_json(row: Row) -> dict[str, Any]:
@@ -182,26 +159,18 @@ def _row_json(row: Row) -> dict[str, Any]:
         "latency_seconds": asdict(speed.latency) if speed and not speed.error else None,
         "peak_memory_bytes": speed.peak_above_idle if speed and not speed.error else None,
         "speed_error": speed.error if speed else None,
-        "training_seconds": _finite(row.training_seconds),
+        "training_seconds": finite_or_none(row.training_seconds),
         "test": asdict(row.test) if row.test else None,
     }
 
 
 def _summary(summary: MetricSummary) -> dict[str, float | None]:
-    return {"mean": _finite(summary.mean), "std": _finite(summary.std)}
+    return {"mean": finite_or_none(summary.mean), "std": finite_or_none(summary.std)}
 
 
-def _both(summary: MetricSummary) -> tuple[str, str]:
-    return _plain(summary.mean), _plain(summary.std)
+def _both(summary: MetricSummary) -> tuple[str | None, str | None]:
+    return _if_finite(summary.mean), _if_finite(summary.std)
 
 
-def _plain(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) else ""
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _if_finite(value: float) -> str | None:
+    return six_digits(value) if math.isfinite(value) else None

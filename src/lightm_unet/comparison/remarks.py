@@ -11,6 +11,7 @@ from lightm_unet.comparison.statistics import smallest_p
 from lightm_unet.comparison.table import Row
 from lightm_unet.networks.image_sizes import PAPER_SIZE
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.reporting import formats
 from lightm_unet.training.recipes import find_recipe
 
 BY_IMAGE_SIZE = ("nnu-net", "u-mamba", "u-mamba-encoder")
@@ -37,7 +38,7 @@ def make_remarks(plan: Plan, rows: Sequence[Row]) -> Remarks:
     """The remarks on a comparison as far as it has come."""
     cut = what_was_cut(plan)
     return Remarks(
-        title=f"Comparison of {len(rows)} network{'' if len(rows) == 1 else 's'} on {plan.dataset}",
+        title=f"Comparison of {formats.plural(len(rows), 'network')} on {plan.dataset}",
         made=_what_was_made(plan),
         cut=cut or (NOT_CUT,),
         not_shown=_what_is_not_shown(plan, rows, bool(cut)),
@@ -59,9 +60,9 @@ def what_was_cut(plan: Plan) -> tuple[str, ...]:
         )
     paper = PAPER_SIZE[len(plan.size)]
     if settings.patch:
-        cut.append(f"Size: patches of {show_size(plan.size)} instead of whole images.")
+        cut.append(f"Size: patches of {formats.size(plan.size)} instead of whole images.")
     elif math.prod(plan.size) < math.prod(paper):
-        cut.append(f"Size: images of {show_size(plan.size)} instead of {show_size(paper)}.")
+        cut.append(f"Size: images of {formats.size(plan.size)} instead of {formats.size(paper)}.")
     return tuple(cut)
 
 
@@ -76,9 +77,9 @@ def _what_was_made(plan: Plan) -> tuple[str, ...]:
         f"{len(split.test)} test; the same for every network and seed.",
         f"Recipe {settings.recipe!r}: {recipe.optimizer.upper()}, learning rate "
         f"{settings.learning_rate or recipe.learning_rate:g}, batch {batch}, "
-        f"{epochs} epoch{'' if epochs == 1 else 's'}, augmentation {settings.augmentation}, "
-        f"{'patches' if settings.patch else 'images'} of {show_size(plan.size)}; "
-        f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}.",
+        f"{formats.plural(epochs, 'epoch')}, augmentation {settings.augmentation}, "
+        f"{'patches' if settings.patch else 'images'} of {formats.size(plan.size)}; "
+        f"{formats.noun(len(seeds), 'seed')} {', '.join(map(str, seeds))}.",
     )
 
 
@@ -103,9 +104,8 @@ def _what_is_not_shown(plan: Plan, rows: Sequence[Row], is_cut: bool) -> tuple[s
     family = sum(row.test is not None for row in rows)
     if family and min(1.0, family * smallest_p(tests)) > 0.05:
         notes.append(
-            f"{tests} test case{'' if tests == 1 else 's'} and {family} "
-            f"test{'' if family == 1 else 's'}: no difference, however large, could become "
-            "significant at 0.05."
+            f"{formats.plural(tests, 'test case')} and {formats.plural(family, 'test')}: no "
+            "difference, however large, could become significant at 0.05."
         )
     names = [row.network for row in rows]
     staged = [name for name in names if NetworkSpec.parse(name).name in BY_IMAGE_SIZE]
@@ -127,7 +127,7 @@ def _what_is_not_shown(plan: Plan, rows: Sequence[Row], is_cut: bool) -> tuple[s
 
 
 def _legend(plan: Plan, rows: Sequence[Row]) -> tuple[str, ...]:
-    size = show_size(plan.size)
+    size = formats.size(plan.size)
     spread = " ± standard deviation over the seeds" if any(len(r.seeds) > 1 for r in rows) else ""
     lines = [
         f"DSC and IoU: mean over the {len(plan.split.test)} test cases on the images' own grids, "
@@ -137,7 +137,7 @@ def _legend(plan: Plan, rows: Sequence[Row]) -> tuple[str, ...]:
     ]
     if measured := [row.speed for row in rows if row.speed and not row.speed.error]:
         who = measured[0].contestant
-        threads = f"{who.threads} thread{'' if who.threads == 1 else 's'}"
+        threads = formats.plural(who.threads, "thread")
         lines.append(
             f"Latency: median time of one inference of one image of {size} on {who.device}"
             f"{f' with {threads}' if who.device == 'cpu' else ''}, the networks taking turns. Peak "
@@ -148,13 +148,3 @@ def _legend(plan: Plan, rows: Sequence[Row]) -> tuple[str, ...]:
         "that both have; two-sided Wilcoxon signed-rank test, corrected by Holm for all networks."
     )
     return tuple(lines)
-
-
-def show_size(size: Sequence[int]) -> str:
-    """A size as people write it.
-
-    Example:
-        >>> show_size((128, 96))
-        '128×96'
-    """
-    return "×".join(map(str, size))

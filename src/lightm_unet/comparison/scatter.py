@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lightm_unet.comparison.names import FAMILIES, OWN_FAMILY
-from lightm_unet.comparison.remarks import show_size
 from lightm_unet.comparison.table import Row
+from lightm_unet.reporting import formats
+from lightm_unet.reporting.figures import make_logarithmic, new_figure, save_figure, style_axes
+from lightm_unet.reporting.palette import BLUE, GREEN, GREY, INK, PURPLE, SKY_BLUE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette: told apart by the colour-blind.
 COLOURS = dict(
     zip(
         (OWN_FAMILY, *FAMILIES),
-        ("#0072B2", "#56B4E9", "#999999", "#D55E00", "#009E73", "#CC79A7"),
+        (BLUE, SKY_BLUE, GREY, VERMILION, GREEN, PURPLE),
         strict=True,
     )
 )
-INK, FAINT = "#222222", "#e5e5e5"
+"""Of each family of networks, in the figure and in the table."""
 AREA_PER_MILLION = 26.0
 """Square points of a mark for a million parameters."""
 
@@ -40,18 +40,14 @@ def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
     rows = [row for row in rows if math.isfinite(row.mean["dice"].mean)]
     if not rows:
         return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure((11, 5.8), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(11, 5.8)
     axes = figure.subplots()
     # The largest first, so that none hides a smaller one.
     for row in sorted(rows, key=lambda row: -row.cost.parameters):
         score, giga = row.mean["dice"], row.cost.macs / 1e9
-        colour = COLOURS[row.family]
+        colour = COLOURS[row.family].css
         if math.isfinite(score.std):
-            axes.errorbar(giga, score.mean, yerr=score.std, color=INK, linewidth=1, capsize=3)
+            axes.errorbar(giga, score.mean, yerr=score.std, color=INK.css, linewidth=1, capsize=3)
         axes.scatter(
             giga,
             score.mean,
@@ -62,14 +58,11 @@ def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
             linewidth=1,
             zorder=3,
         )
-        axes.plot(giga, score.mean, marker=".", color=INK, markersize=3, zorder=4)
-    axes.set_xscale("log")
+        axes.plot(giga, score.mean, marker=".", color=INK.css, markersize=3, zorder=4)
     _style(axes, rows, size)
-    canvas.draw()
+    figure.canvas.draw()
     write_names(axes, rows)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
+    return save_figure(figure)
 
 
 def area_of(parameters: int) -> float:
@@ -84,8 +77,9 @@ def radius_of(parameters: int) -> float:
 
 def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    style_axes(axes)
+    make_logarithmic(axes.xaxis)
     giga = [row.cost.macs / 1e9 for row in rows]
     axes.set_xlim(min(giga) / 1.9, max(giga) * 2.4)
     ends = [
@@ -95,18 +89,12 @@ def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
     ]
     margin = max(0.002, 0.12 * (max(ends) - min(ends)))
     axes.set_ylim(min(ends) - margin, max(ends) + margin)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel(f"GMACs for one image of {show_size(size)} (logarithmic)")
+    axes.set_xlabel(f"GMACs for one image of {formats.size(size)} (logarithmic)")
     axes.set_ylabel("mean DSC on the test cases")
-    axes.grid(color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
     families = [family for family in COLOURS if any(row.family == family for row in rows)]
     axes.figure.legend(
         handles=[
-            Line2D([], [], marker="o", linestyle="", markersize=9, color=COLOURS[f], label=f)
+            Line2D([], [], marker="o", linestyle="", markersize=9, color=COLOURS[f].css, label=f)
             for f in families
         ],
         loc="outside right upper",
@@ -123,7 +111,7 @@ def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
                 linestyle="",
                 markersize=2 * radius_of(round(millions * 1e6)),
                 markerfacecolor="none",
-                markeredgecolor=INK,
+                markeredgecolor=INK.css,
                 label=f"{millions} million",
             )
             for millions in (1, 5, 25)
@@ -168,11 +156,11 @@ def write_names(axes: Axes, rows: Sequence[Row]) -> None:
                 ha=anchor[0],
                 va=anchor[1],
                 fontsize=8.5,
-                color=INK,
+                color=INK.css,
                 zorder=5,
                 arrowprops=None
                 if math.hypot(dx, dy) < radius + 12
-                else {"arrowstyle": "-", "color": "#777777", "linewidth": 0.6, "shrinkB": 0},
+                else {"arrowstyle": "-", "color": GREY.css, "linewidth": 0.6, "shrinkB": 0},
             )
             # Of the words alone: an annotation's own extent holds its line, and so its mark.
             text.update_positions(canvas.get_renderer())

@@ -7,7 +7,6 @@ any kind of colour vision.
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -21,19 +20,22 @@ from lightm_unet.comparison.plan import Plan, Run
 from lightm_unet.comparison.results import DATA, MASKS, RunResult, run_folder
 from lightm_unet.comparison.table import case_scores
 from lightm_unet.datasets.dataset import open_case_images, open_dataset
-from lightm_unet.evaluation.masks import has_spacing
-from lightm_unet.imaging.image import read_labels, split_ending
+from lightm_unet.evaluation.scores import summarise
+from lightm_unet.imaging.image import has_spacing, read_mask, split_ending
+from lightm_unet.reporting.examples import pick_examples
+from lightm_unet.reporting.figures import new_figure, save_figure
+from lightm_unet.reporting.formats import share
+from lightm_unet.reporting.palette import GREEN, SKY_BLUE, VERMILION, YELLOW, on_grey
 from lightm_unet.reporting.pictures import SliceView, view_slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-AGREED, MISSED, ADDED, CONFUSED = (0, 158, 115), (86, 180, 233), (230, 105, 20), (240, 228, 66)
-"""Red, green, blue: labelled as the reference is; the reference's alone; the network's alone;
-labelled by both, differently. Hues of Okabe and Ito."""
+AGREED, MISSED, ADDED, CONFUSED = map(on_grey, (GREEN, SKY_BLUE, VERMILION, YELLOW))
+"""Labelled as the reference is; the reference's alone; the network's alone; labelled by both,
+differently."""
 TINT, STRONG_TINT, OPACITY = 0.3, 0.65, 0.85
 COLUMNS = 5
-EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,21 @@ class Example:
     """Network, and its mean Dice in this case."""
 
 
-def pick_cases(scores: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:
-    """The best, the median and the worst case by the mean over all networks, with a title.
+def mean_scores(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Each case's mean over the networks that have a score for it; `nan` where none has.
 
     Args:
         scores: network to case to score.
 
     Example:
-        >>> pick_cases({"a": {"x": 0.9, "y": 0.5, "z": 0.7}, "b": {"x": 0.8, "y": 0.6, "z": 0.7}})
-        [('Best', 'x'), ('Median', 'z'), ('Worst', 'y')]
+        >>> mean_scores({"a": {"x": 0.5}, "b": {"x": 0.25, "y": math.nan}})
+        {'x': 0.375, 'y': nan}
     """
-    values: dict[str, list[float]] = {}
-    for own in scores.values():
-        for case, score in own.items():
-            values.setdefault(case, []).append(score)
-    ranked = sorted(values, key=lambda case: (-np.mean(values[case]), case))
-    if len(ranked) < 2:
-        return [("The only", case) for case in ranked]
-    middle = [("Median", ranked[len(ranked) // 2])] if len(ranked) > 2 else []
-    return [("Best", ranked[0]), *middle, ("Worst", ranked[-1])]
+    cases = dict.fromkeys(case for own in scores.values() for case in own)
+    return {
+        case: summarise([own[case] for own in scores.values() if case in own]).mean
+        for case in cases
+    }
 
 
 def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> bytes | None:
@@ -87,7 +85,8 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
             first.setdefault(str(run.network), run)
     scores = {name: case_scores([results[run].evaluation]) for name, run in first.items()}
     examples = [
-        _read_example(folder, title, case, first, scores) for title, case in pick_cases(scores)
+        _read_example(folder, title, case, first, scores)
+        for title, case in pick_examples(mean_scores(scores))
     ]
     return _draw(examples) if examples else None
 
@@ -125,22 +124,17 @@ def _read_example(
 ) -> Example:
     data = open_dataset(folder / DATA)
     case = data.case(case_name)
-    reference, geometry = read_labels(case.labels)
+    reference, geometry = read_mask(case.labels)
     shown = [name for name in runs if case_name in scores[name]]
-    masks = [read_labels(_mask_file(folder, runs[name], case_name))[0] for name in shown]
+    masks = [read_mask(_mask_file(folder, runs[name], case_name))[0] for name in shown]
     view = view_slice(
         open_case_images(data, case).array,
-        [_from_zero(reference), *masks],
+        [reference, *masks],
         geometry,
         is_photo=not has_spacing(case.labels),
     )
-    title = f"{title} case: {case_name}" + (f", {view.caption}" if view.caption else "")
+    title = f"{title}: {case_name}" + (f", {view.caption}" if view.caption else "")
     return Example(title, view, [(name, scores[name][case_name]) for name in shown])
-
-
-def _from_zero(reference: np.ndarray) -> np.ndarray:
-    """Black-and-white pictures stand for label 1, as in `evaluate`."""
-    return (reference > 0).astype(np.uint8) if reference.max() == 255 else reference
 
 
 def _mask_file(folder: Path, run: Run, case: str) -> Path:
@@ -149,8 +143,6 @@ def _mask_file(folder: Path, run: Run, case: str) -> Path:
 
 
 def _draw(examples: Sequence[Example]) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     most = max(1 + len(example.panels) for example in examples)
@@ -159,14 +151,7 @@ def _draw(examples: Sequence[Example]) -> bytes:
     heights = [_aspect(example.view) for example in examples]
     panel = 2.7
     ratios = [n * (panel * h + 0.6) + 0.35 for n, h in zip(lines, heights, strict=True)]
-    figure = Figure(
-        (
-            panel * columns,
-            0.5 + sum(ratios),
-        ),
-        layout="constrained",
-    )
-    FigureCanvasAgg(figure)
+    figure = new_figure(panel * columns, 0.5 + sum(ratios))
     parts = figure.subfigures(len(examples), 1, height_ratios=ratios, squeeze=False)[:, 0]
     for part, example, rows in zip(parts, examples, lines, strict=True):
         part.suptitle(example.title + "\n", x=0.01, ha="left", fontsize=11, linespacing=0.9)
@@ -174,22 +159,17 @@ def _draw(examples: Sequence[Example]) -> bytes:
         reference, *masks = example.view.masks
         _show(axes[0], example.view, reference, "reference")
         for place, mask, (name, score) in zip(axes[1:], masks, example.panels, strict=False):
-            _show(place, example.view, mask, f"{_wrapped(name)}\nDSC {score:.3f}")
+            _show(place, example.view, mask, f"{_wrapped(name)}\nDSC {share(score)}")
         for place in axes:
             place.set_axis_off()
     names = {AGREED: "as the reference", MISSED: "missed", ADDED: "added"}
     if any(mask.max(initial=0) > 1 for example in examples for mask in example.view.masks):
         names[CONFUSED] = "another label"
-    handles = [
-        Patch(facecolor=[value / 255 for value in colour], label=name)
-        for colour, name in names.items()
-    ]
+    handles = [Patch(facecolor=colour.css, label=name) for colour, name in names.items()]
     figure.legend(
         handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10
     )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return save_figure(figure)
 
 
 def _show(axes: Axes, view: SliceView, mask: np.ndarray, title: str) -> None:

@@ -6,15 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lightm_unet.benchmark.results import Result, three_digits
+from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.names import family_of
 from lightm_unet.comparison.plan import Plan, Run
 from lightm_unet.comparison.results import RunResult
 from lightm_unet.comparison.statistics import PairedTest, paired_tests
 from lightm_unet.costs.counting import NetworkCost
 from lightm_unet.evaluation.scores import Evaluation, MetricSummary, summarise
-from lightm_unet.evaluation.tables import NO_VALUE, show
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.reporting import formats
+from lightm_unet.reporting.formats import NO_VALUE
 
 SCORES = ("dice", "iou")
 """The two scores of the tables: DSC, and IoU, whose mean over the classes is the mIoU."""
@@ -159,24 +160,24 @@ def cells(plan: Plan, row: Row, rows: Sequence[Row], by_class: bool = True) -> l
     """A row of the table for people; its columns are those of `columns`."""
     scores = []
     for score in SCORES:
-        scores += [show_spread(row.by_class[score][n]) for n in _shown_classes(plan, by_class)]
-        scores.append(show_spread(row.mean[score]))
+        summaries = [row.by_class[score][name] for name in _shown_classes(plan, by_class)]
+        scores += [formats.mean_and_std(s.mean, s.std) for s in (*summaries, row.mean[score])]
     speed = [NO_VALUE, NO_VALUE]
     if row.speed and not row.speed.error:
         speed = [
-            three_digits(row.speed.latency.median * 1e3),
-            f"{row.speed.peak_above_idle / 1e6:.0f}",
+            formats.milliseconds(row.speed.latency.median),
+            formats.megabytes(row.speed.peak_above_idle),
         ]
     test = row.test
     return [
         row.network,
         *scores,
-        show_millions(row.cost.parameters),
-        show_giga(row.cost.macs),
-        show_giga(row.cost.scan_flops),
+        formats.millions(row.cost.parameters),
+        formats.billions(row.cost.macs),
+        formats.billions(row.cost.scan_flops),
         *(speed if any(row.speed for row in rows) else ()),
         f"{test.difference:+.3f}" if test else NO_VALUE,
-        show_p(test.p_holm) if test else NO_VALUE,
+        formats.p_value(test.p_holm) if test else NO_VALUE,
         str(len(row.seeds)),
     ]
 
@@ -184,44 +185,3 @@ def cells(plan: Plan, row: Row, rows: Sequence[Row], by_class: bool = True) -> l
 def _shown_classes(plan: Plan, by_class: bool) -> tuple[str, ...]:
     classes = plan.label_names[1:]
     return classes if by_class and len(classes) > 1 else ()
-
-
-def show_spread(summary: MetricSummary) -> str:
-    """Mean over the seeds, and their standard deviation where there are several.
-
-    Example:
-        >>> show_spread(summarise([0.5])), show_spread(summarise([0.5, 0.7]))
-        ('0.500', '0.600 ± 0.141')
-    """
-    mean = show("dice", summary.mean)
-    return mean if math.isnan(summary.std) else f"{mean} ± {show('dice', summary.std)}"
-
-
-def show_p(p: float) -> str:
-    """A p-value with as many digits as it deserves.
-
-    Example:
-        >>> show_p(0.0312), show_p(0.00001), show_p(1.0)
-        ('0.031', '< 0.001', '1')
-    """
-    return "< 0.001" if p < 0.001 else f"{p:.3f}".rstrip("0").rstrip(".")
-
-
-def show_millions(value: int) -> str:
-    """Millions, to the thousand or with three digits that count.
-
-    Example:
-        >>> show_millions(2533469), show_millions(2307)
-        ('2.533', '0.00231')
-    """
-    return f"{value / 1e6:.3f}" if value >= 1e5 else three_digits(value / 1e6)
-
-
-def show_giga(value: float) -> str:
-    """Billions with three digits that count.
-
-    Example:
-        >>> show_giga(21.53e9), show_giga(12.5e6)
-        ('21.5', '0.0125')
-    """
-    return three_digits(value / 1e9) if value > 0 else "0"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.evaluation.masks import has_spacing, read_pair
+from lightm_unet.evaluation.masks import read_pair
 from lightm_unet.evaluation.pairing import Pair, Pairing, pair_masks
 from lightm_unet.evaluation.scores import (
     CaseScores,
@@ -19,6 +19,7 @@ from lightm_unet.evaluation.scores import (
     score_case,
 )
 from lightm_unet.evaluation.settings import EvaluationSettings
+from lightm_unet.imaging.image import has_spacing
 from lightm_unet.system.progress import Progress, track
 
 
@@ -91,7 +92,8 @@ def evaluate(
     if output is not None:
         from lightm_unet.evaluation.report import write_report
 
-        write_report(evaluation, {pair.name: pair for pair in pairing.pairs}, Path(output))
+        pairs = {pair.name: pair for pair in pairing.pairs}
+        write_report(evaluation, pairs, pairing.label_colours, Path(output))
     return evaluation
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from dataclasses import asdict
 from typing import Any
 
 from lightm_unet.evaluation.scores import METRICS, Evaluation
+from lightm_unet.reporting.formats import finite_or_none, six_digits
+from lightm_unet.reporting.provenance import Provenance
+from lightm_unet.reporting.text_tables import csv_table
 
 CSV_COLUMNS = ("case", "label", "class", *METRICS, "pred_voxels", "ref_voxels", "error")
 
@@ -19,25 +19,24 @@ def cases_csv(evaluation: Evaluation) -> str:
     HD95 is `inf` where exactly one mask is empty and `nan` where both are, which spreadsheets show
     and pandas reads as such.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
+    rows: list[list[object]] = []
     for case in evaluation.cases:
         for label, name in evaluation.label_names.items():
-            row = {key: _csv_number(value) for key, value in asdict(case.of(label)).items()}
-            writer.writerow({"case": case.name, "label": label, "class": name, **row})
-    for failed in evaluation.failed:
-        writer.writerow({"case": failed.name, "error": failed.error})
-    return text.getvalue()
+            scores = case.of(label)
+            numbers = [six_digits(getattr(scores, metric)) for metric in METRICS]
+            sizes = [scores.pred_voxels, scores.ref_voxels]
+            rows.append([case.name, label, name, *numbers, *sizes, None])
+    blank = [None] * (len(CSV_COLUMNS) - 2)
+    rows += [[failed.name, *blank, failed.error] for failed in evaluation.failed]
+    return csv_table(CSV_COLUMNS, rows)
 
 
-def summary_json(evaluation: Evaluation, version: str, created: str) -> dict[str, Any]:
+def summary_json(evaluation: Evaluation, made: Provenance) -> dict[str, Any]:
     """The means, what they are taken over, and what failed; every number finite or None.
 
     Args:
         evaluation: what `evaluate` found.
-        version: of this package.
-        created: date and time, ISO 8601.
+        made: when, and by which version.
     """
     labels = [
         {
@@ -45,7 +44,7 @@ def summary_json(evaluation: Evaluation, version: str, created: str) -> dict[str
             "name": name,
             **{
                 metric: {
-                    key: _json_number(value)
+                    key: finite_or_none(value)
                     for key, value in asdict(evaluation.summary(label, metric)).items()
                 }
                 for metric in METRICS
@@ -54,8 +53,8 @@ def summary_json(evaluation: Evaluation, version: str, created: str) -> dict[str
         for label, name in evaluation.label_names.items()
     ]
     return {
-        "version": version,
-        "created": created,
+        "version": made.version,
+        "created": made.created.isoformat(),
         "predictions": str(evaluation.predictions),
         "references": str(evaluation.references),
         "unit": evaluation.unit,
@@ -63,14 +62,6 @@ def summary_json(evaluation: Evaluation, version: str, created: str) -> dict[str
         "seconds": round(evaluation.seconds, 3),
         "cases": len(evaluation.cases),
         "failed": [asdict(failed) for failed in evaluation.failed],
-        "mean": {metric: _json_number(evaluation.mean(metric)) for metric in METRICS},
+        "mean": {metric: finite_or_none(evaluation.mean(metric)) for metric in METRICS},
         "labels": labels,
     }
-
-
-def _csv_number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
-
-
-def _json_number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -8,17 +8,12 @@ import numpy as np
 
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.pairing import Pair
-from lightm_unet.evaluation.scores import present_labels
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.image import read_labels, split_ending
-from lightm_unet.inference.cases import NIFTI_ENDINGS
+from lightm_unet.imaging.image import read_mask
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, Geometry]:
     """Read the two masks of a case and check that they lie on one grid.
-
-    A black-and-white picture, its only values 0 and 255, is a mask of label 1: that is how masks
-    come out of drawing programs and many public data sets.
 
     Returns:
         Prediction and reference, integers `(*shape)`, and their geometry.
@@ -39,16 +34,9 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, Geometry]:
 
 
 def _read_mask(path: Path) -> tuple[np.ndarray, Geometry]:
-    mask, geometry = read_labels(path)
+    mask, geometry = read_mask(path)
     if mask.min() < 0:
         raise DataError(
             path, f"the label value {mask.min()}", "0 or larger", "save the mask without scaling"
         )
-    if not has_spacing(path) and present_labels(mask) == {255}:
-        mask = (mask > 0).astype(np.uint8)
     return mask, geometry
-
-
-def has_spacing(path: Path) -> bool:
-    """Whether a mask's format stores a voxel size: NIfTI does, pictures do not."""
-    return split_ending(path)[1] in NIFTI_ENDINGS

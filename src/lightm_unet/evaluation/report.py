@@ -2,109 +2,102 @@
 
 from __future__ import annotations
 
-import base64
 import math
-import platform
-from collections.abc import Mapping
-from datetime import datetime, timezone
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightm_unet import __version__
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.exports import cases_csv, summary_json
-from lightm_unet.evaluation.masks import has_spacing, read_pair
+from lightm_unet.evaluation.masks import read_pair
 from lightm_unet.evaluation.pairing import Pair
 from lightm_unet.evaluation.scores import METRICS, CaseScores, Evaluation
-from lightm_unet.evaluation.tables import (
-    left_out,
-    metric_titles,
-    show,
-    show_sizes,
-    show_summary,
-    size_unit,
-)
-from lightm_unet.imaging.image import read_image
+from lightm_unet.evaluation.tables import left_out, metric_titles, show, show_sizes, size_unit
+from lightm_unet.imaging.image import has_spacing, read_image
 from lightm_unet.reporting.charts import ChartRow, length_axis, share_axis, strip_chart
-from lightm_unet.reporting.pictures import draw_case, label_colours
+from lightm_unet.reporting.examples import pick_examples
+from lightm_unet.reporting.formats import plural
+from lightm_unet.reporting.page import render_page
+from lightm_unet.reporting.palette import Colour, label_colour, on_grey
+from lightm_unet.reporting.pictures import draw_case
+from lightm_unet.reporting.provenance import Provenance, made_now
 from lightm_unet.system.files import write_bytes, write_json
 
+PACKAGES = ("numpy", "scipy", "nibabel", "pillow")
+"""What reads the masks and computes the scores."""
 
-def write_report(evaluation: Evaluation, pairs: Mapping[str, Pair], output: Path) -> None:
+
+def write_report(
+    evaluation: Evaluation, pairs: Mapping[str, Pair], colours: Sequence[Colour], output: Path
+) -> None:
     """Write `cases.csv`, `summary.json` and `report.html` into a folder.
 
     Args:
         evaluation: what `evaluate` found.
         pairs: the files of every case, by name, for the pictures.
+        colours: of the labels, index = label value; what lies beyond them has the default ones.
         output: the folder; made where it is missing, files of these names are replaced.
     """
-    created = datetime.now(timezone.utc).replace(microsecond=0)
+    made = made_now(PACKAGES)
     # All three are made before the first is written: an error leaves none of them.
     csv_text = cases_csv(evaluation)
-    summary = summary_json(evaluation, __version__, created.isoformat())
-    html = render_report(evaluation, pairs, created)
+    summary = summary_json(evaluation, made)
+    html = render_report(evaluation, pairs, colours, made)
     write_bytes(csv_text.encode(), output / "cases.csv")
     write_json(summary, output / "summary.json")
     write_bytes(html.encode(), output / "report.html")
 
 
-def render_report(evaluation: Evaluation, pairs: Mapping[str, Pair], created: datetime) -> str:
+def render_report(
+    evaluation: Evaluation,
+    pairs: Mapping[str, Pair],
+    colours: Sequence[Colour],
+    made: Provenance,
+) -> str:
     """The report as HTML: pictures, styles and script inside, nothing loaded from anywhere."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("lightm_unet", "evaluation"),
-        autoescape=True,  # file names and label names are other people's text
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    colours = label_colours(list(evaluation.label_names))
-    return environment.get_template("report.html.jinja").render(
+    # One colour of a label, on its pictures as in charts and legends.
+    shown = {
+        label: on_grey(colours[label] if label < len(colours) else label_colour(label))
+        for label in evaluation.label_names
+    }
+    cases = {case.name: case for case in evaluation.cases}
+    dice = {name: evaluation.case_mean(case, "dice") for name, case in cases.items()}
+    return render_page(
+        "evaluation/report.html.jinja",
+        made=made,
         evaluation=evaluation,
+        scored=plural(len(cases), "case"),
         titles=metric_titles(evaluation),
         tiles=[(metric, show(metric, evaluation.mean(metric))) for metric in METRICS],
         classes=[
             {
                 "name": name,
-                "colour": "rgb({},{},{})".format(*colours[label]),
-                "cells": [show_summary(evaluation, label, metric) for metric in METRICS],
+                "colour": shown[label].css,
+                "cells": [_mean_and_std(evaluation, label, metric) for metric in METRICS],
             }
             for label, name in evaluation.label_names.items()
         ],
         notes=left_out(evaluation),
         charts=[
             (title, Markup(chart))  # strip_chart escapes the names in it
-            for title, chart in _charts(evaluation, colours)
+            for title, chart in _charts(evaluation, shown)
         ],
         examples=[
-            _example(evaluation, title, case, pairs[case.name], colours)
-            for title, case in pick_examples(evaluation)
+            _example(evaluation, title, cases[name], pairs[name], shown)
+            for title, name in pick_examples(dice)
         ],
         volumes=len(evaluation.cases[0].spacing) == 3,
         size_unit=size_unit(evaluation),
         rows=_case_rows(evaluation),
-        created=f"{created:%Y-%m-%d %H:%M} UTC",
-        versions={
-            "lightm-unet": __version__,
-            "Python": platform.python_version(),
-            **{package: version(package) for package in ("numpy", "scipy", "nibabel", "pillow")},
-        },
     )
 
 
-def pick_examples(evaluation: Evaluation) -> list[tuple[str, CaseScores]]:
-    """The best, the median and the worst case by mean Dice, each case once, with a title."""
-    ranked = sorted(
-        evaluation.cases,
-        key=lambda case: (-evaluation.case_mean(case, "dice"), case.name),
-    )
-    if len(ranked) == 1:
-        return [("The only case", ranked[0])]
-    middle = [("Median", ranked[len(ranked) // 2])] if len(ranked) > 2 else []
-    return [("Best", ranked[0]), *middle, ("Worst", ranked[-1])]
+def _mean_and_std(evaluation: Evaluation, label: int, metric: str) -> tuple[str, str]:
+    """Of one metric of one class; "" for the standard deviation of one case."""
+    summary = evaluation.summary(label, metric)
+    return show(metric, summary.mean), "" if math.isnan(summary.std) else show(metric, summary.std)
 
 
 def _example(
@@ -112,7 +105,7 @@ def _example(
     title: str,
     case: CaseScores,
     pair: Pair,
-    colours: Mapping[int, tuple[int, int, int]],
+    colours: Mapping[int, Colour],
 ) -> dict[str, Any]:
     pred, ref, geometry = read_pair(pair)
     image, note = None, ""
@@ -140,21 +133,11 @@ def _example(
             for label, name in evaluation.label_names.items()
         ],
         "note": note,
-        "pictures": [
-            {
-                "data": base64.b64encode(picture.png).decode(),
-                "width": picture.width,
-                "height": picture.height,
-                "caption": picture.caption,
-            }
-            for picture in pictures
-        ],
+        "pictures": pictures,
     }
 
 
-def _charts(
-    evaluation: Evaluation, colours: Mapping[int, tuple[int, int, int]]
-) -> list[tuple[str, str]]:
+def _charts(evaluation: Evaluation, colours: Mapping[int, Colour]) -> list[tuple[str, str]]:
     charts = []
     for metric, axis in (("dice", share_axis), ("hd95", length_axis)):
         rows = []

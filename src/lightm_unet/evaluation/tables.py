@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
-from lightm_unet.evaluation.scores import CaseScores, Evaluation, LabelScores
+from lightm_unet.evaluation.scores import METRICS, CaseScores, Evaluation, LabelScores
+from lightm_unet.reporting import formats
+from lightm_unet.reporting.console import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-NO_VALUE = "–"
-
 
 def show(metric: str, value: float) -> str:
-    """A score for people: three decimals for shares, a length for HD95.
+    """A score for people: HD95 is a length, the others are shares.
 
     Example:
-        >>> show("dice", 0.95123), show("hd95", 3.14159), show("hd95", 123.4)
-        ('0.951', '3.14', '123')
-        >>> show("hd95", math.inf), show("hd95", math.nan)
-        ('∞', '–')
+        >>> show("dice", 0.95123), show("hd95", 3.14159)
+        ('0.951', '3.14')
     """
-    if math.isnan(value):
-        return NO_VALUE
-    if math.isinf(value):
-        return "∞"
-    if metric == "hd95":
-        return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
-    return f"{value:.3f}"
-
-
-def show_summary(evaluation: Evaluation, label: int, metric: str) -> tuple[str, str]:
-    """Mean and standard deviation of one metric of one class; "" for the latter of one case."""
-    summary = evaluation.summary(label, metric)
-    return show(metric, summary.mean), "" if math.isnan(summary.std) else show(metric, summary.std)
+    return formats.length(value) if metric == "hd95" else formats.share(value)
 
 
 def metric_titles(evaluation: Evaluation) -> dict[str, str]:
@@ -60,7 +47,7 @@ def show_sizes(evaluation: Evaluation, case: CaseScores, scores: LabelScores) ->
         return f"{scores.pred_voxels}", f"{scores.ref_voxels}"
     per_unit = math.prod(case.spacing) / 10 ** len(case.spacing)
     sizes = (scores.pred_voxels * per_unit, scores.ref_voxels * per_unit)
-    return tuple(f"{size:.{2 if size < 10 else 1 if size < 100 else 0}f}" for size in sizes)
+    return tuple(map(formats.amount, sizes))
 
 
 def left_out(evaluation: Evaluation) -> list[str]:
@@ -70,12 +57,12 @@ def left_out(evaluation: Evaluation) -> list[str]:
         summary = evaluation.summary(label, "hd95")
         if summary.undefined:
             notes.append(
-                f"{name}: in neither mask of {_cases(summary.undefined)}; "
+                f"{name}: in neither mask of {formats.plural(summary.undefined, 'case')}; "
                 "DSC, IoU and NSD count as 1, HD95 is left out."
             )
         if summary.infinite:
             notes.append(
-                f"{name}: in only one of the masks of {_cases(summary.infinite)}; "
+                f"{name}: in only one of the masks of {formats.plural(summary.infinite, 'case')}; "
                 "DSC, IoU and NSD count as 0, HD95 is left out."
             )
     return notes
@@ -88,28 +75,22 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
         evaluation: what `evaluate` returned.
         console: where to print; standard output by default.
     """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = console or Console()
     titles = metric_titles(evaluation)
     spread = ", mean ± standard deviation" if len(evaluation.cases) > 1 else ""
-    table = Table(title=_cases(len(evaluation.cases)) + spread)
-    table.add_column("class")
-    for title in titles.values():
-        table.add_column(title, justify="right", no_wrap=True)
+    rows = []
     for label, name in evaluation.label_names.items():
-        cells = [show_summary(evaluation, label, metric) for metric in titles]
-        table.add_row(escape(name), *(f"{mean} ± {std}" if std else mean for mean, std in cells))
-    if len(evaluation.label_names) > 1:
-        table.add_section()
-        means = [show(metric, evaluation.mean(metric)) for metric in titles]
-        table.add_row("mean", *means, style="bold")
-    console.print(table)
-    for note in left_out(evaluation):
-        console.print(escape(note), style="dim", soft_wrap=True)
-
-
-def _cases(count: int) -> str:
-    return f"{count} case" if count == 1 else f"{count} cases"
+        summaries = {metric: evaluation.summary(label, metric) for metric in METRICS}
+        cells = [
+            formats.mean_and_std(summary.mean, summary.std, partial(show, metric))
+            for metric, summary in summaries.items()
+        ]
+        rows.append([name, *cells])
+    means = ["mean", *(show(metric, evaluation.mean(metric)) for metric in METRICS)]
+    print_table(
+        formats.plural(len(evaluation.cases), "case") + spread,
+        ["class", *titles.values()],
+        rows,
+        left_out(evaluation),
+        total=means if len(rows) > 1 else None,
+        console=console,
+    )

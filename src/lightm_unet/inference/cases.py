@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.imaging.image import Image, image_files, read_image, split_ending
+from lightm_unet.imaging.image import Image, has_spacing, image_files, read_image, split_ending
 
-NIFTI_ENDINGS = (".nii", ".nii.gz")
 MASK_PICTURE_ENDING = ".png"
 """What every picture's mask is written as: lossless, and opened by everything."""
 
@@ -113,8 +112,7 @@ def _channel_key(file: Path) -> tuple[Path, str, str] | None:
 
 
 def _mask_ending(file: Path) -> str:
-    ending = split_ending(file)[1]
-    return ending if ending in NIFTI_ENDINGS else MASK_PICTURE_ENDING
+    return split_ending(file)[1] if has_spacing(file) else MASK_PICTURE_ENDING
 
 
 def _check_outputs(cases: Iterable[InputCase], files: Iterable[Path]) -> None:

@@ -9,6 +9,8 @@ from html import escape
 
 import numpy as np
 
+from lightm_unet.reporting.palette import Colour
+
 WIDTH = 400
 ROW_HEIGHT = 58
 MARGIN = 14
@@ -24,7 +26,7 @@ class ChartRow:
     name: str
     values: Sequence[tuple[str, float]]
     """Case name and finite value."""
-    colour: tuple[int, int, int]
+    colour: Colour
 
 
 def strip_chart(rows: Sequence[ChartRow], title: str, low: float, high: float) -> str:
@@ -62,7 +64,7 @@ def strip_chart(rows: Sequence[ChartRow], title: str, low: float, high: float) -
         if not row.values:
             parts.append(f'<text class="none" x="{MARGIN}" y="{middle + 4}">no values</text>')
             continue
-        fill = "rgb({},{},{})".format(*row.colour)
+        fill = row.colour.css
         quarter, median, three_quarters = np.percentile([v for _, v in row.values], (25, 50, 75))
         left, right = place(quarter), place(three_quarters)
         parts.append(

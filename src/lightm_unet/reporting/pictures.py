@@ -18,19 +18,7 @@ from PIL import ImageDraw, ImageFont
 from scipy.ndimage import binary_erosion
 
 from lightm_unet.imaging.geometry import Geometry
-
-COLOURS = (
-    (240, 160, 0),
-    (86, 180, 233),
-    (0, 190, 140),
-    (240, 228, 66),
-    (110, 140, 255),
-    (230, 105, 20),
-    (214, 130, 180),
-)
-"""Red, green, blue for the first, second, ... class, then again from the start. The hues of
-Okabe and Ito, told apart with any kind of colour vision, in the order in which models give them to
-their labels; the dark ones are lighter here, to show on grey."""
+from lightm_unet.reporting.palette import Colour
 
 LONGEST_SIDE_PX = 480
 FILL_OPACITY = 0.38
@@ -114,17 +102,12 @@ def view_slice(
     )
 
 
-def label_colours(labels: Sequence[int]) -> dict[int, tuple[int, int, int]]:
-    """A colour for each label value, in the order given."""
-    return {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(labels)}
-
-
 def draw_case(
     image: np.ndarray | None,
     pred: np.ndarray,
     ref: np.ndarray,
     geometry: Geometry,
-    colours: Mapping[int, tuple[int, int, int]],
+    colours: Mapping[int, Colour],
     *,
     is_photo: bool,
 ) -> list[Picture]:
@@ -135,7 +118,7 @@ def draw_case(
         pred: predicted labels, `(*shape)`.
         ref: reference labels, same shape.
         geometry: where the voxels lie.
-        colours: red, green, blue by label value; other labels are not drawn.
+        colours: by label value, such as `palette.on_grey` gives; other labels are not drawn.
         is_photo: the arrays are `(height, width)` as pictures are, not NIfTI's `(i, j[, k])`.
     """
     values = np.zeros(pred.shape, dtype=np.uint8) if image is None else image.mean(axis=0)
@@ -216,7 +199,7 @@ def _draw(
     ref: np.ndarray,
     pixel_mm: tuple[float, float],
     pixels_per_mm: float,
-    colours: Mapping[int, tuple[int, int, int]],
+    colours: Mapping[int, Colour],
 ) -> PillowImage.Image:
     rows, columns = (
         max(1, round(n * mm * pixels_per_mm)) for n, mm in zip(grey.shape, pixel_mm, strict=True)
