@@ -19,6 +19,8 @@ from lightm_unet.comparison.plan import PLAN, read_plan
 from lightm_unet.comparison.report import FIGURE_1
 from lightm_unet.comparison.results import read_result, run_folder, write_result
 from lightm_unet.comparison.speed import BENCH
+from lightm_unet.reporting.formats import NO_VALUE
+from lightm_unet.reporting.text_tables import markdown_table
 
 DOCS = Path(__file__).parents[1] / "docs"
 COPIED = (PLAN, "networks.csv", "table.md", FIGURE_1)
@@ -68,19 +70,14 @@ def minutes(comparisons: list[Path]) -> str:
             for row in csv.DictReader(file):
                 seconds = row["training_seconds"]
                 found.setdefault(row["network"], {})[folder.name] = (
-                    f"{float(seconds) / 60:.0f}" if seconds else "–"
+                    f"{float(seconds) / 60:.0f}" if seconds else NO_VALUE
                 )
     names = [folder.name for folder in comparisons]
-    return "\n".join(
-        [
-            f"| network | {' | '.join(names)} |",
-            "| --- |" + " ---: |" * len(names),
-            *(
-                f"| {network} | {' | '.join(cells.get(name, '–') for name in names)} |"
-                for network, cells in found.items()
-            ),
-        ]
-    )
+    rows = [
+        [network, *(cells.get(name, NO_VALUE) for name in names)]
+        for network, cells in found.items()
+    ]
+    return "\n".join(markdown_table(["network", *names], rows))
 
 
 def between_marks(text: str, name: str, content: str) -> str:

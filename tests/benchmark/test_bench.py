@@ -91,16 +91,16 @@ def report(make_result):
 def test_the_table_has_a_row_for_each_contestant_and_the_failed_ones_have_reasons(report):
     rows = table_rows(report)
     assert rows[1] == (
-        *("8x8", "b", "10", "30.0", "20.0 to 40.0", "33.3", "0.00213", "0", "0"),
+        *("8×8", "b", "10", "30.0", "20.0 to 40.0", "33.3", "0.00213", "0", "0"),
         "3.00 (2.00 to 4.00)",
     )
-    assert rows[3][:4] == ("16x16", "b", "failed", "–")
+    assert rows[3][:4] == ("16×16", "b", "failed", "–")
     assert remarks(report) == [
-        "a: time at 2x the voxels / time is 2.00 from 8x8 to 16x16 (from size to size: 2.00); "
+        "a: time at 2x the voxels / time is 2.00 from 8×8 to 16×16 (from size to size: 2.00); "
         "2.00 is linear",
-        "b, 8x8: the slowest round took 2.0 times the fastest; did something else run on this "
+        "b, 8×8: the slowest round took 2.0 times the fastest; did something else run on this "
         "machine?",
-        "b (torch), 16x16 failed: too large",
+        "b (torch), 16×16 failed: too large",
         "a note",
     ]
     page = markdown(report)

@@ -45,7 +45,7 @@ def test_where_memory_is_short_the_others_run_in_a_later_heat_with_the_first(rac
     assert turns(done.diary) == ["a", "b", "a", "c", "d"]
     assert [done.by_name[name].heat for name in "abcd"] == [1, 1, 2, 2]
     assert done.by_name["d"].ratio.median == 1.0
-    assert "c (torch), d (torch) ran in a later heat" in done.notes[0]
+    assert "c (torch), d (torch) were measured in a later group" in done.notes[0]
 
 
 def test_what_does_not_fit_beside_the_first_alone_is_reported_not_tried_for_ever(race):

@@ -42,10 +42,11 @@ def test_growth_is_2_for_time_in_proportion_and_4_for_its_square(make_result):
         make_result("alone", (8, 8), (1.0,)),
     ]
     a, b = growths(results)
-    assert (a.name, a.sizes) == ("a", ("8x8", "16x16", "32x16"))
+    assert (a.name, a.sizes) == ("a", ((8, 8), (16, 16), (32, 16)))
     assert a.steps == pytest.approx((2.0, 2.0))
     assert a.overall == pytest.approx(2.0)
     assert b.overall == pytest.approx(4.0)
+    assert a.to_json()["sizes"] == ["8x8", "16x16", "32x16"]
 
 
 def test_2d_and_3d_and_failed_contestants_are_not_one_series(make_result):

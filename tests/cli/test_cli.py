@@ -255,7 +255,7 @@ def test_count_prints_a_row_for_each_network_and_writes_json(run, tmp_path):
         "count", "nnu-net", "lightm-unet", "--size", "512x512", "--output", tmp_path / "count.json"
     )
     assert code == 0
-    assert "One image of 512x512, 3 channels in, 2 classes" in printed
+    assert "One image of 512×512, 3 channels in, 2 classes" in printed
     rows = [line.split() for line in printed.splitlines()]
     assert ["lightm-unet", "2,533,469", "21.53", "7.35", "50.41"] in rows
     assert list(json.loads((tmp_path / "count.json").read_text())["costs"]) == [

@@ -28,6 +28,7 @@ from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
 from lightm_unet.benchmark.results import Result, growths
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.reporting import formats
 from lightm_unet.system.files import new_folder
 
 _log = logging.getLogger(__name__)
@@ -107,8 +108,8 @@ class Race:
             waiting = [c for c in waiting if c not in ran]
             if waiting:
                 self.notes.append(
-                    f"{_setting(first)}: memory does not hold all contestants at once; "
-                    f"{', '.join(_name(c) for c in waiting)} ran in a later heat"
+                    f"{_setting(first)}: memory does not hold all networks at once; "
+                    f"{', '.join(_name(c) for c in waiting)} were measured in a later group"
                 )
                 _log.info(self.notes[-1])
 
@@ -188,8 +189,8 @@ class Race:
 
 
 def _setting(contestant: Contestant) -> str:
-    threads = f"{contestant.threads} thread{'' if contestant.threads == 1 else 's'}"
-    return f"{contestant.size_text}, {threads}, {contestant.allocator} memory, {contestant.device}"
+    size, threads = formats.size(contestant.size), formats.plural(contestant.threads, "thread")
+    return f"{size}, {threads}, {contestant.allocator} memory, {contestant.device}"
 
 
 def _name(contestant: Contestant) -> str:

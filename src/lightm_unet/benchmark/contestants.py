@@ -64,16 +64,6 @@ class Contestant:
         """Contestants of equal series differ in the size alone: one line of the plot."""
         return self.network, self.engine, self.threads, self.allocator, self.device, len(self.size)
 
-    @property
-    def size_text(self) -> str:
-        """The size as people write it.
-
-        Example:
-            >>> Contestant("nnu-net", (128, 96)).size_text
-            '128x96'
-        """
-        return "x".join(map(str, self.size))
-
 
 def available_allocators() -> tuple[str, ...]:
     """The allocators that this system can be told to use; "kept" is a setting of glibc."""

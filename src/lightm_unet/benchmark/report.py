@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from lightm_unet.benchmark.results import Growth, Result
@@ -41,5 +41,5 @@ class BenchReport:
             "rest_seconds": REST_SECONDS,
             "notes": list(self.notes),
             "results": [result.to_json() for result in self.results],
-            "growth": [asdict(growth) for growth in self.growths],
+            "growth": [growth.to_json() for growth in self.growths],
         }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.reporting.formats import plural
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record
 
@@ -161,12 +162,16 @@ class Growth:
 
     name: str
     """The series."""
-    sizes: tuple[str, ...]
+    sizes: tuple[tuple[int, ...], ...]
     """From the smallest."""
     steps: tuple[float, ...]
     """Time at twice the voxels / time, between neighbouring sizes."""
     overall: float
     """The same between the smallest and the largest."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, the sizes as the command line takes them."""
+        return {**asdict(self), "sizes": ["x".join(map(str, size)) for size in self.sizes]}
 
 
 def growths(results: Sequence[Result]) -> list[Growth]:
@@ -186,7 +191,7 @@ def growths(results: Sequence[Result]) -> list[Growth]:
         found.append(
             Growth(
                 series_name(members[0].contestant, results),
-                tuple(r.contestant.size_text for r in members),
+                tuple(r.contestant.size for r in members),
                 steps,
                 time_at_twice_the_voxels((v0, v1), (t0, t1)),
             )
@@ -209,21 +214,10 @@ def series_name(contestant: Contestant, among: Sequence[Result]) -> str:
     parts = [str(contestant.network)]
     for name, text in (
         ("engine", {"torch": "torch", "onnxruntime": "ONNX Runtime"}[contestant.engine]),
-        ("threads", f"{contestant.threads} thread{'s' if contestant.threads > 1 else ''}"),
+        ("threads", plural(contestant.threads, "thread")),
         ("allocator", f"{contestant.allocator} memory"),
         ("device", contestant.device),
     ):
         if len({getattr(other, name) for other in everyone}) > 1:
             parts.append(text)
     return ", ".join(parts)
-
-
-def three_digits(value: float) -> str:
-    """A positive number with three digits that count, without an exponent.
-
-    Example:
-        >>> [three_digits(value) for value in (0.012345, 1.5, 12.345, 1804.2)]
-        ['0.0123', '1.50', '12.3', '1804']
-    """
-    decimals = max(0, 2 - math.floor(math.log10(value)))
-    return f"{value:.{decimals}f}"

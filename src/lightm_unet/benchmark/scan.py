@@ -23,6 +23,8 @@ from lightm_unet.benchmark.settings import BenchSettings
 from lightm_unet.diagnosis import doctor
 from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
 from lightm_unet.ops import selective_scan
+from lightm_unet.reporting.formats import NO_VALUE
+from lightm_unet.reporting.text_tables import markdown_table
 from lightm_unet.system.files import new_folder, write_bytes, write_json
 
 _log = logging.getLogger(__name__)
@@ -262,7 +264,7 @@ def show_rows(rows: Sequence[ScanRow]) -> list[str]:
         "mamba_ssm, ms",
         "mamba_ssm / ours",
     )
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    body = []
     for row in rows:
         cells = [
             f"{row.length:,} x {row.channels:,}",
@@ -272,9 +274,9 @@ def show_rows(rows: Sequence[ScanRow]) -> list[str]:
         ]
         for rival, digits in ((row.plain, 0), (row.mamba_ssm, 2)):
             cells += (
-                ["–", "–"]
+                [NO_VALUE, NO_VALUE]
                 if rival is None
                 else [f"{rival * 1e3:.{digits}f}", f"{rival / row.forward:.{digits}f}"]
             )
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        body.append(cells)
+    return markdown_table(head, body)

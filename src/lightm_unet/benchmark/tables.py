@@ -6,7 +6,11 @@ from pathlib import Path
 
 from lightm_unet.benchmark.plot import draw_latency
 from lightm_unet.benchmark.report import BenchReport
-from lightm_unet.benchmark.results import Result, Spread, series_name, three_digits
+from lightm_unet.benchmark.results import Result, Spread, series_name
+from lightm_unet.reporting import formats
+from lightm_unet.reporting.console import print_table
+from lightm_unet.reporting.formats import NO_VALUE
+from lightm_unet.reporting.text_tables import markdown_table
 from lightm_unet.system.files import write_bytes
 from lightm_unet.system.records import write_record
 
@@ -14,7 +18,7 @@ UNSTEADY = 1.5
 """Slowest round / fastest round from which the reader is warned."""
 COLUMNS = (
     "size",
-    "contestant",
+    "network",
     "parameters",
     "median ms",
     "min to max ms",
@@ -24,26 +28,18 @@ COLUMNS = (
     "peak in all, MB",
     "time / first's",
 )
-
-
-def show_ratio(ratio: Spread | None) -> str:
-    """The median ratio and its range over the rounds; a dash where there is nothing to compare.
-
-    Example:
-        >>> show_ratio(Spread(2.5, 2.4, 2.75))
-        '2.50 (2.40 to 2.75)'
-    """
-    return "–" if ratio is None else f"{ratio.median:.2f} ({ratio.min:.2f} to {ratio.max:.2f})"
+TEXT_COLUMNS = 2
+"""So many of them, from the left, are text."""
 
 
 def table_rows(report: BenchReport) -> list[tuple[str, ...]]:
-    """A row of `COLUMNS` for each contestant; a failed one has dashes, and its reason below."""
+    """A row of `COLUMNS` for each contestant; a failed one has its reason below."""
     rows = []
     for result in report.results:
-        size = result.contestant.size_text
+        size = formats.size(result.contestant.size)
         name = series_name(result.contestant, report.results)
         if result.error:
-            rows.append((size, name, "failed", *["–"] * (len(COLUMNS) - 3)))
+            rows.append((size, name, "failed", *[NO_VALUE] * (len(COLUMNS) - 3)))
             continue
         latency = result.latency
         rows.append(
@@ -51,16 +47,22 @@ def table_rows(report: BenchReport) -> list[tuple[str, ...]]:
                 size,
                 name,
                 f"{result.parameters:,}",
-                three_digits(latency.median * 1e3),
-                f"{three_digits(latency.min * 1e3)} to {three_digits(latency.max * 1e3)}",
-                three_digits(result.images_per_second),
-                three_digits(result.voxels_per_second / 1e6),
-                f"{result.peak_above_idle / 1e6:.0f}",
-                f"{result.peak_bytes / 1e6:.0f}",
-                show_ratio(result.ratio),
+                formats.milliseconds(latency.median),
+                f"{formats.milliseconds(latency.min)} to {formats.milliseconds(latency.max)}",
+                formats.three_digits(result.images_per_second),
+                formats.three_digits(result.voxels_per_second / 1e6),
+                formats.megabytes(result.peak_above_idle),
+                formats.megabytes(result.peak_bytes),
+                _show_ratio(result.ratio),
             )
         )
     return rows
+
+
+def _show_ratio(ratio: Spread | None) -> str:
+    if ratio is None:
+        return NO_VALUE
+    return formats.middle_and_range(ratio.median, ratio.min, ratio.max)
 
 
 def remarks(report: BenchReport) -> list[str]:
@@ -70,21 +72,23 @@ def remarks(report: BenchReport) -> list[str]:
         steps = ", ".join(f"{step:.2f}" for step in growth.steps)
         lines.append(
             f"{growth.name}: time at 2x the voxels / time is {growth.overall:.2f} from "
-            f"{growth.sizes[0]} to {growth.sizes[-1]} (from size to size: {steps}); "
-            "2.00 is linear"
+            f"{formats.size(growth.sizes[0])} to {formats.size(growth.sizes[-1])} "
+            f"(from size to size: {steps}); 2.00 is linear"
         )
     for result in report.results:
         if not result.error and result.latency.max > UNSTEADY * result.latency.min:
             lines.append(
                 f"{series_name(result.contestant, report.results)}, "
-                f"{result.contestant.size_text}: the slowest round took "
+                f"{formats.size(result.contestant.size)}: the slowest round took "
                 f"{result.latency.max / result.latency.min:.1f} times the fastest; did something "
                 "else run on this machine?"
             )
     failures: dict[tuple[str, str, str], dict[str, None]] = {}
     for result in report.failed:
         who = result.contestant
-        failures.setdefault((who.network, who.engine, result.error), {})[who.size_text] = None
+        failures.setdefault((who.network, who.engine, result.error), {})[formats.size(who.size)] = (
+            None
+        )
     for (network, engine, error), sizes in failures.items():
         lines.append(f"{network} ({engine}), {', '.join(sizes)} failed: {error}")
     return [*lines, *report.notes]
@@ -98,29 +102,14 @@ def title(report: BenchReport) -> str:
     devices = dict.fromkeys(r.contestant.device for r in report.results)
     return (
         f"{job} on {', '.join(devices)}, batch {one.batch}, float32, "
-        f"{' and '.join(map(str, threads))} thread{'' if threads == [1] else 's'}, "
-        f"{report.rounds} round{'' if report.rounds == 1 else 's'} in turn"
+        f"{' and '.join(map(str, threads))} {formats.noun(max(threads), 'thread')}, "
+        f"{formats.plural(report.rounds, 'round')} in turn"
     )
 
 
 def print_report(report: BenchReport) -> None:
     """Print the table and the remarks on standard output."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    # A file or a pipe has no width of its own: let no number be cut there.
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    table = Table(*COLUMNS, title=title(report), box=SIMPLE_HEAD, title_justify="left")
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for row in table_rows(report):
-        table.add_row(*row)
-    console.print(table)
-    for line in remarks(report):
-        console.print(line, markup=False, soft_wrap=True)
+    print_table(title(report), COLUMNS, table_rows(report), remarks(report), texts=TEXT_COLUMNS)
 
 
 def markdown(report: BenchReport) -> str:
@@ -133,9 +122,7 @@ def markdown(report: BenchReport) -> str:
         f"lightm-unet {machine['version']} on {machine['system']}; "
         f"{machine['devices']['cpu']}; {packages}.",
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "| --- | --- |" + " ---: |" * (len(COLUMNS) - 2),
-        *("| " + " | ".join(row) + " |" for row in table_rows(report)),
+        *markdown_table(COLUMNS, table_rows(report), texts=TEXT_COLUMNS),
         "",
         *(f"- {line}" for line in remarks(report)),
     ]

@@ -168,7 +168,7 @@ def count_paper() -> PaperCosts:
 
 
 def two_digits(number: float) -> str:
-    """As the paper prints its numbers, but for the commas.
+    """As the paper prints its numbers, but for the commas; these digits are what is compared.
 
     Example:
         >>> two_digits(1158.299)
