@@ -36,15 +36,26 @@ def test_text_is_never_markup():
     ]
 
 
-def test_in_a_narrow_terminal_nothing_is_cut():
-    row = ["lightm-unet-first-upload", "0.819 ± 0.021", "12,345,678"]
-    lines = printed(30, "", ["network", "mean DSC", "parameters"], [row])
-    assert max(map(len, lines)) <= 30
-    everything = "".join("".join(lines).split())
-    assert "…" not in everything
-    for character in "".join(row).replace(" ", ""):
-        assert character in everything
-    assert sum(map(len, "".join(row).replace(" ", ""))) <= len(everything)
+def test_in_a_narrow_terminal_the_columns_follow_in_blocks_and_no_number_is_broken():
+    columns = ["network", "mean DSC", "parameters", "GMACs"]
+    rows = [
+        ["lightm-unet-first-upload", "0.819 ± 0.021", "12,345,678", "1.25"],
+        ["nnu-net", "0.833 ± 0.002", "1,357,000", "3.45"],
+    ]
+    lines = printed(40, "", columns, rows, total=["mean", "0.826", "", "2.35"])
+    assert max(map(len, lines)) <= 40
+    text = " ".join(lines)
+    for number in (number for row in rows for number in row[1:]):
+        assert text.count(number) == 1
+    assert text.count("nnu-net") == text.count("network") == 3  # blocks
+    assert text.count("mean ") == 3 + 1  # and the heading "mean DSC"
+    assert "…" not in text
+
+
+def test_a_long_name_goes_on_in_a_further_line():
+    lines = printed(30, "", ["network", "DSC"], [["n" * 40, "0.819"]])
+    assert "".join(lines).count("n") == 40 + 1  # and the one of "network"
+    assert any(line.endswith("0.819") for line in lines)
 
 
 def test_a_pipe_is_as_wide_as_the_table(capsys):
