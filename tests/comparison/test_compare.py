@@ -102,12 +102,13 @@ def test_results_copied_without_masks_and_models_are_kept_and_reported(
 
 
 def test_a_network_with_its_options_in_another_order_is_the_one_that_was_trained(
-    stopped_and_resumed, compare_tiny
+    stopped_and_resumed, compare_tiny, listen
 ):
     _, _, done = stopped_and_resumed
     said = []
     name, *options = str(done.plan.networks[0]).split(":")
-    again = compare_tiny(done.folder, [":".join([name, *reversed(options)])], say=said.append)
+    with listen(said.append):
+        again = compare_tiny(done.folder, [":".join([name, *reversed(options)])])
     assert said == [f"{done.plan.runs[0]}: kept, {describe(done.results[done.plan.runs[0]])}"]
     assert again.plan == done.plan
 

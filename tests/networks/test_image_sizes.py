@@ -2,7 +2,7 @@
 
 import inspect
 
-from lightm_unet.benchmark.bench import bench
+from lightm_unet.benchmark.settings import BenchSettings
 from lightm_unet.comparison.plan import image_size
 from lightm_unet.costs.count import count_networks
 from lightm_unet.costs.paper_costs import SETTINGS
@@ -17,7 +17,7 @@ def test_the_paper_s_images_are_512x512_in_colour_and_128x128x128_in_grey():
 
 def test_counting_measuring_and_comparing_take_the_paper_s_size_by_default():
     assert inspect.signature(count_networks).parameters["size"].default == PAPER_SIZE[2]
-    assert inspect.signature(bench).parameters["sizes"].default == (PAPER_SIZE[2],)
+    assert BenchSettings().sizes == (PAPER_SIZE[2],)
     assert {dims: setting.image_size for dims, setting in SETTINGS.items()} == PAPER_SIZE
     for dims, size in PAPER_SIZE.items():
         assert image_size(TrainingSettings(), dims, channels=1) == size

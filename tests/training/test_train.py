@@ -130,8 +130,8 @@ def test_samples_per_case_and_batch_size_make_the_steps_of_an_epoch(xray, train_
 
 def test_gradients_are_clipped_as_the_recipe_says(xray, train_tiny, tmp_path, monkeypatch):
     held = Recipe("sgd", 1.0, "poly", weight_decay=0.0, clip=1e-12, epochs=1, batch_size=(2, 2))
-    monkeypatch.setitem(RECIPES, "held", held)
-    run = train_tiny(xray, tmp_path / "run", recipe="held", epochs=1)
+    monkeypatch.setitem(RECIPES, "paper", held)
+    run = train_tiny(xray, tmp_path / "run", recipe="paper", epochs=1)
     model = load_model(run.model)
     for before, after in zip(
         first_weights(0, model).parameters(), model.network.parameters(), strict=True
