@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from lightm_unet import __version__
 from lightm_unet.ops import Backend, backends
 from lightm_unet.ops.dispatch import ENVIRONMENT_VARIABLE, choose_backend
 
@@ -37,7 +38,7 @@ class Diagnosis:
 def doctor() -> Diagnosis:
     """Look at this installation; nothing is changed and nothing is sent anywhere."""
     return Diagnosis(
-        version=_version("lightm-unet"),
+        version=__version__,
         system=f"{platform.platform()}, Python {platform.python_version()}",
         packages={name: _version(name) for name in PACKAGES},
         devices={"cpu": _cpu(), "cuda": _cuda(), "mps": _mps()},
