@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 
-.PHONY: install test check demo clean
+.PHONY: install test test-quick check demo clean
 
 install: $(INSTALLED)
 
@@ -14,8 +14,15 @@ $(INSTALLED): $(SOURCES)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+# Side by side on all cores; a file's tests stay together, for they share what is costly to make.
+SIDE_BY_SIDE := -n logical --maxprocesses 8 --dist loadfile
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+# Without the tests that take more than about two seconds each.
+test-quick: $(INSTALLED)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

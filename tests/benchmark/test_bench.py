@@ -17,6 +17,7 @@ TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 PNG, SVG = b"\x89PNG", b"<?xml"
 
 
+@pytest.mark.slow
 def test_bench_measures_the_good_names_the_bad_and_writes_all_files(tmp_path, caplog):
     caplog.set_level(logging.INFO, "lightm_unet")
     report = lightm_unet.bench(
@@ -40,6 +41,7 @@ def test_bench_measures_the_good_names_the_bad_and_writes_all_files(tmp_path, ca
     assert any("round 1 of 1" in line for line in caplog.messages)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_runs_a_peer_after_agreeing_with_torch():
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")

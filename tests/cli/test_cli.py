@@ -233,6 +233,7 @@ def test_doctor_says_which_kernels_run(run):
     assert "selective scan on the CPU" in printed
 
 
+@pytest.mark.slow
 def test_bench_prints_a_table_and_exits_1_when_a_contestant_failed(run, tmp_path):
     tiny = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
     settings = ("--size", "8x8", "--threads", 1, "--allocator", "default", "--rounds", 1)

@@ -21,6 +21,7 @@ write_result(RunResult(run, DIVERGED, "as played"), Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_fails_its_own_run_alone(tmp_path, monkeypatch, listen):
     monkeypatch.setattr("os.cpu_count", lambda: 6)
     said = []

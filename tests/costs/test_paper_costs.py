@@ -4,6 +4,7 @@ import pytest
 
 from lightm_unet.costs.paper_costs import count_paper
 
+pytestmark = pytest.mark.slow  # all of them need the whole count
 CELLS = [
     (1, "nnU-Net", "88.62", "7240.26"),
     (1, "SegResNet", "18.79", "1158.30"),

@@ -73,6 +73,7 @@ print(held().rss)
 """
 
 
+@pytest.mark.slow
 def test_release_gives_64_mb_of_freed_memory_back_to_the_system():
     # In a process of its own: malloc may have as much at hand in one that has done much.
     command = [sys.executable, "-c", HOLD_AND_RELEASE]

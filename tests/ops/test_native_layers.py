@@ -287,6 +287,7 @@ def test_it_is_registered_correctly_and_counted_like_the_composed_layer():
     assert native.get_total_flops() == composed.get_total_flops()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
 def test_every_instruction_set_gives_the_same_scan_and_layer(isa):
     code = """

@@ -48,6 +48,7 @@ SINGLES = {"A", "D", "delta_bias", "weight", "bias", "ends", "sums", "starts", "
            "group_sums"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_kernels_keep_their_promises_in_the_interpreter():
     pytest.importorskip("triton", reason="triton has no build for this machine")
     done = subprocess.run(
@@ -60,6 +61,7 @@ def test_the_kernels_keep_their_promises_in_the_interpreter():
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton only interprets now")
 @pytest.mark.parametrize(
     ("module", "name", "dtype"),
@@ -103,6 +105,7 @@ def test_every_kernel_compiles_to_machine_code_of_an_h100(
     assert compiled.asm["cubin"]
 
 
+@pytest.mark.slow
 def test_the_ops_work_where_triton_is_not_installed():
     code = """
 import sys

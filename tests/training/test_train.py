@@ -300,6 +300,7 @@ train(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no SIGKILL")
 def test_a_killed_run_printed_nothing_and_goes_on_to_the_same_end_even_if_moved(
     xray, finished, train_tiny, listen, tmp_path, recwarn
