@@ -4,14 +4,16 @@ import json
 import logging
 
 import pytest
+import torch
 
 import lightm_unet
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.benchmark.plot import draw_latency
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result, growths
+from lightm_unet.benchmark.scan import bench_scan
 from lightm_unet.benchmark.tables import markdown, remarks, table_rows
-from lightm_unet.errors import UsageError
+from lightm_unet.errors import MissingPartError, UsageError
 
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 PNG, SVG = b"\x89PNG", b"<?xml"
@@ -63,11 +65,21 @@ def test_onnx_runtime_runs_a_peer_after_agreeing_with_torch():
         ({"networks": ["u-nett"]}, "network must be one of lightm-unet, .*; got 'u-nett'"),
         ({"rounds": 0}, "rounds needs positive"),
         ({"what": "sleep"}, "got 'sleep'"),
+        ({"devices": ["tpu"]}, "no device 'tpu'; expected auto, cpu, cuda, cuda:N or mps"),
     ],
 )
 def test_a_wrong_request_starts_nothing_and_writes_nothing(tmp_path, request_, message):
     with pytest.raises(UsageError, match=message):
         lightm_unet.bench(**{"output": tmp_path / "out", **request_})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("measure", [lightm_unet.bench, bench_scan])
+def test_a_device_that_is_not_here_is_missed_before_anything_starts(tmp_path, measure):
+    device = {"device": "cuda"} if measure is bench_scan else {"devices": ["cpu", "cuda"]}
+    with pytest.raises(MissingPartError, match="finds no device 'cuda' here; use --device cpu"):
+        measure(output=tmp_path / "out", **device)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -58,7 +58,6 @@ def test_a_contestant_named_twice_is_measured_once():
     ("change", "message"),
     [
         ({"engines": ["tensorrt"]}, "engine must be one of torch, onnxruntime; got 'tensorrt'"),
-        ({"devices": ["tpu"]}, "device must be one of cpu, cuda, mps; got 'tpu'"),
         ({"allocators": ["jemalloc"]}, "allocator must be one of default, kept; got 'jemalloc'"),
         ({"what": "sleep"}, "what must be one of forward, train; got 'sleep'"),
         ({"sizes": [(8,)]}, "2 or 3 positive numbers"),

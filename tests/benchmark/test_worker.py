@@ -55,7 +55,7 @@ def test_what_fails_is_answered_with_its_reason_and_nothing_after_it(request_, r
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_named():
     (answer,) = answers(build(device="cuda"))
-    assert "no cuda device" in answer["error"]
+    assert "finds no device 'cuda' here; use --device cpu" in answer["error"]
 
 
 def test_a_turn_repeats_passes_until_its_time_is_over_one_at_least():

@@ -349,6 +349,27 @@ def test_resuming_a_finished_run_trains_nothing_and_tells_its_result(
     assert_same_training(finished.folder, again.folder)
 
 
+def test_a_gpu_named_by_its_index_is_the_one_that_trains(xray, train_tiny, tmp_path, monkeypatch):
+    asked = []
+
+    def trainer(**options):
+        asked.append((options["accelerator"], options["devices"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr("pytorch_lightning.Trainer", trainer)
+    for device, devices in (("cuda:3", 1), ("cuda", 2)):
+        with pytest.raises(KeyboardInterrupt):
+            train_tiny(
+                xray,
+                tmp_path / device,
+                device=device,
+                devices=devices,
+                precision="32-true",
+            )
+    assert asked == [("cuda", [3]), ("cuda", 2)]
+
+
 # ---------------------------------------------------------------------------- several processes
 
 

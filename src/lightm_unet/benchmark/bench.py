@@ -29,6 +29,7 @@ from lightm_unet.benchmark.results import Result, growths
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.reporting import formats
+from lightm_unet.system.device import choose_device
 from lightm_unet.system.files import new_folder
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def bench(
 
     Raises:
         UsageError: a network or a setting that does not exist, or `output` is not a new folder.
+        MissingPartError: a device is not here.
     """
     from lightm_unet.benchmark.tables import write_report
     from lightm_unet.diagnosis import doctor
@@ -62,7 +64,8 @@ def bench(
     for network in networks:
         check_spec(network)
     chosen = BenchSettings(**settings)
-    contestants = make_contestants(networks, chosen)
+    devices = tuple(str(choose_device(name)) for name in chosen.devices)
+    contestants = make_contestants(networks, replace(chosen, devices=devices))
     with ExitStack() as stack:
         folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
         race = Race(chosen.rounds)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from lightm_unet.benchmark.settings import (
     ALLOCATORS,
-    DEVICES,
     ENGINES,
     JOBS,
     BenchSettings,
@@ -36,7 +35,7 @@ class Contestant:
     allocator: str = "default"
     """"default", or "kept": the C library gives no freed memory back to the system."""
     device: str = "cpu"
-    """"cpu", "cuda" or "mps"."""
+    """"cpu", "cuda", "cuda:N" or "mps"; that it is here has been checked."""
     job: str = "forward"
     """"forward": one inference; "train": forward, backward and the optimizer's step."""
     batch: int = 1
@@ -93,7 +92,6 @@ def make_contestants(
     check_choice("what", settings.what, JOBS)
     for name, values, known in (
         ("engine", settings.engines, ENGINES),
-        ("device", settings.devices, DEVICES),
         ("allocator", allocators, available_allocators()),
     ):
         for value in values:

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from lightm_unet.benchmark.settings import BenchSettings
 from lightm_unet.diagnosis import doctor
-from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
+from lightm_unet.errors import LightMUNetError, UsageError
 from lightm_unet.ops import selective_scan
 from lightm_unet.reporting.formats import NO_VALUE
 from lightm_unet.reporting.text_tables import markdown_table
+from lightm_unet.system.device import choose_device, wait_for
 from lightm_unet.system.files import new_folder, write_bytes, write_json
 
 _log = logging.getLogger(__name__)
@@ -75,14 +76,15 @@ def bench_scan(
         output: a new folder for bench.json and table.md.
         threads: for torch and the native kernel.
         rounds: turns of each form; the plain one takes `PLAIN_ROUNDS` at most.
-        device: "cpu", "cuda" or "mps".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
 
     Returns:
         A row for each shape.
 
     Raises:
-        UsageError: a shape, the threads or the rounds are not positive, or `output` is not new.
-        MissingPartError: there is no such device.
+        UsageError: a shape, the threads or the rounds are not positive, no such kind of device, or
+            `output` is not new.
+        MissingPartError: the device is not here.
         LightMUNetError: two forms differ by more than rounding.
     """
     bad_shape = any(len(shape) != 2 or min(shape) < 1 for shape in shapes)
@@ -91,19 +93,17 @@ def bench_scan(
             "the scan needs sizes of LENGTHxCHANNELS, threads and rounds, all positive; got "
             f"{[tuple(shape) for shape in shapes]}, {threads} and {rounds}"
         )
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(device, device == "cpu"):
-        raise MissingPartError(f"this torch sees no {device} device; `lightm-unet doctor` says why")
+    chosen = choose_device(device)
     with ExitStack() as stack:
         folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
         rows = []
         for length, channels in shapes:
-            rows.append(_measure(length, channels, rounds, torch.device(device)))
+            rows.append(_measure(length, channels, rounds, chosen))
             _log.info(f"{length}x{channels}: done")
         if folder is not None:
-            settings = {"threads": threads, "rounds": rounds, "device": device}
+            settings = {"threads": threads, "rounds": rounds, "device": str(chosen)}
             results = [asdict(row) for row in rows]
             machine = asdict(doctor())
             write_json({"machine": machine, **settings, "rows": results}, folder / "bench.json")
@@ -215,13 +215,11 @@ def _make_inputs(length: int, channels: int) -> tuple[Tensor, ...]:
 
 def _whole(device: torch.device) -> Callable:
     """Let a form return only when the device has done its work."""
-    wait = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(device.type)
 
     def wrap(form: Callable) -> Callable:
         def waited():
             result = form()
-            if wait:
-                wait()
+            wait_for(device)
             return result
 
         return waited

@@ -10,9 +10,8 @@ from lightm_unet.networks.image_sizes import PAPER_SIZE
 
 Engine = Literal["torch", "onnxruntime"]
 Allocator = Literal["default", "kept"]
-Device = Literal["cpu", "cuda", "mps"]
 Job = Literal["forward", "train"]
-ENGINES, ALLOCATORS, DEVICES, JOBS = map(get_args, (Engine, Allocator, Device, Job))
+ENGINES, ALLOCATORS, JOBS = map(get_args, (Engine, Allocator, Job))
 
 DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 
@@ -27,8 +26,8 @@ class BenchSettings:
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)
     """Program that runs the networks; onnxruntime does inference on the CPU only."""
-    devices: Sequence[Device] = ("cpu",)
-    """Device that runs the networks."""
+    devices: Sequence[str] = ("cpu",)
+    """Device that runs the networks: cpu, cuda, cuda:N or mps; auto takes a GPU if there is one."""
     threads: Sequence[int] | None = None
     """Number of CPU threads; by default as many as torch takes."""
     allocators: Sequence[Allocator] | None = None

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.errors import MissingPartError
 from lightm_unet.networks.registry import build_network
+from lightm_unet.system.device import choose_device, wait_for
 from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 SEED = 0
@@ -40,12 +40,12 @@ class TorchPass:
 
     Raises:
         UsageError: there is no such network, or it has no such option.
-        MissingPartError: there is no such device.
+        MissingPartError: the device is not here.
     """
 
     def __init__(self, contestant: Contestant) -> None:
         torch.set_num_threads(contestant.threads)
-        self.device = _find_device(contestant.device)
+        self.device = choose_device(contestant.device)
         self.trains = contestant.job == "train"
         self.network = make_network(contestant).train(self.trains).to(self.device)
         self.image = torch.from_numpy(make_image(contestant)).to(self.device)
@@ -73,10 +73,7 @@ class TorchPass:
         else:
             with torch.inference_mode():
                 self.network(self.image)
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
+        wait_for(self.device)
 
     def peak_bytes(self) -> int:
         """The most memory so far: of this process, or on the GPU of the tensors."""
@@ -101,10 +98,3 @@ def training_loss(outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tenso
         small = F.interpolate(labels.float(), size=logits.shape[2:], mode="nearest").long()
         loss = loss + F.cross_entropy(logits, small[:, 0]) / 2**level
     return loss
-
-
-def _find_device(name: str) -> torch.device:
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(name, True):
-        raise MissingPartError(f"this torch sees no {name} device; `lightm-unet doctor` says why")
-    return torch.device(name)

@@ -34,14 +34,13 @@ def find_speeds(folder: Path, plan: Plan, may_measure: bool) -> dict[NetworkSpec
 
 def _measure(folder: Path, plan: Plan) -> dict[NetworkSpec, Result]:
     from lightm_unet.benchmark.bench import bench
-    from lightm_unet.training.preflight import find_device
 
     shutil.rmtree(folder, ignore_errors=True)  # a race of fewer networks
     report = bench(
         plan.networks,
         folder,
         sizes=[plan.size],
-        devices=[find_device(plan.settings)],
+        devices=[plan.settings.device],
         allocators=["default"],
         in_channels=plan.channels,
         out_channels=len(plan.label_names),

@@ -6,12 +6,13 @@ import math
 
 import torch
 
-from lightm_unet.errors import MissingPartError, UsageError
+from lightm_unet.errors import UsageError
 from lightm_unet.networks.registry import build_network, check_spec
 from lightm_unet.preprocessing.augmentation import STRENGTHS
 from lightm_unet.system.choices import check_choice
+from lightm_unet.system.device import choose_device
 from lightm_unet.training.recipes import RECIPES
-from lightm_unet.training.settings import DEVICES, PRECISIONS, TrainingSettings
+from lightm_unet.training.settings import PRECISIONS, TrainingSettings
 
 
 def check_settings(settings: TrainingSettings) -> None:
@@ -19,7 +20,7 @@ def check_settings(settings: TrainingSettings) -> None:
 
     Raises:
         UsageError: a value out of its range.
-        MissingPartError: a device that is not here.
+        MissingPartError: a device that is not here, or too few of them.
     """
     for name, least in (
         ("epochs", 1),
@@ -37,7 +38,6 @@ def check_settings(settings: TrainingSettings) -> None:
     for name, known in (
         ("recipe", RECIPES),
         ("augmentation", STRENGTHS),
-        ("device", DEVICES),
         ("precision", PRECISIONS),
     ):
         check_choice(name, getattr(settings, name), known)
@@ -47,37 +47,14 @@ def check_settings(settings: TrainingSettings) -> None:
             build_network(settings.network, 2, 1, 2)
     except (TypeError, ArithmeticError) as error:
         raise UsageError(f"network options that cannot be used: {error}") from error
-    _check_device(settings)
-
-
-def find_device(settings: TrainingSettings) -> str:
-    """The kind of device that trains: "cuda", "mps" or "cpu"."""
-    if settings.device != "auto":
-        return settings.device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    device = choose_device(settings.device, settings.devices)
+    if device.type == "cpu" and settings.precision == "16-mixed":
+        raise UsageError("precision 16-mixed needs a GPU; on the CPU use bf16-mixed or 32-true")
 
 
 def find_precision(settings: TrainingSettings) -> str:
     """The precision that the network is computed in, by Lightning's name."""
     if settings.precision != "auto":
         return settings.precision
-    on_gpu = find_device(settings) == "cuda"
+    on_gpu = choose_device(settings.device).type == "cuda"
     return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
-
-
-def _check_device(settings: TrainingSettings) -> None:
-    device = find_device(settings)
-    there = {
-        "cpu": settings.devices,  # any number of processes
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }[device]
-    if settings.devices > there:
-        raise MissingPartError(
-            f"training on {settings.devices} {device} device(s) was asked for, and torch "
-            f"{torch.__version__} finds {there}; use device cpu, or a torch build for this machine"
-        )
-    if device == "cpu" and settings.precision == "16-mixed":
-        raise UsageError("precision 16-mixed needs a GPU; on the CPU use bf16-mixed or 32-true")

@@ -10,9 +10,8 @@ from typing import Any, Literal, get_args
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
-DEVICES, PRECISIONS = get_args(Device), get_args(Precision)
+PRECISIONS = get_args(Precision)
 DEFAULT_NETWORK = NetworkSpec("lightm-unet")
 
 
@@ -47,8 +46,8 @@ class TrainingSettings:
     seed: int = 0
     """Seed of the split (unless the data set has one), of the first weights, and of every random
     change."""
-    device: Device = "auto"
-    """Kind of device that trains; auto takes a GPU where there is one."""
+    device: str = "auto"
+    """Device that trains: cpu, cuda, cuda:N or mps; auto takes a GPU where there is one."""
     devices: int = 1
     """Number of devices."""
     precision: Precision = "auto"

@@ -21,11 +21,12 @@ from lightm_unet.errors import UsageError
 from lightm_unet.models.model_folder import save_model
 from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.planning import plan_preprocessing
+from lightm_unet.system.device import choose_device
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.progress import Progress
 from lightm_unet.training import run_folder
 from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
-from lightm_unet.training.preflight import check_settings, find_device, find_precision
+from lightm_unet.training.preflight import check_settings, find_precision
 from lightm_unet.training.prepared_cases import PreparedCases
 from lightm_unet.training.recipes import find_recipe
 from lightm_unet.training.run_folder import RunPlan
@@ -73,6 +74,7 @@ def train(
     Raises:
         UsageError: settings that cannot be used, a folder in use, or nothing to resume.
         DataError: a case that cannot be used.
+        MissingPartError: the device is not here.
     """
     first = run_folder.is_first_process()
     if not first:
@@ -187,6 +189,7 @@ def _fit(
         )
         from lightm_unet.training.lightning_module import SegmentationModule
 
+        device = choose_device(settings.device, settings.devices)
         recipe = find_recipe(settings.recipe)
         epochs = settings.epochs or recipe.epochs
         batch_size = settings.batch_size or recipe.batch_size_for(preprocessing.spatial_dims)
@@ -215,8 +218,8 @@ def _fit(
             )
         )
         trainer = pl.Trainer(
-            accelerator=find_device(settings),
-            devices=settings.devices,
+            accelerator=device.type,
+            devices=settings.devices if device.index is None else [device.index],
             precision=find_precision(settings),
             max_epochs=epochs,
             gradient_clip_val=recipe.clip,
