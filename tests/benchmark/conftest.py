@@ -6,8 +6,8 @@ import pytest
 
 from lightm_unet.benchmark.bench import Race
 from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.benchmark.process import ContestantError
 from lightm_unet.benchmark.results import Result
+from lightm_unet.system.subprocesses import ChildError
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ class Actor:
         if isinstance(error, BaseException):
             raise error
         if error:
-            raise ContestantError(error)
+            raise ChildError(error)
 
 
 @pytest.fixture

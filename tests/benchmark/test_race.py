@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightm_unet.benchmark.process import MemoryNeededError
+from lightm_unet.system.subprocesses import MemoryNeededError
 
 
 def turns(diary):

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lightm_unet.benchmark.contestants import Contestant, make_contestants
-from lightm_unet.benchmark.process import ContestantError, ContestantProcess, MemoryNeededError
+from lightm_unet.benchmark.process import ContestantProcess
 from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
 from lightm_unet.benchmark.results import Result, growths
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
@@ -31,6 +31,7 @@ from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.reporting import formats
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.files import new_folder
+from lightm_unet.system.subprocesses import ChildError, MemoryNeededError
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class Race:
                     if running.keys() - {first}:
                         break
                     self._fail(contestant, str(error))
-                except ContestantError as error:
+                except ChildError as error:
                     self._fail(contestant, str(error))
                 else:
                     running[contestant] = process, result
@@ -168,7 +169,7 @@ class Race:
                 self.rest(REST_SECONDS)
                 try:
                     turn = process.turn(TURN_SECONDS)
-                except ContestantError as error:
+                except ChildError as error:
                     self._fail(contestant, str(error))
                     del times[contestant]
                     continue

@@ -1,6 +1,9 @@
-"""The process that exports a network for `onnx_pass`: a contestant on stdin, files in a folder.
+"""The process that exports a network for `onnx_pass`.
 
-python -m lightm_unet.benchmark.onnx_export FOLDER
+    python -m lightm_unet.benchmark.onnx_export FOLDER
+
+A contestant, as JSON on stdin, is exported into the folder, and answered with
+{"parameters": 2533469}, or with {"error": "..."}.
 """
 
 from __future__ import annotations
@@ -14,15 +17,14 @@ import numpy as np
 import torch
 
 from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.benchmark.onnx_pass import FACTS, IMAGE, LOGITS, MODEL
+from lightm_unet.benchmark.onnx_pass import IMAGE, LOGITS, MODEL
 from lightm_unet.benchmark.torch_pass import make_image, make_network
 from lightm_unet.system.json_codec import from_json
+from lightm_unet.system.subprocesses import join_parent
 
 
-def main() -> None:
-    """Write the network, an image, torch's logits of it, and the number of parameters."""
-    contestant = from_json(Contestant, json.load(sys.stdin))
-    folder = Path(sys.argv[1])
+def export(contestant: Contestant, folder: Path) -> int:
+    """Write the network, an image, and torch's logits of it; returns the number of parameters."""
     torch.set_num_threads(contestant.threads)
     network = make_network(contestant).eval()
     image = make_image(contestant)
@@ -30,8 +32,6 @@ def main() -> None:
         logits = network(torch.from_numpy(image)).numpy()
     np.save(folder / IMAGE, image)
     np.save(folder / LOGITS, logits)
-    parameters = sum(p.numel() for p in network.parameters())
-    (folder / FACTS).write_text(json.dumps({"parameters": parameters}))
     # Tracing: the shapes are fixed here, and it takes less time and fewer packages than dynamo.
     warnings.simplefilter("ignore")
     torch.onnx.export(
@@ -43,10 +43,19 @@ def main() -> None:
         opset_version=17,
         dynamo=False,
     )
+    return sum(p.numel() for p in network.parameters())
+
+
+def main() -> None:
+    """Answer the one request."""
+    requests, answers = join_parent()
+    try:
+        contestant = from_json(Contestant, json.loads(next(requests)))
+        answer = {"parameters": export(contestant, Path(sys.argv[1]))}
+    except Exception as error:
+        answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+    print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Exception as error:  # the parent passes the last line on
-        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    main()

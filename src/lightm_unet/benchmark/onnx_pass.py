@@ -6,9 +6,6 @@ program that only runs the network.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,8 +15,10 @@ from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
+from lightm_unet.system.subprocesses import Child, ChildError, python_module
 
-MODEL, IMAGE, LOGITS, FACTS = "network.onnx", "image.npy", "logits.npy", "facts.json"
+MODEL, IMAGE, LOGITS = "network.onnx", "image.npy", "logits.npy"
+EXPORTER = "lightm_unet.benchmark.onnx_export"
 TOLERANCE = 1e-3
 """Largest difference from torch's logits, as a share of the largest logit."""
 
@@ -44,10 +43,9 @@ class OnnxPass:
             ) from error
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _export(contestant, folder)
+            self.parameters = _export(contestant, folder)
             self.image = np.load(folder / IMAGE, allow_pickle=False)
             self._expected = np.load(folder / LOGITS, allow_pickle=False)
-            self.parameters = json.loads((folder / FACTS).read_text())["parameters"]
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = contestant.threads
             options.inter_op_num_threads = 1
@@ -88,14 +86,11 @@ def check_agreement(logits: np.ndarray, expected: np.ndarray) -> None:
         )
 
 
-def _export(contestant: Contestant, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lightm_unet.benchmark.onnx_export", str(folder)],
-        input=json.dumps(to_json(contestant)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise LightMUNetError(f"it cannot be exported to ONNX: {lines[-1]}")
+def _export(contestant: Contestant, folder: Path) -> int:
+    """Export the network into a folder; returns the number of its parameters."""
+    # This process is watched itself: its parent would not see why it has ended the exporter.
+    with Child(python_module(EXPORTER, folder), watch_memory=False) as exporter:
+        try:
+            return exporter.ask(to_json(contestant))["parameters"]
+        except ChildError as error:
+            raise LightMUNetError(f"it cannot be exported to ONNX: {error}") from error

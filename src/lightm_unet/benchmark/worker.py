@@ -8,20 +8,19 @@ Each line on stdin is a request, each on stdout its answer, both JSON:
     {"do": "turn", "seconds": 0.5}         {"seconds": [0.31, 0.30], "peak_bytes": 450000000}
 
 A turn is passes until `seconds` are over, one at least. What goes wrong is answered with
-{"error": "..."}, after which the process ends; it also ends when stdin does.
+{"error": "..."}, after which the process ends; it also ends when its parent does.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.system.json_codec import from_json
+from lightm_unet.system.subprocesses import join_parent
 
 
 def build(contestant: Contestant):
@@ -46,7 +45,7 @@ def take_turn(do_pass: Callable[[], Any], seconds: float) -> list[float]:
     return times
 
 
-def serve(requests: IO[str], answers: IO[str]) -> None:
+def serve(requests: Iterable[str], answers: IO[str]) -> None:
     """Answer requests until there are no more, or one fails."""
     do_pass = None
     for line in requests:
@@ -77,10 +76,8 @@ def _reason(error: Exception) -> str:
 
 
 def main() -> None:
-    """Serve stdin and stdout; whatever else the process prints goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    serve(sys.stdin, answers)
+    """Serve the parent."""
+    serve(*join_parent())
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +12,11 @@ from pathlib import Path
 from lightm_unet.comparison.plan import Run
 from lightm_unet.comparison.results import FAILED, RunResult, read_result, write_result
 from lightm_unet.comparison.single_run import describe
+from lightm_unet.system.subprocesses import Child, MemoryNeededError, python_module
 
 _log = logging.getLogger(__name__)
 
-WORKER = (sys.executable, "-m", "lightm_unet.comparison.worker")
+WORKER = python_module("lightm_unet.comparison.worker")
 
 
 def finish_in_processes(
@@ -30,8 +29,8 @@ def finish_in_processes(
 
     What the processes log is logged here again.
 
-    A process that is ended from outside, such as by the system when memory runs out, fails its
-    own run alone.
+    A process that is ended from outside, or because the machine's memory runs out, fails its own
+    run alone.
 
     Args:
         folder: the comparison's.
@@ -40,8 +39,7 @@ def finish_in_processes(
         command: the program, for tests.
     """
     threads = max(1, (os.cpu_count() or 1) // processes)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    running: set[subprocess.Popen] = set()
+    running: set[Child] = set()
     lock = threading.Lock()
     stopped = threading.Event()
 
@@ -49,29 +47,27 @@ def finish_in_processes(
         with lock:
             if stopped.is_set():
                 return
-            process = subprocess.Popen(
-                [*command, str(folder), str(run.network), str(run.seed)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches this command alone, which ends the others
-            )
-            running.add(process)
-        with process:
-            for line in process.stdout:
-                with lock:
-                    _log.info(line.rstrip("\n"))
+            words = [str(folder), str(run.network), str(run.seed)]
+            child = Child([*command, *words], threads=threads)
+            running.add(child)
+        with child:
+            reason = follow(child)
         with lock:
-            running.discard(process)
+            running.discard(child)
             if not stopped.is_set() and read_result(folder, run) is None:
-                code = process.returncode
-                how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                hint = " (the system's way when memory runs out)" if code == -9 else ""
-                result = RunResult(run, FAILED, f"its process ended by {how}{hint}")
+                result = RunResult(run, FAILED, reason)
                 write_result(result, folder)
                 _log.info(f"{run}: {describe(result)}")
+
+    def follow(child: Child) -> str:
+        """Pass on what it says; returns how it ended."""
+        try:
+            for line in child.lines():
+                with lock:
+                    _log.info(line)
+        except MemoryNeededError as error:
+            return str(error)
+        return "" if stopped.is_set() else child.how_it_ended()
 
     with ThreadPoolExecutor(processes) as pool:
         tasks = [pool.submit(make, run) for run in runs]
@@ -81,5 +77,5 @@ def finish_in_processes(
         finally:
             with lock:
                 stopped.set()
-                for process in running:
-                    process.kill()
+                for child in running:
+                    child.end()

@@ -2,36 +2,29 @@
 
     python -m lightm_unet.comparison.worker FOLDER NETWORK SEED
 
-What it logs goes to stdout, its result into the run's folder. It ends when its stdin does, so that
-no run outlives the command that started it.
+What it logs goes to stdout, its result into the run's folder.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import threading
 from pathlib import Path
 
 from lightm_unet.comparison.plan import Run, read_plan
 from lightm_unet.comparison.single_run import finish_run
+from lightm_unet.system.subprocesses import join_parent
 
 
 def main() -> None:
     """Make the run that the arguments name."""
     folder, network, seed = sys.argv[1:]
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    _, out = join_parent()
     logger = logging.getLogger("lightm_unet")
-    logger.addHandler(logging.StreamHandler(sys.stdout))
+    logger.addHandler(logging.StreamHandler(out))
     logger.setLevel(logging.INFO)
     path = Path(folder)
     finish_run(path, read_plan(path), Run(network, int(seed)))
-
-
-def _end_with_stdin() -> None:
-    sys.stdin.read()
-    os._exit(1)
 
 
 if __name__ == "__main__":
