@@ -2,7 +2,6 @@
 
 import io
 import json
-import mmap
 
 import numpy as np
 import pytest
@@ -10,11 +9,10 @@ import torch
 
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.benchmark.onnx_pass import check_agreement
-from lightm_unet.benchmark.torch_pass import TorchPass, training_loss
+from lightm_unet.benchmark.torch_pass import TorchPass
 from lightm_unet.benchmark.worker import serve, take_turn
 from lightm_unet.errors import LightMUNetError
 from lightm_unet.system.json_codec import to_json
-from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 
@@ -72,24 +70,9 @@ def test_a_training_step_changes_the_network_and_an_inference_does_not():
         assert changes != all(torch.equal(b, a) for b, a in zip(before, after, strict=True))
 
 
-def test_under_deep_supervision_each_output_weighs_half_the_one_before():
-    labels = torch.zeros(1, 1, 4, 4, dtype=torch.long)
-    full, half = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2)  # undecided: each loss is ln 2
-    loss = training_loss((full, half, half[..., :1, :1]), labels)
-    assert loss.item() == pytest.approx(1.75 * np.log(2))
-
-
 def test_an_onnx_form_that_computes_something_else_is_refused():
     logits = np.array([[1.0, -2.0]])
     check_agreement(logits * 1.0009, logits)
     for wrong in (logits * 1.01, logits * np.nan, logits[:, :1]):
         with pytest.raises(LightMUNetError, match="ONNX"):
             check_agreement(wrong, logits)
-
-
-def test_the_peak_counts_what_was_freed_again_until_it_is_forgotten():
-    forget_peak()
-    before = resident_bytes()
-    with mmap.mmap(-1, 40_000_000) as fresh:  # malloc may have as much at hand
-        fresh.write(bytes(1) * 40_000_000)
-    assert peak_bytes() - before > 35_000_000

@@ -21,7 +21,8 @@ class BenchSettings:
     """Settings of a bench. Of those that hold several values, every combination is measured."""
 
     what: Job = "forward"
-    """What is timed: forward, one inference; or train, a whole training step."""
+    """What is timed: forward, one inference; or train, the step that `train` takes by its default
+    recipe."""
     sizes: Sequence[tuple[int, ...]] = (PAPER_SIZE[2],)
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from lightm_unet.benchmark.contestants import Contestant
 from lightm_unet.networks.registry import build_network
@@ -38,6 +39,9 @@ def make_network(contestant: Contestant) -> nn.Module:
 class TorchPass:
     """A network, its input, and for training labels and an optimizer; call it for one pass.
 
+    A pass of training is a step that `train` takes by its default recipe and in the precision that
+    it chooses for the device.
+
     Raises:
         UsageError: there is no such network, or it has no such option.
         MissingPartError: the device is not here.
@@ -46,14 +50,11 @@ class TorchPass:
     def __init__(self, contestant: Contestant) -> None:
         torch.set_num_threads(contestant.threads)
         self.device = choose_device(contestant.device)
-        self.trains = contestant.job == "train"
-        self.network = make_network(contestant).train(self.trains).to(self.device)
+        trains = contestant.job == "train"
+        self.network = make_network(contestant).train(trains).to(self.device)
         self.image = torch.from_numpy(make_image(contestant)).to(self.device)
         self.parameters = sum(p.numel() for p in self.network.parameters())
-        if self.trains:
-            shape = (contestant.batch, 1, *contestant.size)
-            self.labels = torch.randint(contestant.out_channels, shape, device=self.device)
-            self.optimizer = torch.optim.SGD(self.network.parameters(), 1e-3, momentum=0.9)
+        self.do_pass = self._training_step(contestant) if trains else self._inference
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -66,13 +67,7 @@ class TorchPass:
 
     def __call__(self) -> None:
         """Do one pass, and wait until it is done."""
-        if self.trains:
-            self.optimizer.zero_grad()
-            training_loss(self.network(self.image), self.labels).backward()
-            self.optimizer.step()
-        else:
-            with torch.inference_mode():
-                self.network(self.image)
+        self.do_pass()
         wait_for(self.device)
 
     def peak_bytes(self) -> int:
@@ -83,18 +78,28 @@ class TorchPass:
             return torch.mps.driver_allocated_memory()
         return peak_bytes()
 
+    def _inference(self) -> None:
+        with torch.inference_mode():
+            self.network(self.image)
 
-def training_loss(outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
-    """Cross-entropy; under deep supervision the sum over the outputs, each weighing half the last.
+    def _training_step(self, contestant: Contestant) -> Callable[[], object]:
+        from lightm_unet.training.preflight import find_precision
+        from lightm_unet.training.recipes import build_optimizer, find_recipe
+        from lightm_unet.training.settings import TrainingSettings
+        from lightm_unet.training.step import take_step
 
-    Args:
-        outputs: logits `(batch, classes, *spatial)`, or a tuple of them, full resolution first.
-        labels: `(batch, 1, *spatial)`, whole numbers.
-    """
-    if isinstance(outputs, Tensor):
-        outputs = (outputs,)
-    loss = outputs[0].new_zeros(())
-    for level, logits in enumerate(outputs):
-        small = F.interpolate(labels.float(), size=logits.shape[2:], mode="nearest").long()
-        loss = loss + F.cross_entropy(logits, small[:, 0]) / 2**level
-    return loss
+        settings = TrainingSettings(device=contestant.device)
+        recipe = find_recipe(settings.recipe)
+        shape = (contestant.batch, 1, *contestant.size)
+        labels = torch.randint(
+            contestant.out_channels, shape, dtype=torch.uint8, device=self.device
+        )
+        return partial(
+            take_step,
+            self.network,
+            build_optimizer(recipe, self.network, recipe.learning_rate),
+            recipe,
+            self.image,
+            labels,
+            find_precision(settings),
+        )

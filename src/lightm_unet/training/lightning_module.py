@@ -12,6 +12,7 @@ from lightm_unet.models.logits import compute_logits
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.training.losses import hard_dice, training_loss
 from lightm_unet.training.recipes import Recipe, build_optimizer, learning_rate_factor
+from lightm_unet.training.step import clip_gradients
 
 
 class SegmentationModule(pl.LightningModule):
@@ -47,6 +48,10 @@ class SegmentationModule(pl.LightningModule):
         self.epoch_loss.update(loss.detach())
         self.log("train_loss", self.epoch_loss, on_epoch=True, on_step=False)
         return loss
+
+    def configure_gradient_clipping(self, *_: object, **__: object) -> None:
+        """Clip as `take_step` does; Lightning calls this when all gradients are there."""
+        clip_gradients(self.network, self.recipe)
 
     def on_validation_start(self) -> None:
         """Stop before a checkpoint or the model folder takes up what is broken."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from monai.losses import DiceLoss
 from torch import Tensor
 
 
@@ -30,8 +31,6 @@ def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         >>> round(dice_cross_entropy(logits, torch.tensor([[[[1, 0]]]])).item(), 4)
         41.0
     """
-    from monai.losses import DiceLoss
-
     logits, labels = logits.float(), labels.long()
     dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
     return F.cross_entropy(logits, labels[:, 0]) + dice(logits, labels)

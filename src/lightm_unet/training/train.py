@@ -222,7 +222,6 @@ def _fit(
             devices=settings.devices if device.index is None else [device.index],
             precision=find_precision(settings),
             max_epochs=epochs,
-            gradient_clip_val=recipe.clip,
             logger=TensorBoardLogger(output, name=run_folder.TENSORBOARD, version=""),
             callbacks=[
                 best,
