@@ -1,5 +1,8 @@
 """What `doctor` says."""
 
+import sys
+
+import lightm_unet
 from lightm_unet.diagnosis import describe, doctor
 from lightm_unet.ops import backends, dispatch
 
@@ -24,3 +27,15 @@ def test_a_backend_forced_by_the_environment_is_said_to_be(monkeypatch):
     monkeypatch.setenv("LIGHTM_UNET_BACKEND", "torch")
     lines = describe(doctor())
     assert "selective scan on the CPU: torch, set by LIGHTM_UNET_BACKEND" in lines
+
+
+def test_every_extra_is_listed_with_its_versions_or_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    lines = "\n".join(describe(doctor()))
+    assert "  train      installed  pytorch-lightning 2." in lines
+    assert "  onnx       MISSING    pip install 'lightm-unet[onnx]' (no onnxruntime, " in lines
+
+
+def test_its_version_is_the_packages():
+    assert doctor().version == lightm_unet.__version__

@@ -13,8 +13,9 @@ import torch
 from lightm_unet import __version__
 from lightm_unet.ops import Backend, backends
 from lightm_unet.ops.dispatch import ENVIRONMENT_VARIABLE, choose_backend
+from lightm_unet.system.extras import EXTRAS, install_command, installed_versions
 
-PACKAGES = ("torch", "monai", "pytorch-lightning", "numpy", "nibabel", "pillow", "safetensors")
+PACKAGES = ("torch", "monai", "numpy", "scipy", "nibabel", "pillow", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Diagnosis:
     """Operating system, processor architecture and Python."""
     packages: dict[str, str]
     """Versions of what it stands on."""
+    extras: dict[str, dict[str, str | None]]
+    """Of each extra, its packages' versions; None where one is not installed."""
     devices: dict[str, str]
     """Each kind of device, and what is there."""
     backends: tuple[Backend, ...]
@@ -41,6 +44,7 @@ def doctor() -> Diagnosis:
         version=__version__,
         system=f"{platform.platform()}, Python {platform.python_version()}",
         packages={name: _version(name) for name in PACKAGES},
+        extras={extra: installed_versions(extra) for extra in EXTRAS},
         devices={"cpu": _cpu(), "cuda": _cuda(), "mps": _mps()},
         backends=backends(),
         live_backend=choose_backend(None, torch.device("cpu"), torch.float32),
@@ -51,6 +55,8 @@ def describe(diagnosis: Diagnosis) -> list[str]:
     """A diagnosis as lines of text."""
     lines = [f"lightm-unet {diagnosis.version} on {diagnosis.system}", ""]
     lines += [f"  {name} {number}" for name, number in diagnosis.packages.items()]
+    lines += ["", "extras"]
+    lines += [_describe_extra(name, found) for name, found in diagnosis.extras.items()]
     lines += ["", "devices"]
     lines += [f"  {name:<10} {detail}" for name, detail in diagnosis.devices.items()]
     forced = os.environ.get(ENVIRONMENT_VARIABLE)
@@ -60,6 +66,15 @@ def describe(diagnosis: Diagnosis) -> list[str]:
         state = "available" if backend.available else "MISSING"
         lines.append(f"  {backend.name:<10} {state:<10} {backend.runs_on}: {backend.detail}")
     return lines
+
+
+def _describe_extra(name: str, found: dict[str, str | None]) -> str:
+    missing = [package for package, number in found.items() if number is None]
+    present = ", ".join(f"{package} {number}" for package, number in found.items() if number)
+    if not missing:
+        return f"  {name:<10} {'installed':<10} {present}"
+    also = f"; {present} installed" if present else ""
+    return f"  {name:<10} {'MISSING':<10} {install_command(name)} (no {', '.join(missing)}{also})"
 
 
 def _version(package: str) -> str:

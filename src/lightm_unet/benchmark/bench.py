@@ -30,6 +30,7 @@ from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.reporting import formats
 from lightm_unet.system.device import choose_device
+from lightm_unet.system.extras import require_extra
 from lightm_unet.system.files import new_folder
 from lightm_unet.system.subprocesses import ChildError, MemoryNeededError
 
@@ -56,7 +57,7 @@ def bench(
 
     Raises:
         UsageError: a network or a setting that does not exist, or `output` is not a new folder.
-        MissingPartError: a device is not here.
+        MissingPartError: a device is not here, or a package that an engine or the plot needs.
     """
     from lightm_unet.benchmark.tables import write_report
     from lightm_unet.diagnosis import doctor
@@ -65,6 +66,10 @@ def bench(
     for network in networks:
         check_spec(network)
     chosen = BenchSettings(**settings)
+    if "onnxruntime" in chosen.engines:
+        require_extra("onnx", "measuring under ONNX Runtime", "onnx", "onnxruntime")
+    if output is not None:
+        require_extra("report", "drawing the latencies", "matplotlib")
     devices = tuple(str(choose_device(name)) for name in chosen.devices)
     contestants = make_contestants(networks, replace(chosen, devices=devices))
     with ExitStack() as stack:

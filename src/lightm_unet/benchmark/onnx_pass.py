@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.errors import LightMUNetError, MissingPartError, UsageError
+from lightm_unet.errors import LightMUNetError, UsageError
+from lightm_unet.system.extras import require_extra
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 from lightm_unet.system.subprocesses import Child, ChildError, python_module
@@ -28,19 +29,16 @@ class OnnxPass:
 
     Raises:
         UsageError: another device than the CPU, or training, was asked for.
-        MissingPartError: onnxruntime is not installed.
+        MissingPartError: onnx or onnxruntime is not installed.
         LightMUNetError: the network cannot be exported, or its ONNX form computes something else.
     """
 
     def __init__(self, contestant: Contestant) -> None:
         if contestant.device != "cpu" or contestant.job != "forward":
             raise UsageError("ONNX Runtime is measured in inference on the CPU only")
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingPartError(
-                f"ONNX Runtime is not here ({error}); pip install 'lightm-unet[onnx]'"
-            ) from error
+        require_extra("onnx", "ONNX Runtime", "onnx", "onnxruntime")
+        import onnxruntime
+
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             self.parameters = _export(contestant, folder)

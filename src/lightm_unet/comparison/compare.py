@@ -39,6 +39,7 @@ from lightm_unet.datasets.dataset import Dataset, open_case_images, open_dataset
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.system.extras import require_extra
 from lightm_unet.system.progress import Progress, track
 from lightm_unet.training.settings import make_settings
 
@@ -106,7 +107,11 @@ def compare(
     Raises:
         UsageError: something that cannot be compared, or a folder of another comparison.
         DataError: a data set that cannot be used.
+        MissingPartError: a device or a package that it will need is not here.
     """
+    if not report_only:
+        require_extra("train", "training networks")
+    require_extra("report", "a comparison's report")
     if processes < 1:
         raise UsageError(f"processes needs a number from 1 up, got {processes}")
     dataset, folder = Path(dataset), Path(output)

@@ -20,6 +20,7 @@ from lightm_unet.evaluation.scores import (
 )
 from lightm_unet.evaluation.settings import EvaluationSettings
 from lightm_unet.imaging.image import has_spacing
+from lightm_unet.system.extras import require_extra
 from lightm_unet.system.progress import Progress, track
 
 
@@ -53,7 +54,10 @@ def evaluate(
     Raises:
         DataError: a path is missing or holds no masks, or no case at all can be scored.
         UsageError: a tolerance below 0, masks with one name, masks with and without spacing mixed.
+        MissingPartError: an output was asked for, and what makes the report is not installed.
     """
+    if output is not None:
+        require_extra("report", "a report", "jinja2")
     if not tolerance_mm >= 0:
         raise UsageError(f"the tolerance needs 0 or a positive number, got {tolerance_mm}")
     start = time.perf_counter()

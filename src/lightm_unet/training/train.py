@@ -22,6 +22,7 @@ from lightm_unet.models.model_folder import save_model
 from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.planning import plan_preprocessing
 from lightm_unet.system.device import choose_device
+from lightm_unet.system.extras import require_extra
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.progress import Progress
 from lightm_unet.training import run_folder
@@ -74,8 +75,9 @@ def train(
     Raises:
         UsageError: settings that cannot be used, a folder in use, or nothing to resume.
         DataError: a case that cannot be used.
-        MissingPartError: the device is not here.
+        MissingPartError: a device or a package that training needs is not here.
     """
+    require_extra("train", "training")
     first = run_folder.is_first_process()
     if not first:
         progress = None
