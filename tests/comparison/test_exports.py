@@ -38,6 +38,7 @@ def test_the_cases_file_has_a_row_for_each_run_case_and_class(make_plan, make_re
     rows = list(csv.DictReader(io.StringIO(cases_csv(results))))
     assert len(rows) == 4
     assert (rows[3]["case"], rows[3]["class"], rows[3]["dice"]) == ("e", "right", "1")
+    assert (rows[3]["pred_voxels"], rows[3]["ref_voxels"]) == ("5", "5")
 
 
 def test_the_json_is_valid_and_names_what_failed(make_plan, make_result, costs):

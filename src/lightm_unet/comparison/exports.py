@@ -64,15 +64,18 @@ def _network_cells(row: Row, per_class: Sequence[tuple[str, str]]) -> list[objec
 
 def cases_csv(results: Mapping[Run, RunResult]) -> str:
     """One row for each test case and class of every finished run."""
-    rows = [
-        [run.network, run.seed, case.name, name]
-        + [six_digits(getattr(case.of(label), metric)) for metric in METRICS]
-        for run, result in results.items()
-        if result.evaluation is not None
-        for case in result.evaluation.cases
-        for label, name in result.evaluation.label_names.items()
-    ]
-    return csv_table(["network", "seed", "case", "class", *METRICS], rows)
+    rows: list[list[object]] = []
+    for run, result in results.items():
+        if result.evaluation is None:
+            continue
+        for case in result.evaluation.cases:
+            for label, name in result.evaluation.label_names.items():
+                scores = case.of(label)
+                numbers = [six_digits(getattr(scores, metric)) for metric in METRICS]
+                sizes = [scores.pred_voxels, scores.ref_voxels]
+                rows.append([run.network, run.seed, case.name, name, *numbers, *sizes])
+    head = ["network", "seed", "case", "class", *METRICS, "pred_voxels", "ref_voxels"]
+    return csv_table(head, rows)
 
 
 def comparison_json(
