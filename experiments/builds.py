@@ -4,8 +4,8 @@ Each build is a process of its own; in every round each makes some passes, and t
 counts, which other work on the machine disturbs least. Without --layer it is the scan (forward and
 backward, into existing memory), with it a whole streamed RVM layer of so many channels.
 
-    python benchmarks/builds.py old/_C.so new/_C.so --shape 4096x512 --threads 1
-    python benchmarks/builds.py old/_C.so new/_C.so --shape 262144x32 --layer --threads 2
+    python experiments/builds.py old/_C.so new/_C.so --shape 4096x512 --threads 1
+    python experiments/builds.py old/_C.so new/_C.so --shape 262144x32 --layer --threads 2
 """
 
 from __future__ import annotations

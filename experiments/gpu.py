@@ -5,7 +5,7 @@ Prints a table and writes JSON. Times are medians by CUDA events, the contenders
 reads u, delta, B, C and writes the output; with backward, that and all inputs and the output's
 gradient again, and their gradients written. The states that are kept in between are not counted.
 
-    python benchmarks/gpu.py --json gpu.json
+    python experiments/gpu.py --json gpu.json
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Trains the same network from the same weights with each candidate for the same n
 one after another, and prints validation Dice against the epoch. Finished candidates are kept in
 the output folder and not trained again.
 
-    python benchmarks/recipes.py DATASET OUTPUT --size 64 --epochs 5
+    python experiments/recipes.py DATASET OUTPUT --size 64 --epochs 5
 """
 
 from __future__ import annotations

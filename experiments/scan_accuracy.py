@@ -2,7 +2,7 @@
 
 The smaller delta, the longer the memory, and the more steps an error of the decay adds up over.
 
-    python benchmarks/scan_accuracy.py
+    python experiments/scan_accuracy.py
 """
 
 from __future__ import annotations
