@@ -1,10 +1,11 @@
 """Put what comparisons found into docs/results.md, and their small files beside it.
 
-    python benchmarks/publish_results.py runs/lungs runs/hippocampus
+    python experiments/publish_results.py runs/lungs runs/hippocampus
+    python experiments/publish_results.py    # after a change of the tables' form
 
-Of each comparison docs/results/NAME gets the plan, the tables, the figure, the times of the race
-and each run's scores, but no image, mask or model; docs/results.md gets the table, between the
-marks with its name.
+Of each comparison docs/results/NAME gets the numbers that were found (`published.py` lists the
+files) and the figure, but no image, mask or model. From these numbers table.md is then made anew in
+every folder there, and put into docs/results.md between the marks with the folder's name.
 """
 
 from __future__ import annotations
@@ -15,58 +16,60 @@ import re
 import shutil
 from pathlib import Path
 
-from lightm_unet.comparison.plan import PLAN, read_plan
+from lightm_unet.comparison.exports import markdown
+from lightm_unet.comparison.remarks import make_remarks
 from lightm_unet.comparison.report import FIGURE_1
-from lightm_unet.comparison.results import read_result, run_folder, write_result
-from lightm_unet.comparison.speed import BENCH
 from lightm_unet.reporting.formats import NO_VALUE
 from lightm_unet.reporting.text_tables import markdown_table
+from published import NETWORKS, read_published, write_published
 
 DOCS = Path(__file__).parents[1] / "docs"
-COPIED = (PLAN, "networks.csv", "table.md", FIGURE_1)
-RACE = Path(BENCH, "bench.json")
+TABLE = "table.md"
+COPIED = (NETWORKS, FIGURE_1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("comparisons", type=Path, nargs="+", help="folders that `compare` wrote")
+    parser.add_argument("comparisons", type=Path, nargs="*", help="folders that `compare` wrote")
     parser.add_argument("--docs", type=Path, default=DOCS)
     arguments = parser.parse_args()
-    page = arguments.docs / "results.md"
+    page, results = arguments.docs / "results.md", arguments.docs / "results"
     text = page.read_text()
+    for comparison in arguments.comparisons:  # refused before anything is replaced
+        between_marks(text, comparison.name, "")
     for comparison in arguments.comparisons:
-        text = between_marks(text, comparison.name, table_of(comparison))
-    for comparison in arguments.comparisons:  # all of them have their place in the page
-        copy_results(comparison, arguments.docs / "results" / comparison.name)
-    text = between_marks(text, "minutes", minutes(sorted((page.parent / "results").iterdir())))
-    page.write_text(text)
+        copy_results(comparison, results / comparison.name)
+    folders = sorted(results.iterdir())
+    for folder in folders:
+        table = table_of(folder)
+        (folder / TABLE).write_text(table)
+        text = between_marks(text, folder.name, without_title(table))
+    page.write_text(between_marks(text, "minutes", minutes(folders)))
 
 
 def copy_results(source: Path, target: Path) -> None:
-    plan = read_plan(source)
     shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    write_published(source, target)
     for name in COPIED:
         shutil.copy(source / name, target / name)
-    if (source / RACE).exists():
-        (target / BENCH).mkdir()
-        shutil.copy(source / RACE, target / RACE)
-    for run in plan.runs:
-        if result := read_result(source, run):
-            run_folder(target, run).mkdir(parents=True)
-            write_result(result, target)
 
 
-def table_of(comparison: Path) -> str:
-    """The Markdown page that `compare` wrote, without its title."""
-    return (comparison / "table.md").read_text().split("\n", 2)[2].strip()
+def table_of(published: Path) -> str:
+    """The Markdown page that `compare` writes, from the published numbers."""
+    found = read_published(published)
+    rows = found.rows
+    return markdown(found.plan, rows, make_remarks(found.plan, rows))
+
+
+def without_title(table: str) -> str:
+    return table.split("\n", 2)[2].strip()
 
 
 def minutes(comparisons: list[Path]) -> str:
     """Mean minutes of a network's trainings, a column for each comparison."""
     found: dict[str, dict[str, str]] = {}
     for folder in comparisons:
-        with (folder / "networks.csv").open() as file:
+        with (folder / NETWORKS).open() as file:
             for row in csv.DictReader(file):
                 seconds = row["training_seconds"]
                 found.setdefault(row["network"], {})[folder.name] = (
