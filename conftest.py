@@ -3,6 +3,8 @@
 import os
 from importlib.util import find_spec
 
+import pytest
+
 # Tiny networks are not worth sharing, and tests that run side by side would fight for the cores.
 # Tests of several threads ask for them.
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
@@ -11,3 +13,11 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 collect_ignore_glob = (
     [] if find_spec("triton") else ["src/lightm_unet/ops/triton_*.py", "tests/ops/triton_inter*"]
 )
+
+
+@pytest.fixture(autouse=True)
+def _own_networks_are_forgotten(monkeypatch):
+    """A network that a test or a doctest registers is known to it alone."""
+    from lightm_unet.networks import registry
+
+    monkeypatch.setattr(registry, "NETWORKS", dict(registry.NETWORKS))

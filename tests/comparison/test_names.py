@@ -55,7 +55,7 @@ def test_what_cannot_be_compared_is_refused_by_name(text, message):
 
 
 def test_every_family_has_a_colour():
-    assert {family_of(name) for name in network_names()} == set(COLOURS)
+    assert {family_of(name) for name in (*network_names(), "my-net")} == set(COLOURS)
 
 
 def test_folders_of_networks_that_differ_in_signs_alone_differ():

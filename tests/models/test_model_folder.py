@@ -203,7 +203,7 @@ def network_with(**changes):
         ({"format": None}, "found format None"),
         (
             {"network": network_with() | {"name": "unet"}},
-            "network must be one of .*; got 'unet'",
+            "found a network called 'unet'; .*register_network",
         ),
         ({"network": []}, "a description that cannot be used"),
         ({"network": network_with(width=-1)}, "width needs a positive whole number, got -1"),

@@ -60,8 +60,11 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "transformers": ("unetr", "swin-unetr"),
     "other Mamba": ("u-mamba", "u-mamba-encoder"),
 }
-"""What a network is made of, for the colours of a figure; any other name is LightM-UNet's own."""
+"""What a network is made of, for the colours of a figure; any other name that begins with
+lightm-unet is LightM-UNet's own."""
 OWN_FAMILY = "LightM-UNet"
+OTHERS = "others"
+"""The family of networks that `register_network` has added."""
 
 
 def family_of(network: str | NetworkSpec) -> str:
@@ -72,7 +75,8 @@ def family_of(network: str | NetworkSpec) -> str:
         ('convolutions', 'LightM-UNet')
     """
     name = NetworkSpec.parse(network).name
-    return next((family for family, names in FAMILIES.items() if name in names), OWN_FAMILY)
+    rest = OWN_FAMILY if name.startswith("lightm-unet") else OTHERS
+    return next((family for family, names in FAMILIES.items() if name in names), rest)
 
 
 def find_networks(texts: Sequence[str | NetworkSpec]) -> tuple[NetworkSpec, ...]:

@@ -6,19 +6,28 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lightm_unet.comparison.names import FAMILIES, OWN_FAMILY
+from lightm_unet.comparison.names import FAMILIES, OTHERS, OWN_FAMILY
 from lightm_unet.comparison.table import Row
 from lightm_unet.reporting import formats
 from lightm_unet.reporting.figures import make_logarithmic, new_figure, save_figure, style_axes
-from lightm_unet.reporting.palette import BLUE, GREEN, GREY, INK, PURPLE, SKY_BLUE, VERMILION
+from lightm_unet.reporting.palette import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = dict(
     zip(
-        (OWN_FAMILY, *FAMILIES),
-        (BLUE, SKY_BLUE, GREY, VERMILION, GREEN, PURPLE),
+        (OWN_FAMILY, *FAMILIES, OTHERS),
+        (BLUE, SKY_BLUE, GREY, VERMILION, GREEN, PURPLE, ORANGE),
         strict=True,
     )
 )

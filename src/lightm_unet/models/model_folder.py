@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.networks.registry import build_network
+from lightm_unet.networks.registry import TO_REGISTER, build_network, network_names
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.reporting.palette import Colour, label_colour, read_colour
 from lightm_unet.system.files import write_bytes
@@ -99,7 +99,7 @@ def load_model(path: Path | str) -> ModelFolder:
     folder = find_model(path)
     card = read_record(folder / CARD)
     try:
-        network = _build_network(card["network"])
+        network = _build_network(card["network"], folder / CARD)
         preprocessing = from_json(Preprocessing, card["preprocessing"])
         names = tuple(str(label["name"]) for label in card["labels"])
         colours = tuple(read_colour(label["colour"]) for label in card["labels"])
@@ -133,8 +133,11 @@ def find_model(path: Path | str) -> Path:
     )
 
 
-def _build_network(description: dict[str, Any]) -> torch.nn.Module:
+def _build_network(description: dict[str, Any], path: Path) -> torch.nn.Module:
     """The network without values: a damaged card may describe one larger than the memory."""
+    if (name := description["name"]) not in network_names():
+        known = f"one of {', '.join(network_names())}"
+        raise DataError(path, f"a network called {name!r}", known, TO_REGISTER)
     with torch.device("meta"):
         return build_network(description["name"], **description["options"])
 

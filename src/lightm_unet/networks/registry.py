@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +16,15 @@ from lightm_unet.networks.peers.authors import AuthorsLightMUNet
 from lightm_unet.networks.peers.monai_peers import UNETR, SegResNet, SwinUNETR
 from lightm_unet.networks.peers.nnunet import PlainUNet
 from lightm_unet.networks.peers.umamba import UMamba
+from lightm_unet.networks.plugins import PLUGINS, import_plugins
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.choices import check_choice
+
+TO_REGISTER = (
+    "one of your own needs lightm_unet.register_network first, in each process: "
+    f"let {PLUGINS} name the module or .py file that calls it"
+)
+"""What to do about a name that is not known."""
 
 
 class Entry(NamedTuple):
@@ -67,6 +76,7 @@ NETWORKS: dict[str, Entry] = {
 
 def network_names() -> tuple[str, ...]:
     """The names that `build_network` knows, in the order of tables."""
+    import_plugins()
     return tuple(NETWORKS)
 
 
@@ -167,6 +177,91 @@ def _check_options(name: str, options: Mapping[str, Any]) -> None:
             raise UsageError(f"{name} means {option}={value}, got {options[option]!r}")
 
 
+def register_network(name: str, build: Callable[..., nn.Module]) -> None:
+    """Let a network of your own be called by a name, wherever this package takes one.
+
+    The name is known in this process. Others (the processes of `bench` and of `compare` with
+    several processes, and every command) know it if LIGHTM_UNET_PLUGINS names the module or the
+    .py file that registers it. Models on disk hold the name: it must be registered before one is
+    loaded.
+
+    Args:
+        name: letters, digits and `-_.`, and not the name of another network.
+        build: a class or function, called as `build(spatial_dims, in_channels, out_channels)` with
+            the network's options by keyword; each has a default that JSON can hold. One that is
+            called image_size is given the size of the images. What it returns must be as
+            `build_network` promises; a subclass of `SegmentationNetwork` is.
+
+    Raises:
+        UsageError: a name that is taken or cannot be used, or another signature.
+
+    Example:
+        >>> from lightm_unet import SegmentationNetwork, build_network, register_network
+        >>> class OneLayer(SegmentationNetwork):
+        ...     def __init__(self, spatial_dims, in_channels, out_channels, *, kernel=3):
+        ...         shape = spatial_dims, in_channels, out_channels
+        ...         super().__init__("one-layer", *shape, multiple=1, options={"kernel": kernel})
+        ...         conv = nn.Conv2d if spatial_dims == 2 else nn.Conv3d
+        ...         self.layer = conv(in_channels, out_channels, kernel, padding="same")
+        ...
+        ...     def compute(self, image):
+        ...         return self.layer(image)
+        >>> register_network("one-layer", OneLayer)
+        >>> sum(p.numel() for p in build_network("one-layer", 2, 1, 2, kernel=5).parameters())
+        52
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UsageError(f"a network's name needs letters, digits and -_. only, got {name!r}")
+    if name in NETWORKS:
+        raise UsageError(f"a network is called {name!r} already; choose another name")
+    _check_signature(name, build)
+    NETWORKS[name] = Entry(_checked(name, build))
+
+
+def _check_signature(name: str, build: Callable[..., nn.Module]) -> None:
+    try:
+        signature = inspect.signature(build)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name}: build needs a class or a function, got {build!r}") from error
+    parameters = list(signature.parameters.values())
+    first, others = parameters[:3], parameters[3:]
+    shape = [p.name for p in first if p.kind is p.POSITIONAL_OR_KEYWORD]
+    options = [p for p in others if p.kind is p.KEYWORD_ONLY and p.default is not p.empty]
+    if shape != ["spatial_dims", "in_channels", "out_channels"] or len(options) < len(others):
+        raise UsageError(
+            f"{name}: build needs (spatial_dims, in_channels, out_channels, *, option=default), "
+            f"got {signature}"
+        )
+
+
+def _checked(name: str, build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """A builder that refuses what `build` gives unless it is as `build_network` promises."""
+
+    @functools.wraps(build)
+    def checked(*shape: int, **options: Any) -> nn.Module:
+        network = build(*shape, **options)
+        if not isinstance(network, nn.Module):
+            raise UsageError(f"{name}: build gave {network!r}, expected a torch.nn.Module")
+        promised = ("spatial_dims", "in_channels", "out_channels", "config")
+        if missing := [attribute for attribute in promised if not hasattr(network, attribute)]:
+            raise UsageError(
+                f"{name}: the network has no {', '.join(missing)}; a subclass of "
+                "lightm_unet.SegmentationNetwork has them"
+            )
+        if lost := sorted(set(options) - {"image_size"} - set(network.config)):
+            raise UsageError(
+                f"{name}: the network's config lacks {', '.join(lost)}, so that it could not be "
+                "built again; a SegmentationNetwork is told all of its options"
+            )
+        return network
+
+    return checked
+
+
 def _find(name: str) -> Entry:
-    check_choice("network", name, NETWORKS)
+    import_plugins()
+    try:
+        check_choice("network", name, NETWORKS)
+    except UsageError as error:
+        raise UsageError(f"{error}; {TO_REGISTER}") from None
     return NETWORKS[name]
