@@ -47,21 +47,20 @@ def test_what_stops_the_command_stops_its_processes(tmp_path, listen):
 def test_a_process_that_leaves_no_memory_fails_its_own_run(tmp_path, monkeypatch):
     monkeypatch.setattr("lightm_unet.system.subprocesses.SPARE_SHARE", 2.0)
     sleeps = (sys.executable, "-c", "import time; time.sleep(60)")
-    finish_in_processes(tmp_path, RUNS, 3, lambda line: None, sleeps)
+    finish_in_processes(tmp_path, RUNS, 3, sleeps)
     results = [read_result(tmp_path, run) for run in RUNS]
     assert [result.status for result in results] == ["failed"] * 3
     assert all("out of memory: it held" in result.error for result in results)
 
 
 def test_runs_made_at_once_end_as_those_made_in_turn(
-    stopped_and_resumed, compare_tiny, tmp_path, monkeypatch
+    stopped_and_resumed, compare_tiny, listen, tmp_path, monkeypatch
 ):
     _, _, in_turn = stopped_and_resumed
     monkeypatch.setattr("os.cpu_count", lambda: 2)  # a thread for each, as in turn
     said = []
-    at_once = compare_tiny(
-        tmp_path / "out", in_turn.plan.networks[:2], processes=2, say=said.append
-    )
+    with listen(said.append):
+        at_once = compare_tiny(tmp_path / "out", in_turn.plan.networks[:2], processes=2)
     for run, result in at_once.results.items():
         assert result.evaluation.cases == in_turn.results[run].evaluation.cases
         assert any(line.startswith(f"{run}: epoch 2/2") for line in said)

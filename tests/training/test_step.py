@@ -6,7 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from lightm_unet.networks import build_network
+from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.training.lightning_manners import quiet_lightning
 from lightm_unet.training.lightning_module import SegmentationModule

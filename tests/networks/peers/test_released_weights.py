@@ -15,7 +15,11 @@ from lightm_unet.networks.registry import build_network
 from lightm_unet.ops import backends
 
 SMALL = json.loads((GOLDEN / "networks.json").read_text())
-AVAILABLE = [b.name for b in backends() if b.available]
+AVAILABLE = [
+    pytest.param(b.name, marks=pytest.mark.slow if b.name == "reference" else ())
+    for b in backends()
+    if b.available
+]
 
 
 @pytest.mark.parametrize("backend", AVAILABLE)
