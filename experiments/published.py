@@ -4,8 +4,8 @@ plan.json       data, split, settings and runs, as compare writes it, on fewer l
 runs.csv        a row for each run: what became of it
 cases.csv       a row for each run, test case and class: all its scores
 networks.csv    a row for each network: means, costs, and the test against the first network
-bench.csv       a row for each network: its time in each round of the race, and its memory
-machine.json    where the race was held; like bench.csv only there if it was
+bench.csv       a row for each network: its time in each round of the bench, and its memory
+machine.json    the machine of the bench; both files only where there was one
 
 Numbers have six significant digits. `write_published` makes the files from the folder that
 `compare` works in, `read_published` reads them, and `restore` makes such a folder from them.
@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.exports import cases_csv
 from lightm_unet.comparison.plan import PLAN, Plan, Run, read_plan
@@ -34,9 +34,9 @@ from lightm_unet.reporting.text_tables import csv_table
 from lightm_unet.system.files import read_json, write_bytes, write_json
 
 RUNS, CASES, NETWORKS = "runs.csv", "cases.csv", "networks.csv"
-RACE, MACHINE = "bench.csv", "machine.json"
+BENCH_CSV, MACHINE = "bench.csv", "machine.json"
 BENCH_JSON = Path(BENCH, "bench.json")
-"""The race's file in the folder that `compare` works in."""
+"""The file of the bench in the folder that `compare` works in."""
 RUN_COLUMNS = (
     "network",
     "seed",
@@ -50,7 +50,7 @@ RUN_COLUMNS = (
     "failed_cases",
 )
 MEASURED = ("error", "parameters", "seconds", "first_seconds", "idle_bytes", "peak_bytes")
-"""Columns of the race, beside the contestant's own fields."""
+"""Columns of the bench, beside the case's own fields."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Published:
     costs: Mapping[str, NetworkCost]
     """Of every network."""
     speeds: Mapping[str, Result]
-    """Of every network, or empty where there was no race of all of them."""
+    """Of every network, or empty where there was no bench of all of them."""
 
     @property
     def rows(self) -> list[Row]:
@@ -87,9 +87,9 @@ def write_published(comparison: Path, target: Path) -> None:
     write_bytes(_csv_text(RUN_COLUMNS, runs).encode(), target / RUNS)
     write_bytes(cases_csv(results).encode(), target / CASES)
     if speeds:
-        columns = (*Contestant.__dataclass_fields__, *MEASURED)
-        race = [_speed_row(result) for result in speeds.values()]
-        write_bytes(_csv_text(columns, race).encode(), target / RACE)
+        columns = (*BenchCase.__dataclass_fields__, *MEASURED)
+        rows = [_speed_row(result) for result in speeds.values()]
+        write_bytes(_csv_text(columns, rows).encode(), target / BENCH_CSV)
         bench = read_json(comparison / BENCH_JSON)
         about = {k: v for k, v in bench.items() if k not in ("results", "growth")}
         write_bytes(_compact_json(about).encode(), target / MACHINE)
@@ -107,9 +107,9 @@ def read_published(folder: Path) -> Published:
     }
     networks = {row["network"]: row for row in _csv_rows(folder / NETWORKS)}
     costs = {network: _read_cost(networks[str(network)]) for network in plan.networks}
-    race = folder / RACE
-    speeds = [_read_speed(row) for row in _csv_rows(race)] if race.exists() else []
-    return Published(plan, results, costs, {speed.contestant.network: speed for speed in speeds})
+    path = folder / BENCH_CSV
+    speeds = [_read_speed(row) for row in _csv_rows(path)] if path.exists() else []
+    return Published(plan, results, costs, {speed.case.network: speed for speed in speeds})
 
 
 def restore(published: Path, comparison: Path) -> None:
@@ -126,8 +126,8 @@ def restore(published: Path, comparison: Path) -> None:
         write_result(result, comparison)
     if found.speeds:
         about = read_json(published / MACHINE)
-        race = [speed.to_json() for speed in found.speeds.values()]
-        write_json({**about, "results": race, "growth": []}, comparison / BENCH_JSON)
+        rows = [speed.to_json() for speed in found.speeds.values()]
+        write_json({**about, "results": rows, "growth": []}, comparison / BENCH_JSON)
 
 
 def _run_row(run: Run, result: RunResult | None) -> dict[str, Any]:
@@ -193,8 +193,8 @@ def _read_cases(path: Path, label_names: Sequence[str]) -> dict[Run, list[CaseSc
 
 
 def _speed_row(result: Result) -> dict[str, Any]:
-    who = result.contestant
-    row = {name: getattr(who, name) for name in Contestant.__dataclass_fields__}
+    who = result.case
+    row = {name: getattr(who, name) for name in BenchCase.__dataclass_fields__}
     row["size"] = "x".join(map(str, who.size))
     if result.error:
         return {**row, "error": result.error}
@@ -212,14 +212,14 @@ def _read_speed(row: Mapping[str, str]) -> Result:
     texts = ("network", "engine", "allocator", "device", "job")
     fields = {
         name: row[name] if name in texts else int(row[name])
-        for name in Contestant.__dataclass_fields__
+        for name in BenchCase.__dataclass_fields__
         if name != "size"
     }
-    contestant = Contestant(**fields, size=tuple(map(int, row["size"].split("x"))))
+    case = BenchCase(**fields, size=tuple(map(int, row["size"].split("x"))))
     if row["error"]:
-        return Result(contestant, error=row["error"])
+        return Result(case, error=row["error"])
     return Result(
-        contestant,
+        case,
         parameters=int(row["parameters"]),
         seconds=tuple(map(float, row["seconds"].split())),
         first_seconds=float(row["first_seconds"]),

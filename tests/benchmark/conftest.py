@@ -1,11 +1,11 @@
-"""Contestants and results made by hand, and processes that only play their part."""
+"""Bench cases and results made by hand, and processes that only play their part."""
 
 from __future__ import annotations
 
 import pytest
 
-from lightm_unet.benchmark.bench import Race
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench import RoundRobin
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.results import Result
 from lightm_unet.system.subprocesses import ChildError
 
@@ -16,31 +16,31 @@ def make_result():
 
     def make(network="lightm-unet", size=(8, 8), seconds=(1.0, 2.0, 4.0), first=None, **who):
         return Result(
-            Contestant(network, size, **who),
+            BenchCase(network, size, **who),
             parameters=10,
             seconds=tuple(seconds),
             first_seconds=9.0,
             idle_bytes=300,
             peak_bytes=1000,
-            heat=1,
-            first_of_heat=tuple(seconds if first is None else first),
+            session=1,
+            first_of_session=tuple(seconds if first is None else first),
         )
 
     return make
 
 
 class Actor:
-    """Plays a contestant's process: writes down its turns, and fails where the script says so."""
+    """Plays a case's process: writes down its turns, and fails where the script says so."""
 
-    def __init__(self, contestant, diary, script):
-        self.contestant, self.diary, self.script = contestant, diary, script
+    def __init__(self, case, diary, script):
+        self.case, self.diary, self.script = case, diary, script
 
     def __enter__(self):
-        self.diary.append(f"start {self.contestant.network}")
+        self.diary.append(f"start {self.case.network}")
         return self
 
     def __exit__(self, *_):
-        self.diary.append(f"end {self.contestant.network}")
+        self.diary.append(f"end {self.case.network}")
 
     def build(self):
         self._maybe_fail("build")
@@ -48,11 +48,11 @@ class Actor:
 
     def turn(self, seconds):
         self._maybe_fail("turn" if seconds else "warm-up")
-        self.diary.append(f"{'turn' if seconds else 'warm-up'} {self.contestant.network}")
+        self.diary.append(f"{'turn' if seconds else 'warm-up'} {self.case.network}")
         return {"seconds": [3.0, 1.0, 2.0], "peak_bytes": 150}
 
     def _maybe_fail(self, moment):
-        error = self.script.get((str(self.contestant.network), moment))
+        error = self.script.get((str(self.case.network), moment))
         if callable(error):
             error = error(self.diary)
         if isinstance(error, BaseException):
@@ -62,22 +62,22 @@ class Actor:
 
 
 @pytest.fixture
-def race():
-    """Run named actors in one group; returns the race and the diary of what happened."""
+def bench():
+    """Run named actors in one group; returns the bench and the diary of what happened."""
 
     def run(names, script=None, rounds=1):
         diary: list[str] = []
-        race = Race(
+        round_robin = RoundRobin(
             rounds,
-            start=lambda contestant: Actor(contestant, diary, script or {}),
+            start=lambda case: Actor(case, diary, script or {}),
             rest=lambda _: diary.append("rest"),
         )
-        group = [Contestant(name, (8, 8)) for name in names]
+        group = [BenchCase(name, (8, 8)) for name in names]
         try:
-            race.run_group(group)
+            round_robin.run_group(group)
         finally:
-            race.diary = diary
-            race.by_name = {str(c.network): race.results.get(c) for c in group}
-        return race
+            round_robin.diary = diary
+            round_robin.by_name = {str(c.network): round_robin.results.get(c) for c in group}
+        return round_robin
 
     return run

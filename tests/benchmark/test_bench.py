@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lightm_unet
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.plot import draw_latency
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result, growths
@@ -84,7 +84,7 @@ def test_a_device_that_is_not_here_is_missed_before_anything_starts(tmp_path, me
 
 
 def test_a_folder_with_files_is_refused_before_the_measurement(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightm_unet.benchmark.bench.Race", None)
+    monkeypatch.setattr("lightm_unet.benchmark.bench.RoundRobin", None)
     (tmp_path / "precious").touch()
     with pytest.raises(UsageError, match="found files there already"):
         lightm_unet.bench(output=tmp_path)
@@ -96,7 +96,7 @@ def report(make_result):
         make_result("a", (8, 8), (0.01, 0.01, 0.01)),
         make_result("b", (8, 8), (0.02, 0.03, 0.04), (0.01, 0.01, 0.01)),
         make_result("a", (16, 16), (0.04, 0.04, 0.04)),
-        Result(Contestant("b", (16, 16)), error="too large"),
+        Result(BenchCase("b", (16, 16)), error="too large"),
     )
     machine = {"version": "1", "system": "s", "packages": {"torch": "2"}, "devices": {"cpu": "c"}}
     return BenchReport(machine, 3, results, ("a note",), tuple(growths(results)))

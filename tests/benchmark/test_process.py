@@ -1,25 +1,25 @@
-"""What a contestant's process is started with, and what it is asked."""
+"""What a case's process is started with, and what it is asked."""
 
 import sys
 
 import pytest
 
-from lightm_unet.benchmark.contestants import Contestant
-from lightm_unet.benchmark.process import ContestantProcess, environment
+from lightm_unet.benchmark.bench_case import BenchCase
+from lightm_unet.benchmark.process import BenchCaseProcess, environment
 from lightm_unet.system.subprocesses import ChildError
 
-WHO = Contestant("lightm-unet", (8, 8), threads=2)
+WHO = BenchCase("lightm-unet", (8, 8), threads=2)
 
 
 def play(code):
-    """A contestant's process that runs this code instead."""
-    return ContestantProcess(WHO, (sys.executable, "-c", code))
+    """A case's process that runs this code instead."""
+    return BenchCaseProcess(WHO, (sys.executable, "-c", code))
 
 
 def test_kept_memory_is_set_for_it_alone_and_nothing_that_spins_is_passed_on():
     shell = {"PATH": "/bin", "OMP_WAIT_POLICY": "active", "MALLOC_TRIM_THRESHOLD_": "7"}
     assert environment(WHO, shell) == {"PATH": "/bin"}
-    kept = environment(Contestant("lightm-unet", (8, 8), allocator="kept"), shell)
+    kept = environment(BenchCase("lightm-unet", (8, 8), allocator="kept"), shell)
     assert int(kept["MALLOC_TRIM_THRESHOLD_"]) > 2**32
     assert kept["MALLOC_MMAP_MAX_"] == "0"
 
@@ -33,11 +33,11 @@ def test_it_is_asked_to_build_and_then_for_turns():
     with play(echo) as process:
         built, turn = process.build()["asked"], process.turn(0.5)["asked"]
     assert built["do"] == "build"
-    assert built["contestant"]["network"] == "lightm-unet"
+    assert built["case"]["network"] == "lightm-unet"
     assert turn == {"do": "turn", "seconds": 0.5}
 
 
-def test_it_runs_with_the_contestants_threads():
+def test_it_runs_with_its_threads():
     code = "import json, os; input(); print(json.dumps({k: os.environ[k] for k in %r}))"
     with play(code % (["OMP_NUM_THREADS", "MKL_NUM_THREADS"],)) as process:
         assert process.build() == {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.results import Result, Spread, growths, read_results, round_ratios
 from lightm_unet.errors import DataError
 from lightm_unet.system.records import write_record
@@ -50,18 +50,18 @@ def test_growth_is_2_for_time_in_proportion_and_4_for_its_square(make_result):
 
 
 def test_2d_and_3d_and_failed_contestants_are_not_one_series(make_result):
-    failed = Result(Contestant("a", (16, 16)), error="too large")
+    failed = Result(BenchCase("a", (16, 16)), error="too large")
     assert growths([make_result("a", (8, 8)), make_result("a", (8, 8, 8)), failed]) == []
 
 
 def test_results_survive_a_bench_json(make_result, tmp_path):
     results = (
         make_result("lightm-unet:width=16", (8, 8, 8), threads=2),
-        Result(Contestant("nnu-net", (8, 8)), error="too large"),
+        Result(BenchCase("nnu-net", (8, 8)), error="too large"),
     )
     write_record({"results": [result.to_json() for result in results]}, tmp_path / "bench.json")
     first, second = read_results(tmp_path / "bench.json")
-    assert first == replace(results[0], first_of_heat=())
+    assert first == replace(results[0], first_of_session=())
     assert second == results[1]
 
 
@@ -69,7 +69,7 @@ def test_results_survive_a_bench_json(make_result, tmp_path):
     ("results", "message"),
     [
         (None, "results is None, expected list"),
-        ([{"network": "nnu-net"}], "contestant lacks size"),
+        ([{"network": "nnu-net"}], "case lacks size"),
         ([{"network": "nnu-net", "size": [8, 8], "parameters": "many"}], "parameters is 'many'"),
     ],
     ids=str,
@@ -86,6 +86,6 @@ def test_json_holds_who_what_and_the_numbers_that_follow(make_result):
     assert fields["latency"] == {"median": 2.0, "min": 1.0, "max": 4.0}
     assert fields["ratio_to_first"] == {"median": 2.0, "min": 1.0, "max": 4.0}
     assert fields["peak_above_idle"] == 700
-    failed = Result(Contestant("a", (8, 8)), error="why").to_json()
+    failed = Result(BenchCase("a", (8, 8)), error="why").to_json()
     assert failed["error"] == "why"
     assert "latency" not in failed

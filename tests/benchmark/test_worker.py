@@ -1,4 +1,4 @@
-"""The contestant's side: answers to requests, and reasons instead of silence."""
+"""The case's side: answers to requests, and reasons instead of silence."""
 
 import io
 import json
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.onnx_pass import check_agreement
 from lightm_unet.benchmark.torch_pass import TorchPass
 from lightm_unet.benchmark.worker import serve, take_turn
@@ -24,7 +24,7 @@ def answers(*requests):
 
 
 def build(network=TINY, **who):
-    return {"do": "build", "contestant": to_json(Contestant(network, (8, 8), **who))}
+    return {"do": "build", "case": to_json(BenchCase(network, (8, 8), **who))}
 
 
 @pytest.mark.parametrize("job", ["forward", "train"])
@@ -63,7 +63,7 @@ def test_a_turn_repeats_passes_until_its_time_is_over_one_at_least():
 
 def test_a_training_step_changes_the_network_and_an_inference_does_not():
     for job, changes in (("train", True), ("forward", False)):
-        do_pass = TorchPass(Contestant(TINY, (8, 8), job=job))
+        do_pass = TorchPass(BenchCase(TINY, (8, 8), job=job))
         before = [p.detach().clone() for p in do_pass.network.parameters()]
         do_pass()
         after = do_pass.network.parameters()

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.results import run_folder
@@ -158,28 +158,28 @@ def test_latency_and_memory_come_from_one_race_of_all_networks_at_the_runs_size(
     stopped_and_resumed, compare_tiny, monkeypatch
 ):
     _, _, done = stopped_and_resumed
-    races = []
+    benches = []
 
-    def race(networks, output, *, sizes, in_channels, out_channels, **_):
-        races.append((sizes, in_channels, out_channels))
+    def bench(networks, output, *, sizes, in_channels, out_channels, **_):
+        benches.append((sizes, in_channels, out_channels))
         results = [
             Result(
-                Contestant(name, sizes[0]), seconds=(0.25,), idle_bytes=10**6, peak_bytes=4 * 10**6
+                BenchCase(name, sizes[0]), seconds=(0.25,), idle_bytes=10**6, peak_bytes=4 * 10**6
             )
             for name in networks[:-1]
         ]
-        results.append(Result(Contestant(networks[-1], sizes[0]), error="out of memory"))
+        results.append(Result(BenchCase(networks[-1], sizes[0]), error="out of memory"))
         report = BenchReport({}, 1, tuple(results))
         write_json(report.to_json(), output / "bench.json")
         return report
 
-    monkeypatch.setattr("lightm_unet.benchmark.bench.bench", race)
+    monkeypatch.setattr("lightm_unet.benchmark.bench.bench", bench)
     for _ in range(2):  # the second time it is read
         first, _, last = compare_tiny(done.folder, bench=True).rows
         assert first.speed.latency.median == 0.25
         assert first.speed.peak_above_idle == 3 * 10**6
         assert last.speed.error == "out of memory"
-    assert races == [([(32, 32)], 1, 2)]
+    assert benches == [([(32, 32)], 1, 2)]
     table = (done.folder / "table.md").read_text()
     assert "latency (ms)" in table
     assert "| 250 | 3 |" in table

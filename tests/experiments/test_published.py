@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.plan import PLAN, Plan, plan_runs
 from lightm_unet.comparison.results import DONE, FAILED, RunResult, write_result
@@ -20,7 +20,7 @@ NETWORKS = ("lightm-unet:encoder_layers=[1,1]", "nnu-net")
 
 @pytest.fixture
 def comparison(tmp_path):
-    """Four runs: one with scores and a case without, one failed, two not made yet; and a race."""
+    """Four runs: one with scores and a case without, one failed, two not made yet; and a bench."""
     folder = tmp_path / "runs" / "lungs"
     plan = Plan(
         dataset="Lungs, both",
@@ -52,11 +52,11 @@ def comparison(tmp_path):
     write_json(plan.to_json_dict(), folder / PLAN)
     write_result(RunResult(plan.runs[0], DONE, None, 0.75, 60.5, evaluation), folder)
     write_result(RunResult(plan.runs[1], FAILED, "out of memory"), folder)
-    race = [
-        Result(Contestant(NETWORKS[0], (32, 48)), None, 1000, (0.25, 0.5), 0.75, 10, 30),
-        Result(Contestant(NETWORKS[1], (32, 48)), error="out of memory"),
+    results = [
+        Result(BenchCase(NETWORKS[0], (32, 48)), None, 1000, (0.25, 0.5), 0.75, 10, 30),
+        Result(BenchCase(NETWORKS[1], (32, 48)), error="out of memory"),
     ]
-    bench = {"rounds": 2, "results": [result.to_json() for result in race], "growth": []}
+    bench = {"rounds": 2, "results": [result.to_json() for result in results], "growth": []}
     write_json(bench, folder / "bench" / "bench.json")
     return folder
 
@@ -84,7 +84,7 @@ def test_what_is_read_is_what_was_written(comparison, tmp_path):
     assert case.of(1) == LabelScores(0.666667, 0.5, 1.5, 0.25, 10, 20)
     assert case.of(2) == LabelScores(0.0, 0.0, math.inf, 0.0, 0, 7)
     measured, unmeasured = found.speeds.values()
-    assert measured.contestant == Contestant(NETWORKS[0], (32, 48))
+    assert measured.case == BenchCase(NETWORKS[0], (32, 48))
     assert measured.seconds == (0.25, 0.5)
     assert measured.peak_above_idle == 20
     assert unmeasured.error == "out of memory"

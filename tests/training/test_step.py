@@ -8,8 +8,8 @@ import torch
 
 from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.preprocessing import Preprocessing
-from lightm_unet.training.lightning_manners import quiet_lightning
 from lightm_unet.training.lightning_module import SegmentationModule
+from lightm_unet.training.lightning_setup import quiet_lightning
 from lightm_unet.training.recipes import RECIPES, build_optimizer
 from lightm_unet.training.step import clip_gradients, take_step
 

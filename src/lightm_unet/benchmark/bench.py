@@ -1,14 +1,14 @@
-"""The race: contestants of a group take turns, round by round, each in its own process.
+"""Bench cases of a group take turns, round by round, each in its own process.
 
     for each group (size, threads, allocator, device)
-        start its contestants, one pass each to warm up
-        for each round: for each contestant: rest, then passes for `TURN_SECONDS`
+        start its cases, one pass each to warm up
+        for each round: for each case: rest, then passes for `TURN_SECONDS`
 
 A rest precedes each turn: thread pools spin for some milliseconds after their last work, and
 would take the cores from the next in turn.
 
-Where the machine's memory does not hold all of a group at once, the group runs in several heats.
-The first contestant runs in each of them, so that every ratio is still one of the same minutes.
+Where the machine's memory does not hold all of a group at once, the group runs in several sessions.
+The first case runs in each of them, so that every ratio is still one of the same minutes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.benchmark.contestants import Contestant, make_contestants
-from lightm_unet.benchmark.process import ContestantProcess
+from lightm_unet.benchmark.bench_case import BenchCase, make_cases
+from lightm_unet.benchmark.process import BenchCaseProcess
 from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
 from lightm_unet.benchmark.results import Result, growths
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
@@ -53,7 +53,7 @@ def bench(
         settings: fields of `BenchSettings`.
 
     Returns:
-        The report. A contestant that failed is in it with its reason.
+        The report. A case that failed is in it with its reason.
 
     Raises:
         UsageError: a network or a setting that does not exist, or `output` is not a new folder.
@@ -71,136 +71,140 @@ def bench(
     if output is not None:
         require_extra("report", "drawing the latencies", "matplotlib")
     devices = tuple(str(choose_device(name)) for name in chosen.devices)
-    contestants = make_contestants(networks, replace(chosen, devices=devices))
+    cases = make_cases(networks, replace(chosen, devices=devices))
     with ExitStack() as stack:
         folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
-        race = Race(chosen.rounds)
-        for group in dict.fromkeys(c.group for c in contestants):
-            race.run_group([c for c in contestants if c.group == group])
-        results = tuple(race.results[c] for c in contestants)
+        round_robin = RoundRobin(chosen.rounds)
+        for group in dict.fromkeys(c.group for c in cases):
+            round_robin.run_group([c for c in cases if c.group == group])
+        results = tuple(round_robin.results[c] for c in cases)
         report = BenchReport(
-            asdict(doctor()), chosen.rounds, results, tuple(race.notes), tuple(growths(results))
+            asdict(doctor()),
+            chosen.rounds,
+            results,
+            tuple(round_robin.notes),
+            tuple(growths(results)),
         )
         if folder is not None:
             write_report(report, folder)
     return report
 
 
-class Race:
-    """Runs groups of contestants and collects their results.
+class RoundRobin:
+    """Runs groups of cases and collects their results.
 
     Args:
-        rounds: turns of each contestant.
-        start: starts a contestant's process, for tests.
+        rounds: turns of each case.
+        start: starts a case's process, for tests.
         rest: waits so many seconds, for tests.
     """
 
     def __init__(
         self,
         rounds: int,
-        start: Callable[[Contestant], ContestantProcess] = ContestantProcess,
+        start: Callable[[BenchCase], BenchCaseProcess] = BenchCaseProcess,
         rest: Callable[[float], object] = time.sleep,
     ) -> None:
         self.rounds, self.start, self.rest = rounds, start, rest
-        self.results: dict[Contestant, Result] = {}
+        self.results: dict[BenchCase, Result] = {}
         self.notes: list[str] = []
-        self.heats = 0
+        self.sessions = 0
 
-    def run_group(self, group: Sequence[Contestant]) -> None:
-        """Measure contestants of one group, in as few heats as memory allows."""
+    def run_group(self, group: Sequence[BenchCase]) -> None:
+        """Measure cases of one group, in as few sessions as memory allows."""
         first, waiting = group[0], list(group)
         while waiting:
-            entrants = waiting if first in waiting else [first, *waiting]
+            candidates = waiting if first in waiting else [first, *waiting]
             if first in self.results and self.results[first].error:
-                entrants = waiting
-            ran = self._run_heat(entrants, first)
+                candidates = waiting
+            ran = self._run_session(candidates, first)
             waiting = [c for c in waiting if c not in ran]
             if waiting:
                 self.notes.append(
                     f"{_setting(first)}: memory does not hold all networks at once; "
-                    f"{', '.join(_name(c) for c in waiting)} were measured in a later group"
+                    f"{', '.join(_name(c) for c in waiting)} were measured in a later session"
                 )
                 _log.info(self.notes[-1])
 
-    def _run_heat(self, entrants: Sequence[Contestant], first: Contestant) -> set[Contestant]:
+    def _run_session(self, candidates: Sequence[BenchCase], first: BenchCase) -> set[BenchCase]:
         """Start as many as memory holds and let them take turns; returns those dealt with."""
-        self.heats += 1
-        ran: set[Contestant] = set()
-        running: dict[Contestant, tuple[ContestantProcess, Result]] = {}
+        self.sessions += 1
+        ran: set[BenchCase] = set()
+        running: dict[BenchCase, tuple[BenchCaseProcess, Result]] = {}
         with ExitStack() as stack:
-            for contestant in entrants:
-                process = stack.enter_context(self.start(contestant))
+            for case in candidates:
+                process = stack.enter_context(self.start(case))
                 try:
-                    result = self._warm_up(process, contestant)
+                    result = self._warm_up(process, case)
                 except MemoryNeededError as error:
                     # Beside the first alone it had all the memory that it can get.
                     if running.keys() - {first}:
                         break
-                    self._fail(contestant, str(error))
+                    self._fail(case, str(error))
                 except ChildError as error:
-                    self._fail(contestant, str(error))
+                    self._fail(case, str(error))
                 else:
-                    running[contestant] = process, result
-                ran.add(contestant)
+                    running[case] = process, result
+                ran.add(case)
             self._take_turns(running, first)
         return ran
 
-    def _warm_up(self, process: ContestantProcess, contestant: Contestant) -> Result:
+    def _warm_up(self, process: BenchCaseProcess, case: BenchCase) -> Result:
         built = process.build()
         passed = process.turn(0)
         result = Result(
-            contestant,
+            case,
             parameters=built["parameters"],
             first_seconds=passed["seconds"][0],
             idle_bytes=built["idle_bytes"],
             peak_bytes=passed["peak_bytes"],
-            heat=self.heats,
+            session=self.sessions,
         )
         _log.info(
-            f"{_setting(contestant)}: {_name(contestant)} is ready, {result.parameters:,} "
+            f"{_setting(case)}: {_name(case)} is ready, {result.parameters:,} "
             f"parameters, first pass {result.first_seconds:.3f} s"
         )
         return result
 
     def _take_turns(
-        self, running: dict[Contestant, tuple[ContestantProcess, Result]], first: Contestant
+        self, running: dict[BenchCase, tuple[BenchCaseProcess, Result]], first: BenchCase
     ) -> None:
-        times: dict[Contestant, list[float]] = {c: [] for c in running}
-        peaks: dict[Contestant, int] = {}
+        times: dict[BenchCase, list[float]] = {c: [] for c in running}
+        peaks: dict[BenchCase, int] = {}
         for number in range(1, self.rounds + 1):
-            for contestant, (process, _) in running.items():
-                if contestant not in times:
+            for case, (process, _) in running.items():
+                if case not in times:
                     continue
                 self.rest(REST_SECONDS)
                 try:
                     turn = process.turn(TURN_SECONDS)
                 except ChildError as error:
-                    self._fail(contestant, str(error))
-                    del times[contestant]
+                    self._fail(case, str(error))
+                    del times[case]
                     continue
-                times[contestant].append(statistics.median(turn["seconds"]))
-                peaks[contestant] = turn["peak_bytes"]
+                times[case].append(statistics.median(turn["seconds"]))
+                peaks[case] = turn["peak_bytes"]
             if times:
                 _log.info(f"{_setting(first)}: round {number} of {self.rounds}")
-        for contestant, seconds in times.items():
-            if contestant in self.results:  # the first, again in a later heat
+        for case, seconds in times.items():
+            if case in self.results:  # the first, again in a later session
                 continue
-            self.results[contestant] = replace(
-                running[contestant][1],
+            self.results[case] = replace(
+                running[case][1],
                 seconds=tuple(seconds),
-                peak_bytes=peaks[contestant],
-                first_of_heat=tuple(times.get(first, ())),
+                peak_bytes=peaks[case],
+                first_of_session=tuple(times.get(first, ())),
             )
 
-    def _fail(self, contestant: Contestant, reason: str) -> None:
-        _log.warning(f"{_setting(contestant)}: {_name(contestant)} failed: {reason}")
-        self.results.setdefault(contestant, Result(contestant, error=reason))
+    def _fail(self, case: BenchCase, reason: str) -> None:
+        _log.warning(f"{_setting(case)}: {_name(case)} failed: {reason}")
+        self.results.setdefault(case, Result(case, error=reason))
 
 
-def _setting(contestant: Contestant) -> str:
-    size, threads = formats.size(contestant.size), formats.plural(contestant.threads, "thread")
-    return f"{size}, {threads}, {contestant.allocator} memory, {contestant.device}"
+def _setting(case: BenchCase) -> str:
+    size, threads = formats.size(case.size), formats.plural(case.threads, "thread")
+    return f"{size}, {threads}, {case.allocator} memory, {case.device}"
 
 
-def _name(contestant: Contestant) -> str:
-    return f"{contestant.network} ({contestant.engine})"
+def _name(case: BenchCase) -> str:
+    return f"{case.network} ({case.engine})"

@@ -2,7 +2,7 @@
 
     python -m lightm_unet.benchmark.onnx_export FOLDER
 
-A contestant, as JSON on stdin, is exported into the folder, and answered with
+A case, as JSON on stdin, is exported into the folder, and answered with
 {"parameters": 2533469}, or with {"error": "..."}.
 """
 
@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.benchmark.onnx_pass import IMAGE, LOGITS, MODEL
 from lightm_unet.benchmark.torch_pass import make_image, make_network
 from lightm_unet.system.json_codec import from_json
 from lightm_unet.system.subprocesses import join_parent
 
 
-def export(contestant: Contestant, folder: Path) -> int:
+def export(case: BenchCase, folder: Path) -> int:
     """Write the network, an image, and torch's logits of it; returns the number of parameters."""
-    torch.set_num_threads(contestant.threads)
-    network = make_network(contestant).eval()
-    image = make_image(contestant)
+    torch.set_num_threads(case.threads)
+    network = make_network(case).eval()
+    image = make_image(case)
     with torch.inference_mode():
         logits = network(torch.from_numpy(image)).numpy()
     np.save(folder / IMAGE, image)
@@ -50,8 +50,8 @@ def main() -> None:
     """Answer the one request."""
     requests, answers = join_parent()
     try:
-        contestant = from_json(Contestant, json.loads(next(requests)))
-        answer = {"parameters": export(contestant, Path(sys.argv[1]))}
+        case = from_json(BenchCase, json.loads(next(requests)))
+        answer = {"parameters": export(case, Path(sys.argv[1]))}
     except Exception as error:
         answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     print(json.dumps(answer), file=answers, flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.errors import LightMUNetError, UsageError
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.json_codec import to_json
@@ -33,19 +33,19 @@ class OnnxPass:
         LightMUNetError: the network cannot be exported, or its ONNX form computes something else.
     """
 
-    def __init__(self, contestant: Contestant) -> None:
-        if contestant.device != "cpu" or contestant.job != "forward":
+    def __init__(self, case: BenchCase) -> None:
+        if case.device != "cpu" or case.job != "forward":
             raise UsageError("ONNX Runtime is measured in inference on the CPU only")
         require_extra("onnx", "ONNX Runtime", "onnx", "onnxruntime")
         import onnxruntime
 
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            self.parameters = _export(contestant, folder)
+            self.parameters = _export(case, folder)
             self.image = np.load(folder / IMAGE, allow_pickle=False)
             self._expected = np.load(folder / LOGITS, allow_pickle=False)
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = contestant.threads
+            options.intra_op_num_threads = case.threads
             options.inter_op_num_threads = 1
             # Threads may spin within a run, as by default, but not on into others' turns.
             options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -84,11 +84,11 @@ def check_agreement(logits: np.ndarray, expected: np.ndarray) -> None:
         )
 
 
-def _export(contestant: Contestant, folder: Path) -> int:
+def _export(case: BenchCase, folder: Path) -> int:
     """Export the network into a folder; returns the number of its parameters."""
     # This process is watched itself: its parent would not see why it has ended the exporter.
     with Child(python_module(EXPORTER, folder), watch_memory=False) as exporter:
         try:
-            return exporter.ask(to_json(contestant))["parameters"]
+            return exporter.ask(to_json(case))["parameters"]
         except ChildError as error:
             raise LightMUNetError(f"it cannot be exported to ONNX: {error}") from error

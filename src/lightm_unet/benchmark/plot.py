@@ -31,18 +31,18 @@ def draw_latency(results: Sequence[Result], title: str, *paths: Path) -> None:
         paths: files to write; the ending says the format.
     """
     panels = [
-        [r for r in results if len(r.contestant.size) == dims]
+        [r for r in results if len(r.case.size) == dims]
         for dims in (2, 3)
-        if any(len(r.contestant.size) == dims for r in results)
+        if any(len(r.case.size) == dims for r in results)
     ]
     rows = max(len(series(panel)) for panel in panels)
     figure = new_figure(8 * len(panels), 4.6 + 0.22 * rows)
-    looks = {name: i for i, name in enumerate(dict.fromkeys(r.contestant.network for r in results))}
+    looks = {name: i for i, name in enumerate(dict.fromkeys(r.case.network for r in results))}
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        several = len({r.contestant.voxels for r in panel}) > 1
+        several = len({r.case.voxels for r in panel}) > 1
         (_draw_lines if several else _draw_bars)(axes, panel, looks)
         if len(panels) > 1:
-            axes.set_title(f"{len(panel[0].contestant.size)}D", loc="left", fontsize=10)
+            axes.set_title(f"{len(panel[0].case.size)}D", loc="left", fontsize=10)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK.css)
     for path in paths:
         write_bytes(save_figure(figure, path.suffix[1:]), path)
@@ -53,10 +53,10 @@ def _draw_lines(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> N
     make_logarithmic(axes.xaxis)
     make_logarithmic(axes.yaxis)
     for members in series(panel).values():
-        who = members[0].contestant
+        who = members[0].case
         look = looks[who.network]
         times = [r.latency for r in members]
-        voxels = [r.contestant.voxels for r in members]
+        voxels = [r.case.voxels for r in members]
         colour = SERIES[look % len(SERIES)].css
         middle = [t.median * 1e3 for t in times]
         axes.errorbar(
@@ -75,9 +75,9 @@ def _draw_lines(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> N
             capsize=2,
             label=series_name(who, panel),
         )
-    fastest = min(panel, key=lambda r: (r.contestant.voxels, r.latency.median))
-    largest = max(r.contestant.voxels for r in panel)
-    start = fastest.contestant.voxels, fastest.latency.median * 1e3 * 0.6
+    fastest = min(panel, key=lambda r: (r.case.voxels, r.latency.median))
+    largest = max(r.case.voxels for r in panel)
+    start = fastest.case.voxels, fastest.latency.median * 1e3 * 0.6
     axes.plot(
         [start[0], largest],
         [start[1], start[1] * largest / start[0]],
@@ -86,7 +86,7 @@ def _draw_lines(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> N
         label="linear in the voxels",
         zorder=1,
     )
-    sizes = {r.contestant.voxels: formats.size(r.contestant.size) for r in panel}
+    sizes = {r.case.voxels: formats.size(r.case.size) for r in panel}
     axes.set_xticks(list(sizes), list(sizes.values()))
     axes.tick_params(axis="x", which="minor", length=0)
     axes.set_xlabel("image size, voxels (logarithmic)")
@@ -99,7 +99,7 @@ def _draw_bars(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> No
     lines = [members[0] for members in series(panel).values()]
     longest = max(r.latency.max for r in lines) * 1e3
     for place, result in enumerate(lines):
-        who, latency = result.contestant, result.latency
+        who, latency = result.case, result.latency
         axes.barh(
             place,
             latency.median * 1e3,
@@ -118,10 +118,10 @@ def _draw_bars(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> No
             fontsize=9,
             color=INK.css,
         )
-    axes.set_yticks(range(len(lines)), [series_name(r.contestant, panel) for r in lines])
+    axes.set_yticks(range(len(lines)), [series_name(r.case, panel) for r in lines])
     axes.invert_yaxis()
     axes.set_xlim(0, longest * 1.12)
     axes.margins(y=0.01)
     axes.tick_params(axis="y", length=0)
-    size = formats.size(lines[0].contestant.size)
+    size = formats.size(lines[0].case.size)
     axes.set_xlabel(f"time of one pass at {size}, ms\nbar: median; line: range over the rounds")

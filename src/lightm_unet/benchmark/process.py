@@ -1,4 +1,4 @@
-"""The coordinator's end of a contestant's process: start it, let it build, give it turns."""
+"""The coordinator's end of a case's process: start it, let it build, give it turns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.subprocesses import Child, python_module
 
@@ -19,32 +19,30 @@ KEEP = {  # glibc: heap only, never returned, and grown in steps of 64 MiB
 }
 
 
-def environment(contestant: Contestant, base: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a contestant's process: its allocator, and none that would disturb.
+def environment(case: BenchCase, base: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a case's process: its allocator, and none that would disturb.
 
     Example:
-        >>> environment(Contestant("nnu-net", (64, 64)), {"HOME": "/", "MALLOC_ARENA_MAX": "1"})
+        >>> environment(BenchCase("nnu-net", (64, 64)), {"HOME": "/", "MALLOC_ARENA_MAX": "1"})
         {'HOME': '/'}
     """
     # A process that waits for its turn must not spin (OMP_WAIT_POLICY, GOMP_SPINCOUNT).
     disturbing = ("MALLOC_", "OMP_", "GOMP_", "KMP_", "MKL_")
     variables = {k: v for k, v in base.items() if not k.startswith(disturbing)}
-    return variables | (KEEP if contestant.allocator == "kept" else {})
+    return variables | (KEEP if case.allocator == "kept" else {})
 
 
-class ContestantProcess(Child):
-    """A running contestant.
+class BenchCaseProcess(Child):
+    """A running case.
 
     Args:
-        contestant: what it measures.
+        case: what it measures.
         command: the program, for tests.
     """
 
-    def __init__(self, contestant: Contestant, command: Sequence[str] = WORKER) -> None:
-        self.contestant = contestant
-        super().__init__(
-            command, threads=contestant.threads, environment=environment(contestant, os.environ)
-        )
+    def __init__(self, case: BenchCase, command: Sequence[str] = WORKER) -> None:
+        self.case = case
+        super().__init__(command, threads=case.threads, environment=environment(case, os.environ))
 
     def build(self) -> dict[str, Any]:
         """Let it build its network; returns `parameters` and `idle_bytes`.
@@ -52,7 +50,7 @@ class ContestantProcess(Child):
         Raises:
             ChildError: it cannot; the message says why.
         """
-        return self.ask({"do": "build", "contestant": to_json(self.contestant)})
+        return self.ask({"do": "build", "case": to_json(self.case)})
 
     def turn(self, seconds: float) -> dict[str, Any]:
         """Let it do passes for so many seconds, one at least; returns `seconds`, `peak_bytes`.

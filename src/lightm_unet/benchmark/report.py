@@ -1,4 +1,4 @@
-"""What one race has found: the numbers of all contestants, and how they were taken."""
+"""What one bench has found: the numbers of all its cases, and how they were taken."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class BenchReport:
     machine: dict[str, Any]
     """What `doctor` says."""
     rounds: int
-    """Turns of each contestant."""
+    """Turns of each case."""
     results: tuple[Result, ...]
-    """One for each contestant, the failed ones too, in the order of the request."""
+    """One for each case, the failed ones too, in the order of the request."""
     notes: tuple[str, ...] = ()
     """What a reader of the numbers should know of how the run went."""
     growths: tuple[Growth, ...] = field(default=())
@@ -29,7 +29,7 @@ class BenchReport:
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """The contestants without numbers."""
+        """The cases without numbers."""
         return tuple(result for result in self.results if result.error)
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.reporting.formats import plural
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record
@@ -40,9 +40,9 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Result:
-    """The measurement of one contestant; of one that failed, `error` alone is filled."""
+    """The measurement of one case; of one that failed, `error` alone is filled."""
 
-    contestant: Contestant
+    case: BenchCase
     """Who."""
     error: str | None = None
     """Why there is nothing, or None."""
@@ -56,10 +56,10 @@ class Result:
     """Memory of the process with the network built, before the first pass."""
     peak_bytes: int = 0
     """The most memory of the process."""
-    heat: int = 0
-    """Contestants of equal heats took turns."""
-    first_of_heat: tuple[float, ...] = field(default=(), repr=False)
-    """`seconds` of the group's first contestant, round by round; empty where it failed."""
+    session: int = 0
+    """Bench cases of equal sessions took turns."""
+    first_of_session: tuple[float, ...] = field(default=(), repr=False)
+    """`seconds` of the group's first case, round by round; empty where it failed."""
 
     @property
     def latency(self) -> Spread:
@@ -69,12 +69,12 @@ class Result:
     @property
     def images_per_second(self) -> float:
         """At the median latency."""
-        return self.contestant.batch / self.latency.median
+        return self.case.batch / self.latency.median
 
     @property
     def voxels_per_second(self) -> float:
         """At the median latency."""
-        return self.images_per_second * self.contestant.voxels
+        return self.images_per_second * self.case.voxels
 
     @property
     def peak_above_idle(self) -> int:
@@ -83,14 +83,14 @@ class Result:
 
     @property
     def ratio(self) -> Spread | None:
-        """This time / the first contestant's, taken round by round: above 1 is slower."""
-        if self.error or not self.first_of_heat:
+        """This time / the first case's, taken round by round: above 1 is slower."""
+        if self.error or not self.first_of_session:
             return None
-        return spread_of(round_ratios(self.seconds, self.first_of_heat))
+        return spread_of(round_ratios(self.seconds, self.first_of_session))
 
     def to_json(self) -> dict[str, Any]:
         """All of it, with the numbers that follow."""
-        who = to_json(self.contestant)
+        who = to_json(self.case)
         if self.error:
             return {**who, "error": self.error}
         return {
@@ -106,12 +106,12 @@ class Result:
             "peak_bytes": self.peak_bytes,
             "peak_above_idle": self.peak_above_idle,
             "ratio_to_first": asdict(self.ratio) if self.ratio else None,
-            "heat": self.heat,
+            "session": self.session,
         }
 
 
 def read_results(path: Path) -> tuple[Result, ...]:
-    """The results that a bench.json holds; without `first_of_heat`, which it does not hold.
+    """The results that a bench.json holds; without `first_of_session`, which it does not hold.
 
     Raises:
         DataError: there is no such file, or it is damaged.
@@ -124,13 +124,13 @@ def read_results(path: Path) -> tuple[Result, ...]:
 
 def _read_result(entry: dict[str, Any]) -> Result:
     """A result from its own entries; those that follow from them are left out."""
-    who = {f.name: entry[f.name] for f in fields(Contestant) if f.name in entry}
+    who = {f.name: entry[f.name] for f in fields(BenchCase) if f.name in entry}
     own = {f.name: entry[f.name] for f in fields(Result) if f.name in entry}
-    return from_json(Result, {"contestant": who, **own})
+    return from_json(Result, {"case": who, **own})
 
 
 def round_ratios(times: Sequence[float], first: Sequence[float]) -> list[float]:
-    """Each round's time over the first contestant's in the same round.
+    """Each round's time over the first case's in the same round.
 
     What slows the machine for a round slows both, and leaves their ratio.
 
@@ -178,10 +178,10 @@ def growths(results: Sequence[Result]) -> list[Growth]:
     """The growth of each series that was measured at two or more sizes."""
     found = []
     for members in series(results).values():
-        voxels = [r.contestant.voxels for r in members]
+        voxels = [r.case.voxels for r in members]
         if len(set(voxels)) < 2:
             continue
-        points = [(r.contestant.voxels, r.latency.median) for r in members]
+        points = [(r.case.voxels, r.latency.median) for r in members]
         steps = tuple(
             time_at_twice_the_voxels((v0, v1), (t0, t1))
             for (v0, t0), (v1, t1) in itertools.pairwise(points)
@@ -190,8 +190,8 @@ def growths(results: Sequence[Result]) -> list[Growth]:
         (v0, t0), (v1, t1) = points[0], points[-1]
         found.append(
             Growth(
-                series_name(members[0].contestant, results),
-                tuple(r.contestant.size for r in members),
+                series_name(members[0].case, results),
+                tuple(r.case.size for r in members),
                 steps,
                 time_at_twice_the_voxels((v0, v1), (t0, t1)),
             )
@@ -204,19 +204,19 @@ def series(results: Sequence[Result]) -> dict[tuple, list[Result]]:
     lines: dict[tuple, list[Result]] = {}
     for result in results:
         if not result.error:
-            lines.setdefault(result.contestant.series, []).append(result)
-    return {k: sorted(v, key=lambda r: r.contestant.voxels) for k, v in lines.items()}
+            lines.setdefault(result.case.series, []).append(result)
+    return {k: sorted(v, key=lambda r: r.case.voxels) for k, v in lines.items()}
 
 
-def series_name(contestant: Contestant, among: Sequence[Result]) -> str:
-    """The network, and of the settings those that tell contestants apart."""
-    everyone = [r.contestant for r in among]
-    parts = [str(contestant.network)]
+def series_name(case: BenchCase, among: Sequence[Result]) -> str:
+    """The network, and of the settings those that tell cases apart."""
+    everyone = [r.case for r in among]
+    parts = [str(case.network)]
     for name, text in (
-        ("engine", {"torch": "torch", "onnxruntime": "ONNX Runtime"}[contestant.engine]),
-        ("threads", plural(contestant.threads, "thread")),
-        ("allocator", f"{contestant.allocator} memory"),
-        ("device", contestant.device),
+        ("engine", {"torch": "torch", "onnxruntime": "ONNX Runtime"}[case.engine]),
+        ("threads", plural(case.threads, "thread")),
+        ("allocator", f"{case.allocator} memory"),
+        ("device", case.device),
     ):
         if len({getattr(other, name) for other in everyone}) > 1:
             parts.append(text)

@@ -33,11 +33,11 @@ TEXT_COLUMNS = 2
 
 
 def table_rows(report: BenchReport) -> list[tuple[str, ...]]:
-    """A row of `COLUMNS` for each contestant; a failed one has its reason below."""
+    """A row of `COLUMNS` for each case; a failed one has its reason below."""
     rows = []
     for result in report.results:
-        size = formats.size(result.contestant.size)
-        name = series_name(result.contestant, report.results)
+        size = formats.size(result.case.size)
+        name = series_name(result.case, report.results)
         if result.error:
             rows.append((size, name, "failed", *[NO_VALUE] * (len(COLUMNS) - 3)))
             continue
@@ -78,14 +78,14 @@ def remarks(report: BenchReport) -> list[str]:
     for result in report.results:
         if not result.error and result.latency.max > UNSTEADY * result.latency.min:
             lines.append(
-                f"{series_name(result.contestant, report.results)}, "
-                f"{formats.size(result.contestant.size)}: the slowest round took "
+                f"{series_name(result.case, report.results)}, "
+                f"{formats.size(result.case.size)}: the slowest round took "
                 f"{result.latency.max / result.latency.min:.1f} times the fastest; did something "
                 "else run on this machine?"
             )
     failures: dict[tuple[str, str, str], dict[str, None]] = {}
     for result in report.failed:
-        who = result.contestant
+        who = result.case
         failures.setdefault((who.network, who.engine, result.error), {})[formats.size(who.size)] = (
             None
         )
@@ -96,10 +96,10 @@ def remarks(report: BenchReport) -> list[str]:
 
 def title(report: BenchReport) -> str:
     """What was measured, in one line."""
-    one = report.results[0].contestant
+    one = report.results[0].case
     job = {"forward": "Inference", "train": "Training step"}[one.job]
-    threads = sorted({r.contestant.threads for r in report.results})
-    devices = dict.fromkeys(r.contestant.device for r in report.results)
+    threads = sorted({r.case.threads for r in report.results})
+    devices = dict.fromkeys(r.case.device for r in report.results)
     return (
         f"{job} on {', '.join(devices)}, batch {one.batch}, float32, "
         f"{' and '.join(map(str, threads))} {formats.noun(max(threads), 'thread')}, "

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.networks.registry import build_network
 from lightm_unet.system.device import choose_device, wait_for
 from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
@@ -18,21 +18,21 @@ from lightm_unet.system.memory import forget_peak, peak_bytes, resident_bytes
 SEED = 0
 
 
-def make_image(contestant: Contestant) -> np.ndarray:
-    """The image that every contestant of a size gets, `(batch, in_channels, *size)`, float32."""
-    shape = (contestant.batch, contestant.in_channels, *contestant.size)
+def make_image(case: BenchCase) -> np.ndarray:
+    """The image that every case of a size gets, `(batch, in_channels, *size)`, float32."""
+    shape = (case.batch, case.in_channels, *case.size)
     return np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
 
 
-def make_network(contestant: Contestant) -> nn.Module:
-    """The contestant's network with random weights, always the same ones."""
+def make_network(case: BenchCase) -> nn.Module:
+    """The case's network with random weights, always the same ones."""
     torch.manual_seed(SEED)
     return build_network(
-        contestant.network,
-        len(contestant.size),
-        contestant.in_channels,
-        contestant.out_channels,
-        image_size=contestant.size,
+        case.network,
+        len(case.size),
+        case.in_channels,
+        case.out_channels,
+        image_size=case.size,
     )
 
 
@@ -47,14 +47,14 @@ class TorchPass:
         MissingPartError: the device is not here.
     """
 
-    def __init__(self, contestant: Contestant) -> None:
-        torch.set_num_threads(contestant.threads)
-        self.device = choose_device(contestant.device)
-        trains = contestant.job == "train"
-        self.network = make_network(contestant).train(trains).to(self.device)
-        self.image = torch.from_numpy(make_image(contestant)).to(self.device)
+    def __init__(self, case: BenchCase) -> None:
+        torch.set_num_threads(case.threads)
+        self.device = choose_device(case.device)
+        trains = case.job == "train"
+        self.network = make_network(case).train(trains).to(self.device)
+        self.image = torch.from_numpy(make_image(case)).to(self.device)
         self.parameters = sum(p.numel() for p in self.network.parameters())
-        self.do_pass = self._training_step(contestant) if trains else self._inference
+        self.do_pass = self._training_step(case) if trains else self._inference
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -82,18 +82,16 @@ class TorchPass:
         with torch.inference_mode():
             self.network(self.image)
 
-    def _training_step(self, contestant: Contestant) -> Callable[[], object]:
+    def _training_step(self, case: BenchCase) -> Callable[[], object]:
         from lightm_unet.training.preflight import find_precision
         from lightm_unet.training.recipes import build_optimizer, find_recipe
         from lightm_unet.training.settings import TrainingSettings
         from lightm_unet.training.step import take_step
 
-        settings = TrainingSettings(device=contestant.device)
+        settings = TrainingSettings(device=case.device)
         recipe = find_recipe(settings.recipe)
-        shape = (contestant.batch, 1, *contestant.size)
-        labels = torch.randint(
-            contestant.out_channels, shape, dtype=torch.uint8, device=self.device
-        )
+        shape = (case.batch, 1, *case.size)
+        labels = torch.randint(case.out_channels, shape, dtype=torch.uint8, device=self.device)
         return partial(
             take_step,
             self.network,

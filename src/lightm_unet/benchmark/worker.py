@@ -1,10 +1,10 @@
-"""The process of one contestant: builds it, then does passes when it is told to.
+"""The process of one case: builds it, then does passes when it is told to.
 
     python -m lightm_unet.benchmark.worker
 
 Each line on stdin is a request, each on stdout its answer, both JSON:
 
-    {"do": "build", "contestant": {...}}   {"parameters": 2533469, "idle_bytes": 330000000}
+    {"do": "build", "case": {...}}   {"parameters": 2533469, "idle_bytes": 330000000}
     {"do": "turn", "seconds": 0.5}         {"seconds": [0.31, 0.30], "peak_bytes": 450000000}
 
 A turn is passes until `seconds` are over, one at least. What goes wrong is answered with
@@ -18,20 +18,20 @@ import time
 from collections.abc import Callable, Iterable
 from typing import IO, Any
 
-from lightm_unet.benchmark.contestants import Contestant
+from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.system.json_codec import from_json
 from lightm_unet.system.subprocesses import join_parent
 
 
-def build(contestant: Contestant):
-    """The contestant's pass; only what its engine needs is imported."""
-    if contestant.engine == "onnxruntime":
+def build(case: BenchCase):
+    """The case's pass; only what its engine needs is imported."""
+    if case.engine == "onnxruntime":
         from lightm_unet.benchmark.onnx_pass import OnnxPass
 
-        return OnnxPass(contestant)
+        return OnnxPass(case)
     from lightm_unet.benchmark.torch_pass import TorchPass
 
-    return TorchPass(contestant)
+    return TorchPass(case)
 
 
 def take_turn(do_pass: Callable[[], Any], seconds: float) -> list[float]:
@@ -52,7 +52,7 @@ def serve(requests: Iterable[str], answers: IO[str]) -> None:
         try:
             request = json.loads(line)
             if request["do"] == "build":
-                do_pass = build(from_json(Contestant, request["contestant"]))
+                do_pass = build(from_json(BenchCase, request["case"]))
                 answer = {"parameters": do_pass.parameters, "idle_bytes": do_pass.idle_bytes}
             else:
                 times = take_turn(do_pass, request["seconds"])

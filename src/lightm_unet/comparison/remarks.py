@@ -136,7 +136,7 @@ def _legend(plan: Plan, rows: Sequence[Row]) -> tuple[str, ...]:
         "operations, which are none, stand beside them.",
     ]
     if measured := [row.speed for row in rows if row.speed and not row.speed.error]:
-        who = measured[0].contestant
+        who = measured[0].case
         threads = formats.plural(who.threads, "thread")
         lines.append(
             f"Latency: median time of one inference of one image of {size} on {who.device}"

@@ -1,4 +1,4 @@
-"""Latency and memory of the compared networks, from one race in which all of them took turns."""
+"""Latency and memory of the compared networks, measured in one bench in which all took turns."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from lightm_unet.comparison.plan import Plan
 from lightm_unet.networks.spec import NetworkSpec
 
 BENCH = "bench"
-"""The race's folder in the comparison's."""
+"""The folder of the bench, in the comparison's."""
 
 
 def find_speeds(folder: Path, plan: Plan, may_measure: bool) -> dict[NetworkSpec, Result]:
-    """The measurement of each network, of an earlier race or a new one.
+    """The measurement of each network, of an earlier bench or a new one.
 
     Args:
         folder: the comparison's.
         plan: its plan; networks are measured on one image of its size.
-        may_measure: whether to hold a race where there was none of all these networks.
+        may_measure: whether to measure where no bench has all of these networks.
 
     Returns:
-        All of them, or an empty dictionary: without the others of its race a time says little.
+        All of them, or an empty dictionary: without the others of its bench a time says little.
     """
-    race = folder / BENCH / "bench.json"
-    speeds = _by_network(read_results(race)) if race.exists() else {}
+    stored = folder / BENCH / "bench.json"
+    speeds = _by_network(read_results(stored)) if stored.exists() else {}
     if set(speeds) == set(plan.networks):
         return speeds
     return _measure(folder / BENCH, plan) if may_measure else {}
@@ -35,7 +35,7 @@ def find_speeds(folder: Path, plan: Plan, may_measure: bool) -> dict[NetworkSpec
 def _measure(folder: Path, plan: Plan) -> dict[NetworkSpec, Result]:
     from lightm_unet.benchmark.bench import bench
 
-    shutil.rmtree(folder, ignore_errors=True)  # a race of fewer networks
+    shutil.rmtree(folder, ignore_errors=True)  # a bench of fewer networks
     report = bench(
         plan.networks,
         folder,
@@ -49,4 +49,4 @@ def _measure(folder: Path, plan: Plan) -> dict[NetworkSpec, Result]:
 
 
 def _by_network(results: Sequence[Result]) -> dict[NetworkSpec, Result]:
-    return {result.contestant.network: result for result in results}
+    return {result.case.network: result for result in results}

@@ -26,7 +26,7 @@ from lightm_unet.system.extras import require_extra
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.progress import Progress
 from lightm_unet.training import run_folder
-from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
+from lightm_unet.training.lightning_setup import quiet_lightning, stops_like_python
 from lightm_unet.training.preflight import check_settings, find_precision
 from lightm_unet.training.prepared_cases import PreparedCases
 from lightm_unet.training.recipes import find_recipe

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightm_unet.datasets.dataset import Dataset, open_dataset, write_dataset_json
 from lightm_unet.datasets.importers import decathlon, lits, lungs
-from lightm_unet.datasets.importers.pairs import Found, import_pair
+from lightm_unet.datasets.importers.source import SourceListing, import_pair
 from lightm_unet.datasets.settings import ImportSettings
 from lightm_unet.datasets.splits import SPLIT_FILE, make_split, write_split
 from lightm_unet.errors import DataError
@@ -94,7 +94,9 @@ def detect_kind(source: Path) -> str:
     )
 
 
-def write_found(found: Found, folder: Path, seed: int, progress: Progress | None = None) -> None:
+def write_found(
+    found: SourceListing, folder: Path, seed: int, progress: Progress | None = None
+) -> None:
     """Fill an empty folder with a data set: images, label maps, dataset.json, split.json."""
     for pair in track(found.pairs, "import", progress, lambda pair: pair.name):
         import_pair(pair, found, folder)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.datasets.importers.pairs import Found, Pair, inside
+from lightm_unet.datasets.importers.source import Pair, SourceListing, inside
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.image import split_ending
 from lightm_unet.system.files import read_json
 
 
-def find(source: Path) -> Found:
+def find(source: Path) -> SourceListing:
     """List the training pairs that dataset.json names.
 
     The Decathlon keeps several modalities in one file with a fourth axis; importing makes one
@@ -37,7 +37,7 @@ def find(source: Path) -> Found:
             left_out.append(name)
     if not pairs:
         raise DataError(source, "no image with a label map", "some", "unpack the download again")
-    return Found(
+    return SourceListing(
         name=str(content.get("name", source.resolve().name)),
         source=f"Medical Segmentation Decathlon; {content.get('reference', '')}".rstrip("; "),
         channel_names=channel_names,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lightm_unet.datasets.importers.pairs import Found, Pair
+from lightm_unet.datasets.importers.source import Pair, SourceListing
 from lightm_unet.errors import DataError
 
 _NAME = re.compile(r"(volume|segmentation)-(\d+)\.nii(\.gz)?")
@@ -16,7 +16,7 @@ def is_here(source: Path) -> bool:
     return bool(_files(source)["volume"])
 
 
-def find(source: Path) -> Found:
+def find(source: Path) -> SourceListing:
     """List volumes and their segmentations, in this folder and all below it.
 
     Raises:
@@ -39,7 +39,7 @@ def find(source: Path) -> Found:
             "name the folder that holds both",
         )
     names = {number: f"liver_{number:03d}" for number in volumes}
-    return Found(
+    return SourceListing(
         name="LiTS",
         source="Liver Tumor Segmentation Challenge; Bilic et al., Med Image Anal 2023;84:102680",
         channel_names=("CT",),

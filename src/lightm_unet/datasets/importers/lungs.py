@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lightm_unet.datasets.importers.pairs import Found, Pair
+from lightm_unet.datasets.importers.source import Pair, SourceListing
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.image import image_files
 
@@ -24,7 +24,7 @@ def is_here(source: Path) -> bool:
     return bool(_image_folders(source))
 
 
-def find(source: Path) -> Found:
+def find(source: Path) -> SourceListing:
     """List the X-rays and their masks.
 
     Raises:
@@ -59,7 +59,7 @@ def find(source: Path) -> Found:
             "masks in masks/, mask/ or ManualMask/ beside it",
             "unpack the masks too",
         )
-    return Found(
+    return SourceListing(
         name="Montgomery and Shenzhen chest X-rays",
         source="U.S. National Library of Medicine; Jaeger et al., Quant Imaging Med Surg 2014;4(6)",
         channel_names=("X-ray",),

@@ -21,7 +21,7 @@ from lightm_unet.system.choices import check_choice
 
 
 @dataclass(frozen=True)
-class Contestant:
+class BenchCase:
     """One network in one setting: what one process measures."""
 
     network: NetworkSpec
@@ -55,12 +55,12 @@ class Contestant:
 
     @property
     def group(self) -> tuple:
-        """Contestants of equal groups do the same work in the same setting: they take turns."""
+        """Bench cases of equal groups do the same work in the same setting: they take turns."""
         return self.size, self.threads, self.allocator, self.device
 
     @property
     def series(self) -> tuple:
-        """Contestants of equal series differ in the size alone: one line of the plot."""
+        """Bench cases of equal series differ in the size alone: one line of the plot."""
         return self.network, self.engine, self.threads, self.allocator, self.device, len(self.size)
 
 
@@ -69,9 +69,7 @@ def available_allocators() -> tuple[str, ...]:
     return ALLOCATORS if platform.libc_ver()[0] == "glibc" else ALLOCATORS[:1]
 
 
-def make_contestants(
-    networks: Sequence[str | NetworkSpec], settings: BenchSettings
-) -> list[Contestant]:
+def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -> list[BenchCase]:
     """Every combination, those that take turns next to each other.
 
     The allocator is a matter of the CPU's memory: other devices are measured once, with the
@@ -109,15 +107,15 @@ def make_contestants(
     ):
         if min(values) < 1:
             raise UsageError(f"{name} needs positive whole numbers, got {min(values)}")
-    contestants = []
+    cases = []
     for size, count, device, allocator in itertools.product(
         settings.sizes, threads, settings.devices, allocators
     ):
         if device != "cpu" and allocator != allocators[0]:
             continue
         default_in, default_out = CHANNELS[len(size)]
-        contestants += [
-            Contestant(
+        cases += [
+            BenchCase(
                 network,
                 tuple(size),
                 engine,
@@ -132,4 +130,4 @@ def make_contestants(
             for engine in settings.engines
             for network in networks
         ]
-    return list(dict.fromkeys(contestants))
+    return list(dict.fromkeys(cases))

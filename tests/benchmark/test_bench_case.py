@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightm_unet.benchmark.contestants import make_contestants
+from lightm_unet.benchmark.bench_case import make_cases
 from lightm_unet.benchmark.settings import ALLOCATORS, BenchSettings
 from lightm_unet.errors import UsageError
 
@@ -16,7 +16,7 @@ USUAL = {
 
 
 def made(networks, **settings):
-    return make_contestants(networks, BenchSettings(**USUAL | settings))
+    return make_cases(networks, BenchSettings(**USUAL | settings))
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceListing:
     """A data set as it was found."""
 
     name: str
@@ -45,7 +45,7 @@ class Found:
     """Masks are 0 and one other value (255 as a rule), to become 0 and 1."""
 
 
-def import_pair(pair: Pair, found: Found, folder: Path) -> None:
+def import_pair(pair: Pair, found: SourceListing, folder: Path) -> None:
     """Check one pair and write it into a data set's folder.
 
     Raises:

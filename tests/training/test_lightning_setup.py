@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from lightm_unet.training.lightning_manners import quiet_lightning, stops_like_python
+from lightm_unet.training.lightning_setup import quiet_lightning, stops_like_python
 from run_checks import assert_same_training
 
 
