@@ -132,7 +132,7 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         (
             ("train", "nowhere", "--output", "out", "--recipe", "papper"),
             2,
-            "--recipe must be one of default, paper, released; got 'papper'; did you mean 'paper'?",
+            "released, adamw; got 'papper'; did you mean 'paper'?",
         ),
         (
             ("train", "nowhere", "--output", "out", "--epochs", "ten"),

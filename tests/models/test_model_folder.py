@@ -89,6 +89,8 @@ def test_a_card_of_the_first_version_names_lightm_unet_and_its_options_only(netw
         "out_channels": 3,
         "width": 4,
         "stem": "dwconv",
+        "norm": "none",
+        "head": "dwconv",
         "encoder_layers": [1],
         "bottleneck_layers": 1,
         "bottleneck_width": None,

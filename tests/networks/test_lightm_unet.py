@@ -28,6 +28,10 @@ OPTIONS = [
     {"stem": "dwconv-bias"},
     {"encoder_layers": (1, 2), "bottleneck_width": 5},
     {"checkpoint_layers": True},
+    {"norm": "batch"},
+    {"norm": "instance"},
+    {"norm": "batch", "stem": "conv-norm", "head": "dwconv-norm"},
+    {"norm": "instance", "stem": "conv-norm", "head": "dwconv-norm"},
 ]
 
 
@@ -62,6 +66,32 @@ def test_the_paper_s_network_has_exactly_so_many_parameters(
     dims, in_channels, classes, conv, count
 ):
     assert parameters(LightMUNet(dims, in_channels, classes, conv=conv)) == count
+
+
+@pytest.mark.parametrize(
+    ("dims", "in_channels", "classes", "count"),
+    [(2, 1, 2, 383_218), (2, 3, 2, 383_506), (3, 1, 3, 388_131)],
+)
+def test_a_tiny_network_with_norms_has_exactly_so_many_parameters(
+    dims, in_channels, classes, count
+):
+    options = {"width": 16, "expand": 1, "d_state": 8, "norm": "batch"}
+    network = LightMUNet(
+        dims, in_channels, classes, stem="conv-norm", head="dwconv-norm", **options
+    )
+    assert parameters(network) == count
+
+
+def test_the_decoder_s_norm_is_between_the_residual_and_the_relu():
+    block = make(2, norm="batch").decoder[0].eval()
+    low, skip = image(1, 4, 8), image(1, 16, 8, seed=1)
+    with torch.no_grad():
+        block.norm.weight.fill_(0.0)
+        block.norm.bias.fill_(-1.0)  # below zero everywhere: nothing passes the ReLU
+        assert not block(low, skip, (4, 4)).any()
+        block.norm.bias.fill_(1.0)  # 1 everywhere, whatever comes in
+        expected = block.halve.weight.flatten(1).sum(1)
+        torch.testing.assert_close(block(low, skip, (4, 4)), expected.expand(1, 16, -1))
 
 
 def test_every_part_of_the_paper_s_network_has_its_share():
@@ -258,8 +288,12 @@ def test_one_pass_over_the_paper_s_network_gives_finite_logits():
         ({"bottleneck_width": 0}, "bottleneck_width needs a positive whole number or none, got 0"),
         (
             {"stem": "DWConv"},
-            "stem must be one of dwconv, dwconv-bias, conv; got 'DWConv'",
+            "stem must be one of dwconv, dwconv-bias, conv, conv-norm; got 'DWConv'",
         ),
+        ({"norm": "layer"}, "norm must be one of none, batch, instance; got 'layer'"),
+        ({"head": "conv"}, "head must be one of dwconv, dwconv-norm; got 'conv'"),
+        ({"stem": "conv-norm"}, 'stem .conv-norm. needs a norm, "batch" or "instance"; got "none"'),
+        ({"head": "dwconv-norm"}, "head .dwconv-norm. needs a norm"),
         ({"d_state": -1}, "d_state needs a positive whole number, got -1"),
         ({"d_conv": 0}, "d_conv needs a positive whole number, got 0"),
         ({"encoder_layers": ()}, r"encoder_layers needs a tuple of positive .*, got \(\)"),

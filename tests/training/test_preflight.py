@@ -25,7 +25,7 @@ def test_the_defaults_can_be_trained_anywhere():
         ({"learning_rate": 0.0}, r"learning_rate needs a number above 0, got 0\.0"),
         ({"learning_rate": float("nan")}, "learning_rate needs a number above 0, got nan"),
         ({"learning_rate": float("inf")}, "learning_rate needs a number above 0, got inf"),
-        ({"recipe": "papper"}, "paper, released, default; got 'papper'; did you mean 'paper'"),
+        ({"recipe": "papper"}, "default, adamw; got 'papper'; did you mean 'paper'"),
         ({"augmentation": "lots"}, "augmentation must be one of none, default, strong; got 'lots'"),
         ({"device": "tpu"}, "no device 'tpu'; expected auto, cpu, cuda, cuda:N or mps"),
         ({"precision": "8"}, "must be one of auto, 32-true, bf16-mixed, 16-mixed; got '8'"),

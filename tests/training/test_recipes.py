@@ -35,8 +35,19 @@ def test_the_released_recipe_is_that_of_the_authors_trainer():
     assert (recipe.weight_decay, recipe.clip) == (1e-5, 12.0)
 
 
+def test_the_recipe_for_networks_with_norms_decays_weights_alone(network):
+    recipe = find_recipe("adamw")
+    assert (recipe.learning_rate, recipe.schedule, recipe.clip) == (2e-3, "cosine", 1.0)
+    optimizer = build_optimizer(recipe, network, recipe.learning_rate)
+    decayed, left_out = (set(map(id, group["params"])) for group in optimizer.param_groups)
+    names = {name: id(parameter) for name, parameter in network.named_parameters()}
+    for name, parameter in names.items():
+        exempt = name.endswith(("bias", "A_log", ".D", "scale")) or "norm" in name
+        assert parameter in (left_out if exempt else decayed), name
+
+
 def test_an_unknown_recipe_is_named_with_the_known_ones():
-    with pytest.raises(UsageError, match="one of paper, released, default; got 'sgd'"):
+    with pytest.raises(UsageError, match="one of paper, released, default, adamw; got 'sgd'"):
         find_recipe("sgd")
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED_CONVOLUTIONS = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 INSTANCE_NORMS = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+BATCH_NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MAX_POOLINGS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVERAGE_POOLINGS = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 INTERPOLATIONS = {2: "bilinear", 3: "trilinear"}
@@ -34,3 +35,22 @@ class DWConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return self.pointwise(self.depthwise(x))
+
+
+NORMS = ("none", "batch", "instance")
+"""Kinds of norm over the grid."""
+
+
+def make_norm(kind: str, spatial_dims: int, channels: int) -> nn.Module:
+    """A norm of each channel over the grid, with weight and bias.
+
+    Args:
+        kind: one of `NORMS`; "none" gives the identity.
+        spatial_dims: 2 or 3.
+        channels: of the features.
+    """
+    if kind == "none":
+        return nn.Identity()
+    if kind == "batch":
+        return BATCH_NORMS[spatial_dims](channels)
+    return INSTANCE_NORMS[spatial_dims](channels, affine=True)

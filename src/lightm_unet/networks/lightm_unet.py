@@ -29,11 +29,20 @@ from torch.utils.checkpoint import checkpoint
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.base import SegmentationNetwork, is_count
-from lightm_unet.networks.convolution import CONVOLUTIONS, INTERPOLATIONS, DWConv
+from lightm_unet.networks.convolution import (
+    CONVOLUTIONS,
+    INTERPOLATIONS,
+    NORMS,
+    DWConv,
+    make_norm,
+)
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
 from lightm_unet.ops.native_layers import conv_stem, decoder_stage, runs_natively, stem
 from lightm_unet.system.choices import check_choice
+
+LEAK = 0.01
+"""Slope of the leaky ReLUs below zero."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,16 @@ class LightMUNetOptions:
     width: int = 32
     """Channels after the stem; doubled by each encoder block."""
     stem: str = "dwconv"
-    """ "dwconv", as the text; "dwconv-bias", the same with biases; or "conv", a full 3x3(x3)
-    convolution with a bias. Of an image with one channel, DWConv without biases makes one filtered
+    """ "dwconv", as the text; "dwconv-bias", the same with biases; "conv", a full 3x3(x3)
+    convolution with a bias; or "conv-norm", a full convolution and a DWConv, each with a norm and a
+    leaky ReLU behind it. Of an image with one channel, DWConv without biases makes one filtered
     image times a vector, of which the first LayerNorm leaves the sign."""
+    norm: str = "none"
+    """Norm of each channel over the grid, in the decoder before its ReLU, and in the stem and head
+    that have norms: "none", as the text; "batch" or "instance"."""
+    head: str = "dwconv"
+    """ "dwconv", as the text; or "dwconv-norm", a DWConv, the norm and a leaky ReLU, then a
+    pointwise convolution to the classes."""
     encoder_layers: tuple[int, ...] = (1, 2, 2)
     """RVM layers in each encoder block."""
     bottleneck_layers: int = 4
@@ -93,7 +109,14 @@ class LightMUNetOptions:
             raise UsageError(
                 f"expand needs a number that leaves inner channels, got {self.expand!r}"
             )
-        check_choice("stem", self.stem, STEMS)
+        check_choice("stem", self.stem, (*STEMS, "conv-norm"))
+        check_choice("norm", self.norm, NORMS)
+        check_choice("head", self.head, ("dwconv", "dwconv-norm"))
+        for name, value in (("stem", self.stem), ("head", self.head)):
+            if value.endswith("-norm") and self.norm == "none":
+                raise UsageError(
+                    f'{name} {value!r} needs a norm, "batch" or "instance"; got "none"'
+                )
         check_choice("conv", self.conv, ("causal", "spatial"))
         check_choice("directions", self.directions, ORDERS)
         if not isinstance(self.checkpoint_layers, bool):
@@ -164,17 +187,23 @@ class LightMUNet(SegmentationNetwork):
 
         widths = [chosen.width * 2**level for level in range(blocks + 1)]
         widths[-1] = chosen.bottleneck_width or widths[-1]
-        self.stem = STEMS[chosen.stem](spatial_dims, in_channels, chosen.width)
+        if chosen.stem == "conv-norm":
+            self.stem = ConvNormStem(spatial_dims, in_channels, chosen.width, chosen.norm)
+        else:
+            self.stem = STEMS[chosen.stem](spatial_dims, in_channels, chosen.width)
         self.encoder = nn.ModuleList(
             rvm_layers(widths[level], widths[level + 1], count)
             for level, count in enumerate(chosen.encoder_layers)
         )
         self.bottleneck = rvm_layers(widths[-1], widths[-1], chosen.bottleneck_layers)
         self.decoder = nn.ModuleList(
-            DecoderBlock(spatial_dims, widths[level], widths[level - 1])
+            DecoderBlock(spatial_dims, widths[level], widths[level - 1], chosen.norm)
             for level in range(blocks, 0, -1)
         )
-        self.head = Head(spatial_dims, chosen.width, out_channels, bias=True)
+        if chosen.head == "dwconv-norm":
+            self.head = NormHead(spatial_dims, chosen.width, out_channels, chosen.norm)
+        else:
+            self.head = Head(spatial_dims, chosen.width, out_channels, bias=True)
 
     def compute(self, image: Tensor) -> Tensor:  # noqa: D102
         grid = tuple(image.shape[2:])
@@ -220,7 +249,24 @@ class ConvStem(nn.Module):
         return to_tokens(self.conv(image))
 
 
+class ConvNormStem(nn.Module):
+    """A full convolution and a DWConv of the image, each normalised: grid in, tokens out."""
+
+    def __init__(self, spatial_dims: int, in_channels: int, width: int, norm: str) -> None:
+        super().__init__()
+        self.conv = CONVOLUTIONS[spatial_dims](in_channels, width, 3, padding=1, bias=False)
+        self.conv_norm = make_norm(norm, spatial_dims, width)
+        self.dwconv = DWConv(spatial_dims, width, width)
+        self.dwconv_norm = make_norm(norm, spatial_dims, width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
+        x = F.leaky_relu(self.conv_norm(self.conv(image)), LEAK)
+        return to_tokens(F.leaky_relu(self.dwconv_norm(self.dwconv(x)), LEAK))
+
+
 STEMS = {"dwconv": Stem, "dwconv-bias": partial(Stem, bias=True), "conv": ConvStem}
+"""Stems without a norm, each with a native form."""
 
 
 class RVMLayers(nn.ModuleList):
@@ -244,13 +290,18 @@ class RVMLayers(nn.ModuleList):
 class DecoderBlock(nn.Module):
     """Equation 4, then half the channels; the next part doubles the resolution.
 
-    P = upsample(in) + skip,    out = halve(ReLU(DWConv(P) + s' * P))
+    P = upsample(in) + skip,    out = halve(ReLU(norm(DWConv(P) + s' * P)))
+
+    The norm is not in equation 4; see `LightMUNetOptions.norm`.
     """
 
-    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int) -> None:
+    def __init__(
+        self, spatial_dims: int, in_channels: int, out_channels: int, norm: str = "none"
+    ) -> None:
         super().__init__()
         self.dwconv = DWConv(spatial_dims, in_channels, in_channels)
         self.scale = nn.Parameter(torch.ones(in_channels, *[1] * spatial_dims))  # s'
+        self.norm = make_norm(norm, spatial_dims, in_channels)
         self.halve = CONVOLUTIONS[spatial_dims](in_channels, out_channels, 1, bias=False)
 
     def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
@@ -264,7 +315,8 @@ class DecoderBlock(nn.Module):
         Returns:
             `(batch, length, out_channels)`.
         """
-        if runs_natively(low, skip, *self.parameters()):
+        plain = isinstance(self.norm, nn.Identity)  # the native stage has no norm
+        if plain and runs_natively(low, skip, *self.parameters()):
             return decoder_stage(
                 low,
                 skip,
@@ -277,7 +329,8 @@ class DecoderBlock(nn.Module):
                 self.halve.weight.flatten(1),
             )
         x = _add_skip(low, skip, grid)
-        return to_tokens(self.halve(F.relu(torch.addcmul(self.dwconv(x), self.scale, x))))
+        x = torch.addcmul(self.dwconv(x), self.scale, x)
+        return to_tokens(self.halve(F.relu(self.norm(x))))
 
 
 class Head(DWConv):
@@ -299,6 +352,21 @@ class Head(DWConv):
             None,
         )
         return to_grid(logits, grid)
+
+
+class NormHead(nn.Module):
+    """A head with a norm: DWConv, norm, leaky ReLU, and a pointwise convolution to the logits."""
+
+    def __init__(self, spatial_dims: int, channels: int, out_channels: int, norm: str) -> None:
+        super().__init__()
+        self.dwconv = DWConv(spatial_dims, channels, channels)
+        self.norm = make_norm(norm, spatial_dims, channels)
+        self.pointwise = CONVOLUTIONS[spatial_dims](channels, out_channels, 1)
+
+    def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
+        """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
+        x = self.norm(self.dwconv(_add_skip(low, skip, grid)))
+        return self.pointwise(F.leaky_relu(x, LEAK))
 
 
 def _add_skip(low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:

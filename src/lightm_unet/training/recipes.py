@@ -47,6 +47,8 @@ RECIPES = {
     # Chosen by short runs; clip and 3D batch had no comparison of their own: docs/notes.md, "Which
     # recipe learns soonest".
     "default": Recipe("sgd", 1e-2, "poly", 3e-5, 1.0, 50, (2, 1)),
+    # For networks with norms in the decoder: no weight decay on norms, biases and the scan's rates.
+    "adamw": Recipe("adamw", 2e-3, "cosine", 1e-2, 1.0, 50, (2, 1)),
 }
 
 

@@ -19,7 +19,7 @@ DEFAULT_NETWORK = NetworkSpec("lightm-unet")
 class TrainingSettings:
     """Settings of a run; None leaves a choice to the recipe or to the data."""
 
-    recipe: Literal["default", "paper", "released"] = "default"
+    recipe: Literal["default", "paper", "released", "adamw"] = "default"
     """Name of the recipe: the optimizer, its learning rate and schedule, epochs and batch size."""
     epochs: int | None = None
     """Number of passes over the training cases; by default the recipe's."""
