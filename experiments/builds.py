@@ -37,7 +37,7 @@ def scan_passes(extension, length: int, channels: int, threads: int) -> list[Cal
     B, C = (torch.randn(1, length, STATE, generator=generator) for _ in range(2))
     A = -torch.arange(1.0, STATE + 1).repeat(channels, 1)
     inputs = (u, delta - 3, A, B, C, torch.ones(channels), None, torch.zeros(channels))
-    states = torch.empty(-(-length // extension.STATE_INTERVAL) * channels * STATE)
+    states = torch.empty(1, -(-length // extension.STATE_INTERVAL), STATE, channels)
     out = torch.empty_like(u)
     gradients = [None if t is None else torch.empty_like(t) for t in inputs]
     extension.scan_forward(*inputs, True, out, states, threads)
@@ -52,7 +52,7 @@ def layer_passes(extension, length: int, channels: int, threads: int) -> list[Ca
 
     options = {"expand": 2, "d_state": STATE, "conv": "causal", "d_conv": 4, "directions": 1}
     layer = RVMLayer(2, channels, channels, **options)
-    weights = [t.detach().contiguous() for t in layer._native_weights()]
+    weights = [t.detach().contiguous() for t in layer._native_weights().values()]
     x, out = torch.randn(1, length, channels), torch.empty(1, length, channels)
     return [lambda: extension.rvm_layer(x, weights, 1e-5, [], out, threads)]
 
