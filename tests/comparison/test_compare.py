@@ -23,7 +23,7 @@ def test_finished_runs_are_kept_and_the_interrupted_one_goes_on(stopped_and_resu
     assert sum(line.startswith(f"{ours}, seed 0: epoch") for line in before) == 2
     assert any(line.startswith(f"{ours}, seed 0: kept, test Dice") for line in after)
     assert not any(line.startswith(f"{ours}, seed 0: epoch") for line in after)
-    assert f"{spatial}, seed 0: goes on" in after
+    assert f"{spatial}, seed 0: resumes" in after
     epochs = [re.search(r"epoch \d/2", line)[0] for line in after if "epoch" in line]
     assert epochs == ["epoch 2/2", "epoch 1/2", "epoch 2/2"]
     assert [run.network for run in done.results] == [ours, spatial, segresnet]

@@ -46,7 +46,7 @@ def test_options_in_another_order_are_the_same_network():
         ("unet", "network must be one of lightm-unet, .*, paper, ablations; got 'unet'"),
         ("lightm-unet:widht=4", "lightm-unet has no option widht; it has width"),
         ("lightm-unet:width", "NAME:option=value"),
-        (",", "needs one network at least"),
+        (",", "needs at least one network"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_by_name(text, message):

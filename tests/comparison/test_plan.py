@@ -80,7 +80,7 @@ def test_a_folder_of_another_comparison_is_refused_by_the_first_difference(
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(make_plan, tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(UsageError, match="expected a new or an empty folder"):
+    with pytest.raises(UsageError, match="expected a new or empty folder"):
         enter_folder(tmp_path, make_plan())
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -18,7 +18,7 @@ def test_what_the_budget_cut_is_said_in_numbers(make_plan):
     assert what_was_cut(plan) == (
         "Epochs: 3 instead of the recipe's 50.",
         "Cases: 2 of the 394 training cases, drawn at random, the same for every network; "
-        "validation and test are whole.",
+        "all validation and test cases are used.",
         "Size: images of 32×32 instead of 512×512.",
     )
 
@@ -51,4 +51,4 @@ def test_networks_of_one_seed_among_others_of_several_are_named(make_plan, make_
     runs = [("lightm-unet", 0), ("lightm-unet", 1), ("nnu-net", 0)]
     results = [make_result(name, {"d": (0.5, 0.5)}, seed) for name, seed in runs]
     said = " ".join(remarks_on(make_plan(seeds=(0, 1)), results).not_shown)
-    assert "One seed (nnu-net): how far chance" in said
+    assert "One seed (nnu-net): the random variation" in said

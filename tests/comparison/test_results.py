@@ -73,7 +73,7 @@ def test_a_result_in_another_run_s_folder_is_a_data_error(tmp_path):
     write_result(RunResult(Run("unetr", 0), FAILED, "why"), tmp_path)
     own = run_folder(tmp_path, Run("unetr", 0))
     own.rename(own.with_name("seed-1"))
-    with pytest.raises(DataError, match=r"cannot be used \(it is that of unetr, seed 0\)"):
+    with pytest.raises(DataError, match=r"cannot be used \(it belongs to unetr, seed 0\)"):
         read_result(tmp_path, Run("unetr", 1))
 
 

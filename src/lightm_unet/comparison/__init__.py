@@ -1,1 +1,1 @@
-"""Networks side by side: the same data, split, recipe and seeds for all, one report in the end."""
+"""Compare networks trained on the same data, split, recipe and seeds, and write one report."""

@@ -1,10 +1,10 @@
-"""Train, test and compare any set of networks under one roof, top to bottom.
+"""Train, test and compare any set of networks with one call.
 
 A comparison's folder holds
 
     plan.json                 data, split, settings and runs
     data/                     the cases, as links, and their split
-    prepared/                 preprocessed cases, shared by all runs; may be deleted in the end
+    prepared/                 preprocessed cases, shared by all runs; may be deleted at the end
     runs/NETWORK/seed-N/      each run: the model, the log, masks/ and result.json
     bench/                    latency and memory
 
@@ -48,16 +48,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison has found so far."""
+    """The state and the results of a comparison."""
 
     folder: Path
     """Where it is."""
     plan: Plan
-    """What it is determined by, and its runs."""
+    """The data, the split, the settings and the list of runs."""
     rows: tuple[Row, ...]
-    """One for each network, as in the tables."""
+    """One row for each network, as in the tables."""
     results: Mapping[Run, RunResult]
-    """Of every run that has one."""
+    """The result of each run that has ended."""
 
     @property
     def failed(self) -> tuple[RunResult, ...]:
@@ -81,33 +81,34 @@ def compare(
 ) -> Comparison:
     """Train networks on the same cases by the same recipe, test them, and write tables and figures.
 
-    A comparison that was stopped goes on with the same call: finished runs are kept, and the one
-    that was interrupted goes on from its last epoch. A later call may add networks and seeds;
-    everything else must stay as it is. A run that diverges or fails does not stop the others.
-    Lines on every run are logged.
+    To continue a comparison that was stopped, repeat the call: finished runs are kept, and the
+    interrupted run resumes from its last epoch. A later call may add networks and seeds;
+    everything else must stay the same. A run that diverges or fails does not stop the others.
+    The progress of every run is logged.
 
     Args:
-        dataset: folder in nnU-Net's raw layout. The split is its split.json, or else one drawn
-            from seed 0, whatever `seeds` says.
-        output: new or empty folder, or that of this comparison.
+        dataset: folder in nnU-Net's raw layout. The split is read from its split.json; without
+                one, it is drawn with seed 0, independent of `seeds`.
+        output: new or empty folder, or the folder of this comparison.
         networks: names, with options if wanted (`lightm-unet:conv=spatial`), and the groups
-            "paper" and "ablations". The first is what the others are tested against.
-        seeds: of first weights, order and augmentation; each network is trained with each.
-        cases: train on so many of the training cases only; validation and test stay whole.
-        part: "i/N": make the i-th of N parts of the runs. Parts may be made at the same time in
-            one folder; or on several machines, whose `runs` are then copied together and the call
-            repeated without `part`.
-        processes: how many runs at once.
-        bench: measure latency and memory too, once all runs are over.
-        report_only: train nothing, report what is there.
-        progress: takes an event for each run, and those of each run's training, prediction and
-            evaluation; none where several processes make the runs.
-        settings: fields of `TrainingSettings`, but for seed and network.
+            "paper" and "ablations". All others are tested against the first network.
+        seeds: seeds of the initial weights, the sample order and the augmentation; each network is
+            trained once with each seed.
+        cases: number of training cases to use; all validation and test cases are always used.
+        part: "i/N": make only the i-th of N parts of the runs. Several parts may run at the same
+                time in one folder. They may also run on several machines: then copy their `runs`
+                folders together and repeat the call without `part`.
+        processes: number of runs at the same time.
+        bench: also measure latency and memory after all runs have ended.
+        report_only: train nothing; write the report on the existing results.
+        progress: called with an event for each run, and with the events of each run's training,
+                prediction and evaluation; not called for runs in several processes.
+        settings: fields of `TrainingSettings`, except seed and network.
 
     Raises:
-        UsageError: something that cannot be compared, or a folder of another comparison.
-        DataError: a data set that cannot be used.
-        MissingPartError: a device or a package that it will need is not here.
+        UsageError: the settings cannot be used, or the folder belongs to another comparison.
+        DataError: the data set cannot be used.
+        MissingPartError: a required device or package is not available.
     """
     if not report_only:
         require_extra("train", "training networks")
@@ -118,10 +119,10 @@ def compare(
     runs = plan_runs(find_networks(networks), seeds)
     own = part_of(runs, part)
     data, plan = _plan(dataset, runs, cases, settings)
-    # A network that refuses such images is found before anything is written.
+    # A network that does not accept these images raises its error before anything is written.
     costs = {network: _count(plan, network) for network in plan.networks}
     plan = enter_folder(folder, plan)
-    # The folder may know the same network by its options in another order: its text counts.
+    # The folder's plan may list the same options in another order; its text is used.
     known = {run: run for run in plan.runs}
     own = tuple(known[run] for run in own)
     costs |= {network: _count(plan, network) for network in plan.networks if network not in costs}
@@ -142,7 +143,7 @@ def compare(
 def _plan(
     dataset: Path, runs: Sequence[Run], cases: int | None, given: dict[str, Any]
 ) -> tuple[Dataset, Plan]:
-    """The data set and what is asked for, all of it checked."""
+    """The data set and the plan of the requested runs, both checked."""
     from lightm_unet.training.preflight import check_settings
 
     if chosen := sorted(set(given) & {*OF_A_RUN, "architecture"}):
@@ -165,7 +166,7 @@ def _plan(
 
 
 def _count(plan: Plan, network: NetworkSpec) -> NetworkCost:
-    """What a network costs for one image; on the meta device, which holds no numbers."""
+    """The cost of a network for one image, counted on the meta device, without real weights."""
     import torch
 
     from lightm_unet.costs.counting import count_network

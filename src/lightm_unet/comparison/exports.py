@@ -18,7 +18,7 @@ from lightm_unet.reporting.text_tables import csv_table, markdown_table
 
 
 def networks_csv(plan: Plan, rows: Sequence[Row]) -> str:
-    """One row for each network; every number in full, "" where there is none."""
+    """One row for each network; numbers are not rounded, and a missing number is ""."""
     per_class = [(score, name) for score in SCORES for name in plan.label_names[1:]]
     head = [
         "network",
@@ -85,13 +85,13 @@ def comparison_json(
     remarks: Remarks,
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything that the tables say; every number finite or None.
+    """The content of the tables; every number is finite or None.
 
     Args:
-        plan: of the comparison.
-        rows: one for each network.
-        results: of every run that has one.
-        remarks: what was cut, and what is not shown.
+        plan: the comparison's plan.
+        rows: one row for each network.
+        results: the result of each run that has ended.
+        remarks: the reductions and the limits of the comparison.
         about: versions, machine and date.
     """
     content = plan.to_json_dict()
@@ -121,7 +121,7 @@ def comparison_json(
 
 
 def markdown(plan: Plan, rows: Sequence[Row], remarks: Remarks) -> str:
-    """The table as a Markdown page, with what it rests on above and what it lacks below."""
+    """The table as a Markdown page, with the settings above it and the limits below it."""
     lines = [
         f"# {remarks.title}",
         "",

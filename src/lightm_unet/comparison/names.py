@@ -1,4 +1,4 @@
-"""What may be compared: networks by name and options, and named groups of them."""
+"""The networks that can be compared: by name and options, or by the name of a group."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "without-adjustment-factors",
         "without-residual-connections",
     ),
-    # The choices that the paper's text leaves open, each changed alone.
+    # The choices that the paper's text leaves open, changed one at a time.
     "ablations": (
         "lightm-unet",
         "lightm-unet:stem=conv",
@@ -60,15 +60,15 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "transformers": ("unetr", "swin-unetr"),
     "other Mamba": ("u-mamba", "u-mamba-encoder"),
 }
-"""What a network is made of, for the colours of a figure; any other name that begins with
-lightm-unet is LightM-UNet's own."""
+"""The family of each network, which decides its colour in figures; any other name that begins
+with lightm-unet belongs to the family LightM-UNet."""
 OWN_FAMILY = "LightM-UNet"
 OTHERS = "others"
-"""The family of networks that `register_network` has added."""
+"""The family of networks added with `register_network`."""
 
 
 def family_of(network: str | NetworkSpec) -> str:
-    """The family of a network, whatever its options.
+    """The family of a network; its options do not matter.
 
     Example:
         >>> family_of("segresnet:init_filters=8"), family_of("lightm-unet:width=16")
@@ -80,14 +80,14 @@ def family_of(network: str | NetworkSpec) -> str:
 
 
 def find_networks(texts: Sequence[str | NetworkSpec]) -> tuple[NetworkSpec, ...]:
-    """Networks from what a user wrote, each once, in the order of their first mention.
+    """The networks that a user named, each once, in the order of first mention.
 
     Args:
-        texts: each a network (`NAME` or `NAME:option=value:option=value`), a group of `GROUPS`,
-            or several of these with commas between them; or a spec.
+        texts: each is a network (`NAME` or `NAME:option=value:option=value`), a group of `GROUPS`,
+                several of these separated by commas, or a spec.
 
     Raises:
-        UsageError: nothing, an unknown name or an unknown option.
+        UsageError: no network, an unknown name or an unknown option.
 
     Example:
         >>> found = find_networks(["nnu-net,segresnet:blocks_up=[1,1]", "nnu-net"])
@@ -103,7 +103,7 @@ def find_networks(texts: Sequence[str | NetworkSpec]) -> tuple[NetworkSpec, ...]
         words = (word.strip() for word in re.split(r",(?![^\[]*\])", text))
         named += [name for word in words if word for name in GROUPS.get(word, (word,))]
     if not named:
-        raise UsageError("compare needs one network at least, got none")
+        raise UsageError("compare needs at least one network, got none")
     found = tuple(dict.fromkeys(map(NetworkSpec.parse, named)))
     for spec in found:
         check_choice("network", spec.name, (*network_names(), *GROUPS))
@@ -112,7 +112,7 @@ def find_networks(texts: Sequence[str | NetworkSpec]) -> tuple[NetworkSpec, ...]
 
 
 def folder_name(network: str | NetworkSpec) -> str:
-    """A name for a network's folder that every file system takes, different for each network.
+    """A name for a network's folder: valid on every file system, different for each network.
 
     Example:
         >>> folder_name("lightm-unet:width=16"), folder_name("lightm-unet:encoder_layers=[1,1]")

@@ -1,4 +1,4 @@
-"""What a comparison is determined by, and the runs it consists of."""
+"""The plan of a comparison: data, split, settings and runs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Run:
     """One training: a network, with its options, and a seed."""
 
     network: NetworkSpec
-    """A text will do: `NAME` or `NAME:option=value`."""
+    """The network; a text `NAME` or `NAME:option=value` is converted."""
     seed: int
-    """Of the first weights, the order of samples and every random change; the split has its own."""
+    """Seed of the initial weights, the sample order and the augmentation, but not of the split."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", NetworkSpec.parse(self.network))
@@ -47,21 +47,21 @@ class Plan:
     label_names: tuple[str, ...]
     """The index is the label's value; the first is the background."""
     split: Split
-    """The cases of all runs."""
+    """The training, validation and test cases, the same for all runs."""
     training_cases: int
-    """Of the data set's whole split, before `cases` left some out."""
+    """Number of training cases in the data set's split, before `cases` reduced them."""
     channels: int
-    """Of the images."""
+    """Number of channels of the images."""
     size: tuple[int, ...]
-    """What a network sees: the whole image's size, or the patch's."""
+    """Size of the network's input: the whole image or the patch."""
     settings: TrainingSettings
-    """Those of training; of `OF_A_RUN` it holds no more than the defaults."""
+    """Settings of training; the fields in `OF_A_RUN` keep their defaults."""
     runs: tuple[Run, ...] = ()
-    """In the order in which they are made; the first run's network is the reference."""
+    """The runs in the order of execution; the first run's network is the reference."""
 
     @property
     def networks(self) -> tuple[NetworkSpec, ...]:
-        """Each once, in the order of tables."""
+        """Each network once, in the order of the tables."""
         return tuple(dict.fromkeys(run.network for run in self.runs))
 
     def with_runs(self, runs: Iterable[Run]) -> Plan:
@@ -69,7 +69,7 @@ class Plan:
         return dataclasses.replace(self, runs=tuple(dict.fromkeys((*self.runs, *runs))))
 
     def to_json_dict(self) -> dict[str, Any]:
-        """The plan as plan.json holds it, without the settings of single runs."""
+        """The plan as stored in plan.json, without the settings that differ from run to run."""
         content = to_json(self)
         for name in OF_A_RUN:
             del content["settings"][name]
@@ -77,10 +77,11 @@ class Plan:
 
 
 def plan_runs(networks: Sequence[str | NetworkSpec], seeds: Sequence[int]) -> tuple[Run, ...]:
-    """Every network with every seed, seed by seed: what is stopped early has whole rounds.
+    """Every network with every seed, one seed after the other.
+    A comparison that is stopped early then has all networks for the first seeds.
 
     Raises:
-        UsageError: no seed, or one below 0.
+        UsageError: there is no seed, or a seed is below 0.
 
     Example:
         >>> [str(run) for run in plan_runs(["a", "b"], [0, 1])]
@@ -93,14 +94,14 @@ def plan_runs(networks: Sequence[str | NetworkSpec], seeds: Sequence[int]) -> tu
 
 
 def part_of(runs: Sequence[Run], part: str | None) -> tuple[Run, ...]:
-    """The runs of one process or machine of several.
+    """The share of the runs that one of several processes or machines makes.
 
     Args:
-        runs: all of them.
-        part: "i/N", the i-th of N parts, i from 1; None for all.
+        runs: all runs.
+        part: "i/N" for the i-th of N parts, counted from 1; None for all runs.
 
     Raises:
-        UsageError: something else.
+        UsageError: `part` has another form.
 
     Example:
         >>> part_of("abcde", "1/2"), part_of("abcde", "2/2")
@@ -115,13 +116,13 @@ def part_of(runs: Sequence[Run], part: str | None) -> tuple[Run, ...]:
 
 
 def image_size(settings: TrainingSettings, spatial_dims: int, channels: int) -> tuple[int, ...]:
-    """What a network sees in training: the size of whole images, or of patches.
+    """The size of a network's input in training: of whole images, or of patches.
 
     Raises:
-        UsageError: settings of the grid that contradict each other, or do not fit the images.
+        UsageError: the settings contradict each other, or do not fit the images.
     """
     grid = plan_grid(spatial_dims, settings.size, settings.patch, settings.spacing_mm)
-    preprocessing = Preprocessing(spatial_dims, channels, **grid)  # refuses what training would
+    preprocessing = Preprocessing(spatial_dims, channels, **grid)  # same checks as training
     return preprocessing.size or preprocessing.roi_size
 
 
@@ -134,24 +135,24 @@ def make_plan(
     spatial_dims: int,
     settings: TrainingSettings,
 ) -> Plan:
-    """The plan of a new comparison, without any run yet.
+    """The plan of a new comparison, without runs.
 
     Args:
         data: the data set.
-        whole: its split.
-        split: the part of it that is used.
-        channels: of the images.
+        whole: the split of the whole data set.
+        split: the cases that are used.
+        channels: number of channels of the images.
         spatial_dims: 2 or 3.
-        settings: of training.
+        settings: settings of training.
 
     Raises:
-        UsageError: no case to validate or to test with, or a size that does not fit.
+        UsageError: there is no validation or test case, or a size does not fit.
     """
     for part in ("validation", "test"):
         if not getattr(split, part):
             raise UsageError(
-                f"{data.root}: the split leaves no case for {part}; a comparison needs one at "
-                "least, from three patients or a split.json"
+                f"{data.root}: the split has no {part} case; a comparison needs at least one: "
+                "use at least three patients or a split.json"
             )
     return Plan(
         dataset=data.name,
@@ -165,46 +166,46 @@ def make_plan(
 
 
 def enter_folder(folder: Path, plan: Plan) -> Plan:
-    """Note a plan in a folder; one that is noted there already is added to.
+    """Store a plan in a folder; add the runs to the plan that is stored there, if any.
 
     Args:
-        folder: new or empty, or a comparison's.
-        plan: with the runs that are wanted.
+        folder: a new or empty folder, or a comparison's folder.
+        plan: the plan with the requested runs.
 
     Returns:
-        The folder's plan: runs of earlier commands stay, and come first.
+        The folder's plan: runs of earlier commands are kept and come first.
 
     Raises:
-        UsageError: the folder holds something else, or another comparison.
+        UsageError: the folder contains other files or another comparison.
     """
     if (folder / PLAN).exists():
         known = read_plan(folder)
         if difference := first_difference(known, plan):
             raise UsageError(
-                f"{folder}: this comparison has {difference}; go on with what it has, or choose "
+                f"{folder}: this comparison has {difference}; use the same settings, or choose "
                 "another folder"
             )
         plan = known.with_runs(plan.runs)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: expected a new or an empty folder, or that of a comparison")
+        raise UsageError(f"{folder}: expected a new or empty folder, or the folder of a comparison")
     write_record(plan.to_json_dict(), folder / PLAN)
     return plan
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan noted in a folder.
+    """Read the plan in a folder.
 
     Raises:
-        DataError: there is none, or it is damaged.
+        DataError: the file is missing or damaged.
     """
     content = read_record(folder / PLAN)
-    advice = "go on with the version that began the comparison, or begin another"
+    advice = "use the version that started the comparison, or start another one"
     with expect_usable(folder / PLAN, "a plan", advice):
         return from_json(Plan, content)
 
 
 def first_difference(known: Plan, wanted: Plan) -> str | None:
-    """What two comparisons differ in, such as "epochs 5, not 3"; None if only in their runs."""
+    """The first difference, such as "epochs 5, not 3"; None if only the runs differ."""
     for (name, own), (_, other) in zip(_matters(known), _matters(wanted), strict=True):
         if own != other:
             return f"{name} {_shown(own)}, not {_shown(other)}"
@@ -224,4 +225,4 @@ def _shown(value: Any) -> str:
         return f"{', '.join(map(str, value[:3]))} and {len(value) - 3} more"
     if isinstance(value, (tuple, list)):
         return ", ".join(map(str, value))
-    return "as the recipe or the data say" if value is None else str(value)
+    return "the default" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Several runs at once on one machine, each in a process with its share of the cores."""
+"""Several runs at the same time on one machine; each process gets its share of the cores."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ def finish_in_processes(
     processes: int,
     command: Sequence[str] = WORKER,
 ) -> None:
-    """Make runs, so many at a time; each leaves its result in its folder.
+    """Make runs, several at a time; each writes its result into its folder.
 
-    What the processes log is logged here again.
+    The log messages of the processes are passed on to this process's log.
 
-    A process that is ended from outside, or because the machine's memory runs out, fails its own
-    run alone.
+    If a process is killed, for example because memory ran out, only its own run fails.
 
     Args:
-        folder: the comparison's.
-        runs: which.
-        processes: how many at a time.
-        command: the program, for tests.
+        folder: the comparison's folder.
+        runs: the runs to make.
+        processes: number of runs at the same time.
+        command: the program to start; tests replace it.
     """
     threads = max(1, (os.cpu_count() or 1) // processes)
     running: set[Child] = set()
@@ -60,7 +59,7 @@ def finish_in_processes(
                 _log.info(f"{run}: {describe(result)}")
 
     def follow(child: Child) -> str:
-        """Pass on what it says; returns how it ended."""
+        """Pass on the process's messages; return how it ended."""
         try:
             for line in child.lines():
                 with lock:

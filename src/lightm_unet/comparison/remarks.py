@@ -1,4 +1,4 @@
-"""The sentences around the numbers: what was done, what the budget cut, what is not shown."""
+"""The sentences around the numbers: the settings, the reductions and the limits."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from lightm_unet.reporting import formats
 from lightm_unet.training.recipes import find_recipe
 
 BY_IMAGE_SIZE = ("nnu-net", "u-mamba", "u-mamba-encoder")
-"""Networks whose number of stages follows from the image."""
-NOT_CUT = "Nothing was cut: every training case, the recipe's epochs, and the paper's image size."
+"""Networks whose number of stages depends on the image size."""
+NOT_CUT = "Nothing was reduced: all training cases, the recipe's epochs and the paper's image size."
 
 
 @dataclass(frozen=True)
 class Remarks:
-    """What a reader should know beside the numbers."""
+    """What a reader should know about the numbers."""
 
     title: str
     made: tuple[str, ...]
-    """What all networks had in common."""
+    """The settings that all networks share."""
     cut: tuple[str, ...]
-    """What the budget left out; one sentence says so where it left out nothing."""
+    """Reductions of cases, epochs or image size; one sentence if there are none."""
     not_shown: tuple[str, ...]
-    """What must not be read into the numbers."""
+    """What must not be concluded from the numbers."""
     legend: tuple[str, ...]
-    """What the columns mean."""
+    """Meaning of the columns."""
 
 
 def make_remarks(plan: Plan, rows: Sequence[Row]) -> Remarks:
-    """The remarks on a comparison as far as it has come."""
+    """The remarks on a comparison, which may be unfinished."""
     cut = what_was_cut(plan)
     return Remarks(
         title=f"Comparison of {formats.plural(len(rows), 'network')} on {plan.dataset}",
@@ -47,7 +47,7 @@ def make_remarks(plan: Plan, rows: Sequence[Row]) -> Remarks:
 
 
 def what_was_cut(plan: Plan) -> tuple[str, ...]:
-    """Where the run is smaller than the recipe, the data set or the paper would have it."""
+    """Where the runs are smaller than the recipe, the data set or the paper."""
     settings, split = plan.settings, plan.split
     recipe = find_recipe(settings.recipe)
     cut = []
@@ -56,7 +56,7 @@ def what_was_cut(plan: Plan) -> tuple[str, ...]:
     if len(split.training) < plan.training_cases:
         cut.append(
             f"Cases: {len(split.training)} of the {plan.training_cases} training cases, drawn at "
-            "random, the same for every network; validation and test are whole."
+            "random, the same for every network; all validation and test cases are used."
         )
     paper = PAPER_SIZE[len(plan.size)]
     if settings.patch:
@@ -73,8 +73,8 @@ def _what_was_made(plan: Plan) -> tuple[str, ...]:
     batch = settings.batch_size or recipe.batch_size_for(len(plan.size))
     epochs = settings.epochs or recipe.epochs
     return (
-        f"{len(split.training)} cases train, {len(split.validation)} choose the epoch, "
-        f"{len(split.test)} test; the same for every network and seed.",
+        f"{len(split.training)} training cases, {len(split.validation)} validation cases to select "
+        f"the best epoch, {len(split.test)} test cases; the same for every network and seed.",
         f"Recipe {settings.recipe!r}: {recipe.optimizer.upper()}, learning rate "
         f"{settings.learning_rate or recipe.learning_rate:g}, batch {batch}, "
         f"{formats.plural(epochs, 'epoch')}, augmentation {settings.augmentation}, "
@@ -87,42 +87,42 @@ def _what_is_not_shown(plan: Plan, rows: Sequence[Row], is_cut: bool) -> tuple[s
     tests = len(plan.split.test)
     notes = []
     if any(row.missing for row in rows):
-        notes.append("Some runs are missing; they are named with their reasons.")
+        notes.append("Some runs are missing; they are listed with the reasons.")
     if is_cut:
         notes.append(
-            "With less than the whole budget this tells who learns sooner, which need not be who "
-            "is better in the end."
+            "After this reduced training, the scores show which networks learn fastest, not "
+            "necessarily which are best after full training."
         )
     once = [row.network for row in rows if len(row.seeds) == 1]
     if once:
         several = any(len(row.seeds) > 1 for row in rows)
         who = f" ({', '.join(once)})" if several else ""
         notes.append(
-            f"One seed{who}: how far chance alone moves a score is not known. Another seed can "
-            "change the order of networks that are close."
+            f"One seed{who}: the random variation of the scores is unknown. Another seed can "
+            "change the order of networks with similar scores."
         )
     family = sum(row.test is not None for row in rows)
     if family and min(1.0, family * smallest_p(tests)) > 0.05:
         notes.append(
             f"{formats.plural(tests, 'test case')} and {formats.plural(family, 'test')}: no "
-            "difference, however large, could become significant at 0.05."
+            "difference, however large, can be significant at 0.05."
         )
     names = [row.network for row in rows]
     staged = [name for name in names if NetworkSpec.parse(name).name in BY_IMAGE_SIZE]
     if staged and math.prod(plan.size) < math.prod(PAPER_SIZE[len(plan.size)]):
         notes.append(
             f"{' and '.join(staged)}: {'has' if len(staged) == 1 else 'have'} fewer stages on "
-            "small images; the parameters are those of this size."
+            "small images; the parameters are counted for this size."
         )
     notes += [
-        "One recipe for all: a network may do better with one that was tuned for it.",
-        "The test speaks of these cases as a sample of their kind, not of other hospitals, "
-        "machines or diseases.",
-        "Weights start at random: networks that are usually pre-trained are not shown at their "
-        "best.",
+        "All networks use the same recipe; a recipe tuned for a network may give better scores.",
+        "The statistical test covers cases of the same kind, not other hospitals, machines or "
+        "diseases.",
+        "All weights start at random: networks that are usually pre-trained may perform better "
+        "with pre-training.",
     ]
     if "phantom" in plan.dataset.lower():
-        notes.append("The images are artificial: they say nothing about patients.")
+        notes.append("The images are artificial: the results do not apply to patients.")
     return tuple(notes)
 
 
@@ -133,18 +133,18 @@ def _legend(plan: Plan, rows: Sequence[Row]) -> tuple[str, ...]:
         f"DSC and IoU: mean over the {len(plan.split.test)} test cases on the images' own grids, "
         f"then over the classes without the background{spread}. The mean IoU is the mIoU.",
         f"GMACs: billions of multiply-adds for one image of {size}; the selective scans' "
-        "operations, which are none, stand beside them.",
+        "operations are listed separately.",
     ]
     if measured := [row.speed for row in rows if row.speed and not row.speed.error]:
         who = measured[0].case
         threads = formats.plural(who.threads, "thread")
         lines.append(
             f"Latency: median time of one inference of one image of {size} on {who.device}"
-            f"{f' with {threads}' if who.device == 'cpu' else ''}, the networks taking turns. Peak "
-            "memory: the process's above its idle state, in the same passes."
+            f"{f' with {threads}' if who.device == 'cpu' else ''}, the networks measured in turns. "
+            "Peak memory: the process's memory above its idle state, in the same passes."
         )
     lines.append(
-        f"Difference and p: mean DSC of each case less that of {plan.networks[0]}, over the seeds "
-        "that both have; two-sided Wilcoxon signed-rank test, corrected by Holm for all networks."
+        f"Difference: mean DSC of each case minus that of {plan.networks[0]}, over the seeds that "
+        "both have. p: two-sided Wilcoxon signed-rank test with Holm's correction for all networks."
     )
     return tuple(lines)

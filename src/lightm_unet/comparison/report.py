@@ -1,6 +1,6 @@
-"""Everything that a comparison has found, as files: tables, figures and one offline page.
+"""The results of a comparison as files: tables, figures and one offline page.
 
-report.html              all of it, for people
+report.html              everything, for readers
 table.md                 the table, for documents
 networks.csv             a row for each network
 cases.csv                a row for each run, test case and class
@@ -38,10 +38,10 @@ def write_report(
     """Write all files into the comparison's folder; earlier ones are replaced.
 
     Args:
-        folder: the comparison's.
+        folder: the comparison's folder.
         plan: its plan.
-        rows: one for each network.
-        results: of every run that has one.
+        rows: one row for each network.
+        results: the result of each run that has ended.
     """
     remarks = make_remarks(plan, rows)
     made = made_now(["torch"])
@@ -69,7 +69,7 @@ def render_report(
     made: Provenance,
     pictures: Mapping[str, bytes | None],
 ) -> str:
-    """The page: figures and styles inside, nothing loaded from anywhere."""
+    """The page as HTML; figures and styles are inside, nothing is loaded from elsewhere."""
     return render_page(
         "comparison/comparison.html.jinja",
         made=made,

@@ -1,4 +1,4 @@
-"""What became of a run: its scores on the test cases, or why there are none; one JSON file each."""
+"""The result of a run: its scores on the test cases, or the error; one JSON file for each run."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record, write_record
 
 DATA = "data"
-"""Within a comparison's folder: its own data set, links to the cases."""
+"""Folder within a comparison's folder: a data set of links to the cases."""
 RESULT, MASKS = "result.json", "masks"
-"""Within a run's folder."""
+"""File and folder names within a run's folder."""
 DONE, DIVERGED, FAILED = "done", "diverged", "failed"
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What became of one run."""
+    """The result of one run."""
 
     run: Run
     status: str
-    """"done"; "diverged", training ended in numbers that are not finite; or "failed"."""
+    """"done"; "diverged", if the training loss became NaN or infinite; or "failed"."""
     error: str | None = None
-    """Why it is not done, in one line."""
+    """The error of a run that is not done, in one line."""
     best_dice: float = math.nan
-    """Mean validation Dice of the chosen epoch, on the grid that the network sees."""
+    """Mean validation Dice of the selected epoch, on the grid of the network's input."""
     seconds: float = math.nan
-    """Of the training, validation included."""
+    """Duration of the training, including validation."""
     evaluation: Evaluation | None = None
-    """On the test cases, on the images' own grids."""
+    """Scores of the test cases, on the images' own grids."""
 
     @property
     def settled(self) -> bool:
-        """Whether the same command need not try again: divergence would only happen again."""
+        """Whether the run need not be repeated; a diverged run would only diverge again."""
         return self.status in (DONE, DIVERGED)
 
 
 def run_folder(folder: Path, run: Run) -> Path:
-    """Where a run of the comparison in `folder` lives."""
+    """The folder of a run of the comparison in `folder`."""
     return folder / "runs" / folder_name(run.network) / f"seed-{run.seed}"
 
 
@@ -51,13 +51,13 @@ def write_result(result: RunResult, folder: Path) -> None:
     content = to_json(result)
     content = {**content.pop("run"), **content}
     if content["evaluation"]:
-        # Where masks and references lie follows from the folder, which may be moved.
+        # Paths of masks and references are not stored: the folder may be moved.
         del content["evaluation"]["predictions"], content["evaluation"]["references"]
     write_record(content, run_folder(folder, result.run) / RESULT)
 
 
 def read_result(folder: Path, run: Run) -> RunResult | None:
-    """A run's result, or None where it has none yet.
+    """Read a run's result; None if it has none yet.
 
     Raises:
         DataError: the file is damaged.
@@ -70,9 +70,9 @@ def read_result(folder: Path, run: Run) -> RunResult | None:
     if isinstance(content.get("evaluation"), dict):
         places = {"predictions": path.parent / MASKS, "references": folder / DATA}
         content["evaluation"] |= to_json(places)
-    advice = "remove it: the same command makes it again from the run"
+    advice = "remove it and repeat the command, which makes it again from the run"
     with expect_usable(path, "a result", advice):
         result = from_json(RunResult, content)
         if result.run != run:
-            raise ValueError(f"it is that of {result.run}")
+            raise ValueError(f"it belongs to {result.run}")
         return result

@@ -1,4 +1,4 @@
-"""Figure 1 of the paper: score against size; every mark is a network, its area its parameters."""
+"""Figure 1 of the paper: score against operations; each mark's area shows the parameters."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ COLOURS = dict(
         strict=True,
     )
 )
-"""Of each family of networks, in the figure and in the table."""
+"""Colour of each family of networks, in the figure and in the table."""
 AREA_PER_MILLION = 26.0
-"""Square points of a mark for a million parameters."""
+"""Area of a mark in square points per million parameters."""
 
 
 def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
     """Draw the figure, as PNG.
 
     Args:
-        rows: of the table; those without a score are left out.
-        size: of the images that operations are counted for.
+        rows: rows of the table; those without a score are left out.
+        size: size of the image for which operations are counted.
 
     Returns:
-        None where no network has a score.
+        The PNG file's bytes; None if no network has a score.
     """
     rows = [row for row in rows if math.isfinite(row.mean["dice"].mean)]
     if not rows:
         return None
     figure = new_figure(11, 5.8)
     axes = figure.subplots()
-    # The largest first, so that none hides a smaller one.
+    # The largest mark is drawn first, so that it hides no smaller one.
     for row in sorted(rows, key=lambda row: -row.cost.parameters):
         score, giga = row.mean["dice"], row.cost.macs / 1e9
         colour = COLOURS[row.family].css
@@ -75,12 +75,12 @@ def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
 
 
 def area_of(parameters: int) -> float:
-    """The area of a mark in square points: in proportion, but never too small to be seen."""
+    """The area of a mark in square points: proportional, with a minimum that stays visible."""
     return max(18.0, AREA_PER_MILLION * parameters / 1e6)
 
 
 def radius_of(parameters: int) -> float:
-    """The radius of that mark in points."""
+    """The radius of a mark in points."""
     return math.sqrt(area_of(parameters) / math.pi)
 
 
@@ -137,7 +137,7 @@ def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
 
 
 def write_names(axes: Axes, rows: Sequence[Row]) -> None:
-    """Write each name beside its mark, where it covers nothing that is there already."""
+    """Write each name beside its mark, where it covers no other mark or name."""
     from matplotlib.text import Text
 
     canvas = axes.figure.canvas
@@ -171,7 +171,7 @@ def write_names(axes: Axes, rows: Sequence[Row]) -> None:
                 if math.hypot(dx, dy) < radius + 12
                 else {"arrowstyle": "-", "color": GREY.css, "linewidth": 0.6, "shrinkB": 0},
             )
-            # Of the words alone: an annotation's own extent holds its line, and so its mark.
+            # The text's extent only: the annotation's includes its line, and so the mark.
             text.update_positions(canvas.get_renderer())
             box = Text.get_window_extent(text).extents
             text.remove()

@@ -1,4 +1,4 @@
-"""What a comparison is told beside the settings of training."""
+"""The settings of a comparison beside those of training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS
 
 OF_A_RUN = ("seed", "network")
-"""Settings of training that differ from run to run; all others are the comparison's."""
+"""Settings of training that differ from run to run; all others are the same for all runs."""
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,12 @@ class ComparisonSettings:
     """Settings of a comparison."""
 
     networks: Sequence[str] = DEFAULT_NETWORKS
-    """Names of networks with commas between them, with options where wanted, such as
-    lightm-unet:width=16, and the groups paper and ablations. All others are tested against the
-    first."""
+    """Names of networks or of the groups paper and ablations, separated by commas. A name may have
+    options, such as lightm-unet:width=16. All other networks are tested against the first."""
     seeds: tuple[int, ...] = (0,)
-    """Seeds with commas between them; each network is trained once with each."""
+    """Seeds, separated by commas; each network is trained once with each seed."""
     cases: int | None = None
-    """Number of training cases to use; by default all. Validation and test cases are always all
+    """Number of training cases to use; by default all. All validation and test cases are always
     used."""
     part: str | None = None
     """Part of the runs to make, written i/N for the i-th of N, to share the work between
@@ -30,6 +29,6 @@ class ComparisonSettings:
     processes: int = 1
     """Number of runs at the same time on this machine."""
     bench: bool = True
-    """Measure latency and memory of the networks once all runs are over."""
+    """Measure latency and memory of the networks after all runs have ended."""
     report_only: bool = False
-    """Train nothing; write the report on the runs that are there."""
+    """Train nothing; write the report on the existing results."""

@@ -1,12 +1,12 @@
-"""One run of a comparison, from wherever it was stopped to its result.
+"""One run of a comparison, from where it was stopped to its result.
 
-A run's folder is that of `train`, and beside it
+A run's folder holds the files of `train`, and also
 
     masks/          the predictions of the test cases
-    result.json     scores, or why there are none: with it the run is over
-    traceback.txt   of an error that was not foreseen
+    result.json     the scores or the error; its presence means that the run has ended
+    traceback.txt   of an unexpected error
 
-Prepared cases are shared by all runs; checkpoints are removed once the result is there.
+Prepared cases are shared by all runs; checkpoints are removed after the result is written.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ TRACEBACK = "traceback.txt"
 
 
 def finish_run(folder: Path, plan: Plan, run: Run, progress: Progress | None = None) -> RunResult:
-    """Train, or go on training, predict the test cases, and score them.
+    """Train (or resume training), predict the test cases, and score them.
 
-    What goes wrong becomes the run's result, so that other runs can go on. An interruption (Ctrl-C)
-    does not: the next call goes on from the last epoch.
+    An error becomes the run's result, so that other runs can continue. An interruption (Ctrl-C)
+    does not: the next call resumes from the last epoch.
 
     Args:
-        folder: the comparison's.
+        folder: the comparison's folder.
         plan: its plan.
-        run: one that has no result, or that failed and is tried again.
-        progress: takes the events of `train`, `predict` and `evaluate`.
+        run: a run without a result, or a failed run to try again.
+        progress: called with the events of `train`, `predict` and `evaluate`.
     """
     (run_folder(folder, run) / RESULT).unlink(missing_ok=True)
     try:
@@ -65,7 +65,7 @@ def finish_run(folder: Path, plan: Plan, run: Run, progress: Progress | None = N
         result = RunResult(run, DIVERGED, one_line(error))
     except Exception as error:
         result = RunResult(run, FAILED, one_line(error))
-        if not isinstance(error, LightMUNetError):  # not foreseen: leave what finds its cause
+        if not isinstance(error, LightMUNetError):  # unexpected: keep its traceback
             own = run_folder(folder, run)
             write_bytes(traceback.format_exc().encode(), own / TRACEBACK)
     write_result(result, folder)
@@ -101,10 +101,10 @@ def _train(folder: Path, plan: Plan, run: Run, progress: Progress | None) -> Non
     if step == "predict":
         return
     if step == "start":
-        # Stopped within the first epoch, a run leaves nothing to go on from.
+        # A run that was stopped within the first epoch has nothing to resume from.
         shutil.rmtree(own, ignore_errors=True)
         _share_prepared_cases(folder, own)
-    _log.info(f"{run}: {'goes on' if step == 'resume' else 'begins'}")
+    _log.info(f"{run}: {'resumes' if step == 'resume' else 'begins'}")
     with log_prefix(logging.getLogger(training.__name__), f"{run}: "):
         training.train(
             folder / DATA,
@@ -123,7 +123,7 @@ def _shared_settings(plan: Plan) -> dict[str, Any]:
 
 
 def next_step(own: Path) -> str:
-    """Where a run goes on, told by what is in its folder: "start", "resume" or "predict"."""
+    """The next step of a run, according to its folder: "start", "resume" or "predict"."""
     if not (own / RECORD).is_file():
         return "start"
     if read_run(own).best_dice is not None:
@@ -132,7 +132,7 @@ def next_step(own: Path) -> str:
 
 
 def _share_prepared_cases(folder: Path, own: Path) -> None:
-    """All runs see the same cases: where the system makes links, they are prepared once."""
+    """Link the shared prepared cases into a run's folder, where the system supports links."""
     shared = folder / PREPARED
     shared.mkdir(parents=True, exist_ok=True)
     own.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def _share_prepared_cases(folder: Path, own: Path) -> None:
 
 
 def settled_result(folder: Path, run: Run) -> RunResult | None:
-    """The result of a run that need not be made again."""
+    """The result of a run that need not be repeated, or None."""
     result = read_result(folder, run)
     return result if result is not None and result.settled else None
 
@@ -154,6 +154,6 @@ def describe(result: RunResult) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error for a table's cell: a user's mistake as it is, anything else with its type."""
+    """An error in one line for a table; unexpected errors are shown with their type."""
     text = " ".join(str(error).split())[:400]
     return text if isinstance(error, LightMUNetError) else f"{type(error).__name__}: {text}"

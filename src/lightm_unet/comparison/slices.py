@@ -1,8 +1,8 @@
-"""Figure 3 of the paper: the same slices by every network, with their mistakes marked.
+"""Figure 3 of the paper: the same slices as segmented by each network, with errors marked.
 
-Where a network agrees with the reference its label is tinted, every second label more strongly;
-what it missed, what it added and where it chose another label have a colour each, told apart with
-any kind of colour vision.
+Where a network agrees with the reference, the label is tinted, every second label more strongly.
+Missed voxels, added voxels and voxels with another label have one colour each; the colours can be
+distinguished with any kind of colour vision.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 AGREED, MISSED, ADDED, CONFUSED = map(on_grey, (GREEN, SKY_BLUE, VERMILION, YELLOW))
-"""Labelled as the reference is; the reference's alone; the network's alone; labelled by both,
-differently."""
+"""Colours for: same label; label only in the reference; label only in the prediction; different
+labels in both."""
 TINT, STRONG_TINT, OPACITY = 0.3, 0.65, 0.85
 COLUMNS = 5
 
 
 @dataclass(frozen=True)
 class Example:
-    """One case by every network that has a mask of it."""
+    """One case with the masks of all networks that segmented it."""
 
     title: str
     view: SliceView
-    """Its first mask is the reference's, the others are in the order of `panels`."""
+    """The slice; the first mask is the reference, the others are in the order of `panels`."""
     panels: Sequence[tuple[str, float]]
-    """Network, and its mean Dice in this case."""
+    """Each network with its mean Dice in this case."""
 
 
 def mean_scores(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Each case's mean over the networks that have a score for it; `nan` where none has.
+    """Mean score of each case over the networks that have one; `nan` if none has.
 
     Args:
-        scores: network to case to score.
+        scores: for each network, the score of each case.
 
     Example:
         >>> mean_scores({"a": {"x": 0.5}, "b": {"x": 0.25, "y": math.nan}})
@@ -70,13 +70,13 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
     """Draw the figure, as PNG.
 
     Args:
-        folder: the comparison's; masks and images are read.
-        plan: of the comparison.
-        results: of its runs; each network is shown by its first finished seed
-            whose masks are there, for results may be copied without them.
+        folder: the comparison's folder, from which masks and images are read.
+        plan: the comparison's plan.
+        results: results of its runs. Each network is shown with its first finished seed whose
+                masks exist; results may have been copied without masks.
 
     Returns:
-        None where no finished run has its masks.
+        The PNG file's bytes; None if no finished run has its masks.
     """
     first: dict[str, Run] = {}
     for run in plan.runs:
@@ -92,7 +92,7 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
 
 
 def mark_differences(grey: np.ndarray, pred: np.ndarray, ref: np.ndarray) -> np.ndarray:
-    """A slice in grey with agreement tinted and mistakes marked.
+    """A grey slice with agreement tinted and errors marked.
 
     Args:
         grey: uint8, `(rows, columns)`.
@@ -185,6 +185,6 @@ def _aspect(view: SliceView) -> float:
 
 
 def _wrapped(network: str) -> str:
-    """A network's name, and its options on lines of their own."""
+    """A network's name, followed by each option on its own line."""
     name, *options = network.split(":")
     return "\n".join([name, *textwrap.wrap(", ".join(options), 34)])

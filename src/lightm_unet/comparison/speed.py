@@ -1,4 +1,4 @@
-"""Latency and memory of the compared networks, measured in one bench in which all took turns."""
+"""Latency and memory of the compared networks, measured in turns in one benchmark."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from lightm_unet.comparison.plan import Plan
 from lightm_unet.networks.spec import NetworkSpec
 
 BENCH = "bench"
-"""The folder of the bench, in the comparison's."""
+"""Name of the benchmark's folder within the comparison's folder."""
 
 
 def find_speeds(folder: Path, plan: Plan, may_measure: bool) -> dict[NetworkSpec, Result]:
-    """The measurement of each network, of an earlier bench or a new one.
+    """The measurement of each network, from an earlier benchmark or a new one.
 
     Args:
-        folder: the comparison's.
+        folder: the comparison's folder.
         plan: its plan; networks are measured on one image of its size.
-        may_measure: whether to measure where no bench has all of these networks.
+        may_measure: whether to measure if no earlier benchmark contains all of these networks.
 
     Returns:
-        All of them, or an empty dictionary: without the others of its bench a time says little.
+        The measurements of all networks, or an empty dictionary: times from different
+            benchmarks cannot be compared.
     """
     stored = folder / BENCH / "bench.json"
     speeds = _by_network(read_results(stored)) if stored.exists() else {}
@@ -35,7 +36,7 @@ def find_speeds(folder: Path, plan: Plan, may_measure: bool) -> dict[NetworkSpec
 def _measure(folder: Path, plan: Plan) -> dict[NetworkSpec, Result]:
     from lightm_unet.benchmark.bench import bench
 
-    shutil.rmtree(folder, ignore_errors=True)  # a bench of fewer networks
+    shutil.rmtree(folder, ignore_errors=True)  # a benchmark of fewer networks
     report = bench(
         plan.networks,
         folder,

@@ -1,4 +1,4 @@
-"""Whether one network is better than another by more than chance: paired tests over the cases."""
+"""Paired tests over the cases: can chance alone explain the difference of two networks?"""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PairedTest:
-    """One network against the reference network, over the cases that both have scores for."""
+    """One network against the reference network, over the cases for which both have scores."""
 
     cases: int
-    """How many those are."""
+    """Number of these cases."""
     difference: float
-    """Mean over the cases of this network's score less the reference's."""
+    """Mean over the cases of this network's score minus the reference network's."""
     p: float
-    """Of the two-sided Wilcoxon signed-rank test."""
+    """p-value of the two-sided Wilcoxon signed-rank test."""
     p_holm: float
-    """The same after Holm's correction for all networks that were tested."""
+    """The p-value after Holm's correction for all networks that were tested."""
 
 
 def paired_tests(
@@ -28,9 +28,9 @@ def paired_tests(
     """Test every network against the reference network.
 
     Args:
-        scores: one number for each case of each network; cases may be missing.
-        reference: the reference's own for each of these networks, which may be over other seeds
-            from network to network.
+        scores: for each network, one number for each case; cases may be missing.
+        reference: for each of these networks, the scores of the reference network, averaged over
+            the seeds that both have.
 
     Returns:
         A test for each network that shares a case with the reference.
@@ -57,13 +57,13 @@ def paired_tests(
 
 
 def signed_rank_p(differences: Sequence[float]) -> float:
-    """Two-sided p of the Wilcoxon signed-rank test; equal pairs are left out, as Wilcoxon did.
+    """Two-sided p of the Wilcoxon signed-rank test; equal pairs are left out, as in the original.
 
     Args:
-        differences: of the pairs.
+        differences: one difference for each pair.
 
     Returns:
-        1.0 where all pairs are equal.
+        The p-value; 1.0 if all pairs are equal.
 
     Example:
         >>> signed_rank_p([0.1, 0.2, 0.3, 0.4]), signed_rank_p([0.0, 0.0])
@@ -71,17 +71,17 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     """
     from scipy.stats import wilcoxon
 
-    # Sums of scores taken in another order differ in their last digits: that is no difference.
+    # Sums in another order differ in their last digits; such differences count as zero.
     values = np.round(np.asarray(differences, dtype=float), 12)
     values = values[values != 0]
     return float(wilcoxon(values).pvalue) if values.size else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: p-values that hold for all tests together.
+    """Holm's step-down correction of p-values for multiple tests.
 
-    The k-th smallest of m is multiplied by m - k + 1, is never below those before it, and at most
-    1.
+    The k-th smallest of m p-values is multiplied by m - k + 1. The result is at least as large as
+    that of the smaller p-values, and at most 1.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
 
@@ -98,7 +98,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_p(cases: int) -> float:
-    """The smallest p that the two-sided test can give with so many unequal pairs: 2 / 2^cases.
+    """The smallest p that the two-sided test can give for so many unequal pairs: 2 / 2^cases.
 
     Example:
         >>> smallest_p(4)

@@ -1,7 +1,7 @@
-"""The cases of a comparison as a data set of their own: links to the files, and one split for all.
+"""The cases of a comparison as a data set: links to the files, and one split for all runs.
 
-Every run then reads the same cases in the same parts, whatever its seed. Training cases alone are
-left out where the budget asks for it: validation and test stay whole.
+Every run then has the same training, validation and test cases, whatever its seed. Only training
+cases can be left out; all validation and test cases are always used.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from lightm_unet.system.files import new_folder
 
 
 def choose_cases(split: Split, cases: int | None) -> Split:
-    """A split with fewer training cases, drawn by the split's own seed.
+    """A split with fewer training cases, drawn with the split's own seed.
 
-    A smaller number draws some of those that a larger one does.
+    The cases drawn for a smaller number are among those drawn for a larger one.
 
     Args:
-        split: all cases.
-        cases: how many of its training cases to keep; None keeps all.
+        split: the split of all cases.
+        cases: number of training cases to keep; None keeps all.
 
     Raises:
-        UsageError: less than one, or more than there are.
+        UsageError: the number is below 1 or above the number of training cases.
 
     Example:
         >>> split = Split(("a", "b", "c", "d"), ("e",), ("f",), seed=0)
@@ -46,19 +46,19 @@ def choose_cases(split: Split, cases: int | None) -> Split:
 
 
 def link_dataset(data: Dataset, split: Split, target: Path) -> Dataset:
-    """A data set that holds the cases of a split only; complete, or not there at all.
+    """Make a data set of links to the cases of a split; it is written completely or not at all.
 
     Args:
-        data: where the files are.
-        split: which cases, written beside them as split.json.
-        target: its folder; one that is there already is taken as it is.
+        data: the data set with the files.
+        split: the cases to link; written as split.json.
+        target: folder of the new data set; an existing one is used unchanged.
     """
     if not target.exists():
         try:
             with new_folder(target) as folder:
                 _fill(data, split, folder)
         except (UsageError, OSError):
-            if not target.is_dir():  # else another process of this comparison was faster
+            if not target.is_dir():  # otherwise another process of this comparison has made it
                 raise
     return open_dataset(target)
 
@@ -82,7 +82,7 @@ def _fill(data: Dataset, split: Split, folder: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Link to a file, or copy it where the system makes no links (Windows, some shared disks)."""
+    """Link to a file, or copy it if the system cannot make links (Windows, some shared disks)."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.symlink(source.resolve(), target)

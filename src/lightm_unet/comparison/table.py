@@ -1,4 +1,4 @@
-"""A row for each network: scores over its seeds, cost, speed, and whether chance explains it."""
+"""A row for each network: scores over its seeds, cost, speed, and a test against the reference."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Row:
     network: str
     family: str
     seeds: tuple[int, ...]
-    """Of its finished runs."""
+    """Seeds of its finished runs."""
     missing: tuple[str, ...]
-    """Its other runs, each with the reason, in a line."""
+    """Its other runs, one line each with the reason."""
     by_class: Mapping[str, Mapping[str, MetricSummary]]
-    """Score and class name to mean and spread over the seeds of the mean over test cases."""
+    """For each score and class: the mean over test cases, summarised over the seeds."""
     mean: Mapping[str, MetricSummary]
-    """Score to the same, of the mean over the classes."""
+    """For each score: the mean over test cases and classes, summarised over the seeds."""
     cost: NetworkCost
-    """For one image of the size that it was trained on."""
+    """Cost for one image of the training size."""
     speed: Result | None
-    """Latency and memory; None where they were not measured."""
+    """Latency and memory; None if they were not measured."""
     test: PairedTest | None
-    """Against the first network; None for the first, and where no case is shared."""
+    """Test against the first network; None for the first itself, and if no case is shared."""
     training_seconds: float
-    """Mean over its finished runs."""
+    """Mean training time of its finished runs."""
 
 
 def make_rows(
@@ -52,13 +52,13 @@ def make_rows(
     costs: Mapping[NetworkSpec, NetworkCost],
     speeds: Mapping[NetworkSpec, Result],
 ) -> list[Row]:
-    """The rows of all networks of a plan, in its order.
+    """The rows of all networks of a plan, in the plan's order.
 
     Args:
-        plan: which runs there should be.
-        results: of those that there are.
-        costs: of every network.
-        speeds: of those that were measured.
+        plan: the plan with all requested runs.
+        results: the results that exist.
+        costs: the cost of every network.
+        speeds: the measurements of the networks that were measured.
     """
     done = {run: found for run, found in results.items() if found.evaluation is not None}
     reference = plan.networks[0]
@@ -102,7 +102,7 @@ def case_scores(evaluations: Sequence[Evaluation]) -> dict[str, float]:
 def _tests(
     plan: Plan, done: Mapping[Run, RunResult], reference: NetworkSpec
 ) -> dict[NetworkSpec, PairedTest]:
-    """Each network against the reference, both over the seeds that both have."""
+    """Test each network against the reference, over the seeds that both have."""
     seeds = {
         network: {run.seed for run in done if run.network == network} for network in plan.networks
     }
@@ -131,12 +131,12 @@ def _missing(run: Run, result: RunResult | None) -> str:
 
 
 def columns(plan: Plan, rows: Sequence[Row], by_class: bool = True) -> list[str]:
-    """Headings of the table for people.
+    """Column headings of the table for readers.
 
     Args:
-        plan: of the comparison.
-        rows: all of them; what none has gets no column.
-        by_class: a column for each class beside the mean, where there are several classes.
+        plan: the comparison's plan.
+        rows: all rows; a quantity that no row has gets no column.
+        by_class: whether to add a column for each class if there are several.
     """
     scores = [
         f"{title} {name}".strip()
@@ -157,7 +157,7 @@ def columns(plan: Plan, rows: Sequence[Row], by_class: bool = True) -> list[str]
 
 
 def cells(plan: Plan, row: Row, rows: Sequence[Row], by_class: bool = True) -> list[str]:
-    """A row of the table for people; its columns are those of `columns`."""
+    """The cells of a row, in the order of `columns`."""
     scores = []
     for score in SCORES:
         summaries = [row.by_class[score][name] for name in _shown_classes(plan, by_class)]

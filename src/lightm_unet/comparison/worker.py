@@ -1,8 +1,8 @@
-"""One run in a process of its own, so that several can be made at once.
+"""One run in its own process, so that several can run at the same time.
 
     python -m lightm_unet.comparison.worker FOLDER NETWORK SEED
 
-What it logs goes to stdout, its result into the run's folder.
+Log messages go to stdout, the result goes into the run's folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lightm_unet.system.subprocesses import join_parent
 
 
 def main() -> None:
-    """Make the run that the arguments name."""
+    """Make the run given by the arguments."""
     folder, network, seed = sys.argv[1:]
     _, out = join_parent()
     logger = logging.getLogger("lightm_unet")
