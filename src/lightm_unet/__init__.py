@@ -1,6 +1,6 @@
 """LightM-UNet: light 2D and 3D medical image segmentation with Mamba layers.
 
-Names are imported when they are first used, so that `import lightm_unet` stays quick and needs
+Names are imported on first use, so that `import lightm_unet` is fast and needs
 neither a GPU nor a compiler.
 """
 

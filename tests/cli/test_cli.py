@@ -143,7 +143,11 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         (("train", "nowhere"), 2, "train needs --output; see `lightm-unet train --help`"),
         (("train", "nowhere", "--output"), 2, "--output needs a value"),
         (("train", "nowhere", "--output", "out", "--epoch", "1"), 2, "Did you mean --epochs?"),
-        (("train", "nowhere", "else", "--output", "out"), 2, "train cannot use the words else"),
+        (
+            ("train", "nowhere", "else", "--output", "out"),
+            2,
+            "train does not accept the arguments else",
+        ),
         (("evaluate", "nowhere", "nowhere"), 3, "nowhere"),
         (("phantom", "mri", "out"), 2, "KIND must be one of ct, xray; got 'mri'"),
         (("phantom", "ct", "out", "--cases", "0"), 2, "got 0 of size 64"),
@@ -155,13 +159,13 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
             2,
             "--what must be one of forward, train, scan; got 'sleep'",
         ),
-        (("bench", "--what", "scan", "--batch", "2"), 2, "--what scan takes"),
+        (("bench", "--what", "scan", "--batch", "2"), 2, "--what scan accepts only"),
         (("bench", "--what", "scan", "--threads", "1", "--threads", "2"), 2, "one of --threads"),
-        (("bench", "nnu-net", "--what", "scan"), 2, "--what scan takes"),
+        (("bench", "nnu-net", "--what", "scan"), 2, "--what scan accepts only"),
         (("count", "u-nett"), 2, "got 'u-nett'"),
         (("count", "--size", "8", "--output", "out"), 2, "a size needs 2 or 3 positive numbers"),
         (("count", "unetr:image_size=[16,16]", "--size", "32x32"), 2, "images of up to 16x16"),
-        (("count", "--paper", "--size", "32x32"), 2, "--paper takes only --output"),
+        (("count", "--paper", "--size", "32x32"), 2, "--paper accepts only --output"),
         (("fantom",), 2, "command must be one of import-dataset, "),
         (("fantom",), 2, "got 'fantom'; did you mean 'phantom'?"),
     ],
@@ -203,7 +207,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(run, trained, monkeypatch):
     monkeypatch.setattr("lightm_unet.training.train.train", stop)
     code, _, error = run("train", trained / "data", "--output", trained / "run", "--resume")
     assert code == 130
-    assert error == "lightm-unet: stopped; go on with the same command and --resume\n"
+    assert error == "lightm-unet: stopped; to continue, repeat the command with --resume\n"
 
 
 def test_the_last_of_a_repeated_option_counts(run, tmp_path):

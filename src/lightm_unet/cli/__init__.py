@@ -1,11 +1,12 @@
-"""The command line: one thin verb per job, each a Python function first.
+"""The command line: one short function per command, which calls the Python function.
 
-Exit codes: 0 done; 1 some cases failed, each named; 2 wrong usage; 3 bad data; 4 a needed part is
-missing; 130 stopped by Ctrl-C. A user's mistake is one line on standard error, never a traceback.
-Results go to standard output, what happens meanwhile to standard error.
+Exit codes: 0 done; 1 some cases failed, each listed; 2 wrong usage; 3 bad data; 4 a required
+package or device is not available; 130 stopped by Ctrl-C. A user's mistake is reported in one line
+on standard error, never as a traceback. Results go to standard output, progress and log messages to
+standard error.
 
-The files of the verbs import what they run within their functions: `lightm-unet --help` reads all
-of them, and torch alone would take seconds.
+The commands import what they run within their functions: `lightm-unet --help` loads all of these
+files, and importing torch alone would take seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ app = App(
     help="Segment medical images with a light network: train, predict, evaluate.",
     version=f"lightm-unet {__version__}",
     help_format="markdown",
-    default_parameter=Parameter(allow_repeating=True),  # the last one counts, as everywhere
+    default_parameter=Parameter(allow_repeating=True),  # the last one counts, as in other programs
     group_commands=Group("Other", sort_key=9),
     group_arguments=Group("Arguments", sort_key=0),
     group_parameters=Group("Options", sort_key=1),

@@ -22,13 +22,13 @@ def compare(
     request: Request = NONE_GIVEN,
     settings: Settings = NONE_GIVEN,
 ) -> int:
-    """Train networks on the same cases, test them, and put them side by side.
+    """Train networks on the same cases, test them, and compare the results.
 
-    The same command goes on with a comparison that was stopped.
+    To continue a comparison that was stopped, repeat the command.
 
     Args:
         dataset: Data set in nnU-Net's raw layout.
-        output: Folder for the comparison, new or empty, or that of a comparison to go on with.
+        output: Folder for the comparison: new, empty, or that of a comparison to continue.
     """
     from lightm_unet.comparison.compare import compare as run
     from lightm_unet.comparison.exports import print_table

@@ -30,7 +30,7 @@ def import_dataset(source: Path, target: Path, /, *, settings: OfImport = NONE_G
 
 
 def check_dataset(dataset: Path, /) -> int:
-    """Read every case of a data set and name what is wrong; exit code 3 if anything is.
+    """Read every case of a data set and report each problem; exit code 3 if there is any.
 
     Args:
         dataset: Data set in nnU-Net's raw layout.
@@ -62,7 +62,7 @@ def phantom(
     *,
     settings: OfPhantom = NONE_GIVEN,
 ) -> None:
-    """Draw a data set of artificial images, to try things out.
+    """Draw a data set of artificial images, to try the program without patient data.
 
     Args:
         kind: Kind of images: ct, 3D scans with liver and tumours; xray, 2D pictures with lungs.

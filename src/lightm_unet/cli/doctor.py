@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def doctor() -> None:
-    """Show what this installation has, which kernels run, and why the others do not."""
+    """Show the installed packages, the kernels that can run, and why others cannot."""
     from lightm_unet.diagnosis import describe
     from lightm_unet.diagnosis import doctor as run
 

@@ -19,11 +19,11 @@ def evaluate(
     output: Path | None = None,
     settings: Settings = NONE_GIVEN,
 ) -> int:
-    """Compare masks with the true ones: Dice, IoU, HD95 and surface Dice of each class.
+    """Compare predicted masks with reference masks: Dice, IoU, HD95 and surface Dice of each class.
 
     Args:
         predictions: A mask, or a folder of masks.
-        references: The true masks: a file, a folder, or a data set in nnU-Net's raw layout.
+        references: The reference masks: a file, a folder, or a data set in nnU-Net's raw layout.
         output: Folder for cases.csv, summary.json and report.html; by default no file is written.
     """
     from lightm_unet.evaluation.evaluate import evaluate as run

@@ -32,12 +32,12 @@ def count(
     output: Path | None = None,
     settings: OfCount = NONE_GIVEN,
 ) -> None:
-    """Count parameters, multiply-adds and scans of networks, without running them.
+    """Count the parameters, multiply-adds and scan operations of networks, without running them.
 
     Args:
-        networks: Names of networks, with options where wanted, such as lightm-unet:width=16; by
-            default all.
-        paper: Show the paper's tables instead: as printed, counted again, and the true costs.
+        networks: Names of networks, optionally with options, such as lightm-unet:width=16; by
+                default all.
+        paper: Show the paper's tables instead: as printed, as recounted, and the true costs.
         output: JSON file to write.
     """
     from lightm_unet.costs.count import count_networks, count_paper
@@ -46,7 +46,7 @@ def count(
     if not paper:
         print_counts(count_networks(networks or (), output, **settings))
     elif networks or settings:
-        raise UsageError("--paper takes only --output: networks and sizes are those of the paper")
+        raise UsageError("--paper accepts only --output: it uses the paper's networks and sizes")
     else:
         print_paper(count_paper(output))
 
@@ -59,15 +59,15 @@ def bench(
     output: Path | None = None,
     settings: OfBench = NONE_GIVEN,
 ) -> int:
-    """Measure latency, throughput and peak memory of networks that take turns.
+    """Measure latency, throughput and peak memory of networks, in turns.
 
-    Where an option is given several times, every combination is measured.
+    If options are given several times, every combination is measured.
 
     Args:
-        networks: Names of networks, with options where wanted, such as lightm-unet:width=16; by
-            default lightm-unet and nnu-net. All others are compared with the first.
-        what: What is timed: forward, one inference; train, a whole training step; scan, the
-            selective scan alone, for which --size is LENGTHxCHANNELS.
+        networks: Names of networks, optionally with options, such as lightm-unet:width=16; by
+                default lightm-unet and nnu-net. All others are compared with the first.
+        what: What to time: forward is one inference; train is one training step; scan is the
+                selective scan alone, with --size LENGTHxCHANNELS.
         output: New folder for bench.json, table.md, latency.png and latency.svg.
     """
     if what == "scan":
@@ -95,7 +95,7 @@ def _bench_scan(
     }
     if networks or len(given) < len(settings):
         raise UsageError(
-            "--what scan takes --size, --rounds, --output, and one of --threads and --device"
+            "--what scan accepts only --size, --rounds, --output, and one of --threads and --device"
         )
     print("\n".join(show_rows(bench_scan(output=output, **given))))
     return 0

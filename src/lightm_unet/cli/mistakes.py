@@ -1,4 +1,4 @@
-"""What is wrong with a command, in one sentence."""
+"""Explain in one sentence what is wrong with a command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightm_unet.system.choices import check_choice
 
 
 def explain(error: CycloptsError) -> str:
-    """What was found, what was expected, and where more is said."""
+    """What was found, what was expected, and where to find help."""
     if isinstance(error.__cause__, UsageError):  # a value that cannot be used
         return str(error.__cause__)
     verb = " ".join(error.command_chain or ())
@@ -28,7 +28,7 @@ def explain(error: CycloptsError) -> str:
         name = error.keyword
         found = f"{name} needs a value" if name else f"{verb} needs {error.argument.name}"
     elif isinstance(error, UnusedCliTokensError):
-        found = f"{verb} cannot use the words {' '.join(error.unused_tokens)}"
+        found = f"{verb} does not accept the arguments {' '.join(error.unused_tokens)}"
     else:
         error.verbose = False
         found = str(error).rstrip(".")

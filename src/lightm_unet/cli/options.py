@@ -1,14 +1,14 @@
-"""The fields of a dataclass as options of a verb.
+"""The fields of a dataclass as options of a command.
 
-A verb takes the options of a dataclass as one argument, a dictionary of those that the user typed,
-and hands it on whole:
+A command receives the options of a dataclass as one argument, a dictionary of those that the user
+typed, and passes it on:
 
     Options = options(PredictSettings)
 
     def predict(*, given: Options = NONE_GIVEN): run(**given)
 
-Name, help, default and choices of each option are the field's own; the help is the sentence under
-it. What a field's type is called on the command line is one table, `READERS`.
+Name, help, default and choices of each option come from the field; its help is the docstring under
+it. The table `READERS` says how the text of each type is read.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.choices import check_choice
 
 NONE_GIVEN: Mapping[str, Any] = MappingProxyType({})
-"""Where the user typed none of the options."""
+"""The value if the user typed none of the options."""
 FLAG = Parameter(negative=(), show_default=False)
-"""A verb's own option without a value, which is off where it is not given."""
+"""A command's own option without a value; it is off unless given."""
 
 READERS: dict[Any, Callable[[str, str], Any]] = {
     str: lambda name, text: text,
@@ -42,10 +42,10 @@ READERS: dict[Any, Callable[[str, str], Any]] = {
     tuple[str, ...]: values.words,
     NetworkSpec: values.network,
 }
-"""By a field's type: what makes its value of an option's name and text.
+"""For each field type: the function that makes the value from an option's name and text.
 
-A `Literal` takes one of its choices. A field that is a `Sequence` of one of these types becomes an
-option that can be given several times.
+A `Literal` accepts one of its choices. A field that is a `Sequence` of one of these types becomes
+an option that can be given several times.
 """
 
 
@@ -56,13 +56,13 @@ def options(
     names: Mapping[str, str | Sequence[str]] = NONE_GIVEN,
     groups: Mapping[str, Collection[str]] = NONE_GIVEN,
 ) -> Any:
-    """The type of a verb's argument that takes the fields of a dataclass as options.
+    """The type of a command's argument that has the fields of a dataclass as options.
 
     Args:
         settings: the dataclass.
-        without: fields that are no options of this verb.
-        names: names of options that are not called as their field.
-        groups: titles in the help, each with its fields, in the help's order; the rest come first.
+        without: fields that are not options of this command.
+        names: names of the options that differ from the name of their field.
+        groups: titles in the help with their fields, in the help's order; other fields come first.
     """
     docs = {item.arg_name: item.description for item in parse_from_object(settings).params}
     hints = get_type_hints(settings)
@@ -86,14 +86,14 @@ def options(
 
 
 def choice(name: str) -> Parameter:
-    """Lets a verb's own argument of a `Literal` type refuse other words as the options do."""
+    """Make a command's own `Literal` argument reject other words with the options' message."""
     return Parameter(converter=lambda kind, tokens: _reader(kind)(name, tokens[-1].value))
 
 
 def _option(
     name: str | Sequence[str], hint: Any, default: Any, help: str, group: Group | None
 ) -> Any:
-    """An option's type, and with it all that cyclopts is to know."""
+    """An option's type, annotated with everything that cyclopts needs."""
     kind = _without_none(hint)
     container = get_origin(kind)
     parameter: dict[str, Any] = {"name": name, "help": help, "negative": ()}
@@ -139,7 +139,7 @@ def _reader(kind: Any) -> Callable[[str, str], Any]:
 
 
 def _plain(kind: Any) -> Any:
-    """The type that the help shows: what is read from one text is a text there."""
+    """The type that the help shows: text for every value that is read from one text."""
     return kind if kind in (int, float, Path) or get_origin(kind) is Literal else str
 
 
@@ -150,7 +150,7 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def _shown(default: Any) -> str:
-    """A default as a user would type it; empty where there is none."""
+    """A default as a user would type it; empty if there is none."""
     if default is None:
         return ""
     if not isinstance(default, tuple):

@@ -22,7 +22,7 @@ def predict(
     part: Annotated[Part | None, choice("--part")] = None,
     settings: Settings = NONE_GIVEN,
 ) -> int:
-    """Segment images: write a mask for each, on the image's own grid.
+    """Segment images: write a mask for each image, on the image's own grid.
 
     Args:
         model: Folder of a model or of a training run.
@@ -34,7 +34,7 @@ def predict(
     from lightm_unet.inference.predict import predict as run
 
     if bool(inputs) == bool(part):
-        raise UsageError("predict needs either INPUTS or --part: which images shall it segment?")
+        raise UsageError("predict needs either INPUTS or --part, to know which images to segment")
     images = images_of_part(model, part) if part else inputs
     with progress_bars() as progress:
         results = run(model, images, output, progress=progress, **settings)

@@ -1,6 +1,6 @@
-"""Standard error: complaints, what is logged, and progress bars, through one console.
+"""Standard error: errors, log messages and progress bars, through one console.
 
-Lines that take the same way as the bars appear above them, each whole.
+Lines printed through the same console as the bars appear complete, above the bars.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def complain(message: str) -> None:
 
 
 def progress_bars() -> AbstractContextManager[Progress | None]:
-    """Show the progress of what runs within the block, where standard error is a terminal."""
+    """Show progress bars for the code in the block, if standard error is a terminal."""
     from lightm_unet.reporting.progress_bar import progress_bar
 
     return progress_bar(STANDARD_ERROR)
@@ -32,7 +32,7 @@ def progress_bars() -> AbstractContextManager[Progress | None]:
 
 @contextmanager
 def print_log() -> Iterator[None]:
-    """Print on standard error what the package logs within the block."""
+    """Print the package's log messages within the block on standard error."""
     logger, handler = logging.getLogger("lightm_unet"), _Lines()
     level = logger.level
     logger.setLevel(logging.INFO)

@@ -45,7 +45,7 @@ def train(
         dataset: Data set in nnU-Net's raw layout.
         output: Folder for the run, new or empty.
         resume: Continue the run in OUTPUT from its last epoch, with its own settings.
-        architecture: Older name for --network.
+        architecture: Former name of --network.
     """
     from lightm_unet.training.run_folder import LAST, is_first_process
     from lightm_unet.training.train import train as run
@@ -56,7 +56,7 @@ def train(
             done = run(dataset, output, resume=resume, progress=progress, **given)
     except KeyboardInterrupt:
         if (output / LAST).exists():
-            complain("lightm-unet: stopped; go on with the same command and --resume")
+            complain("lightm-unet: stopped; to continue, repeat the command with --resume")
         raise
     if is_first_process():
         print(f"best validation Dice {done.best_dice:.4f}; the model is in {done.model}")

@@ -1,4 +1,4 @@
-"""From what a user typed to a value, or a message that names the option and an example.
+"""Convert a user's text to a value, or raise a message with the option's name and an example.
 
 Each function takes the option's name and the text.
 """
@@ -14,7 +14,7 @@ from lightm_unet.networks.spec import NetworkSpec
 Value = TypeVar("Value")
 
 _EXAMPLES = {"--seeds": "0,1,2", "--spacing": "1.5,1,1", "--threads": "2"}
-"""Where a size, such as 128x128, would be a poor example."""
+"""Examples for options whose value is not a size such as 128x128."""
 
 
 def whole_number(name: str, text: str) -> int:
@@ -28,7 +28,7 @@ def number(name: str, text: str) -> float:
 
 
 def whole_numbers(name: str, text: str) -> tuple[int, ...]:
-    """Whole numbers with `x` or commas between them.
+    """Whole numbers separated by `x` or commas.
 
     Example:
         >>> whole_numbers("--size", "128x96"), whole_numbers("--seeds", "0,1"), \
@@ -40,7 +40,7 @@ whole_numbers("--size", "64")
 
 
 def numbers(name: str, text: str) -> tuple[float, ...]:
-    """Numbers with `x` or commas between them.
+    """Numbers separated by `x` or commas.
 
     Example:
         >>> numbers("--spacing", "1.5,1,1")
@@ -51,7 +51,7 @@ def numbers(name: str, text: str) -> tuple[float, ...]:
 
 
 def words(name: str, text: str) -> tuple[str, ...]:
-    """Words with commas between them.
+    """Words separated by commas.
 
     Example:
         >>> words("--labels", "liver, tumour")
