@@ -1,1 +1,1 @@
-"""Recipes, losses, the Lightning module, and the model folder that training leaves behind."""
+"""Train networks: recipes, losses, the Lightning module, and the run's folder."""

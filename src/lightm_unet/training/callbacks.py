@@ -1,4 +1,4 @@
-"""What happens beside the training: log in CSV, best model's folder, lines, progress."""
+"""Callbacks of the training: CSV log, folder of the best model, log lines, progress."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def _peak_bytes(device: torch.device) -> int:
 
 
 class CsvLog(pl.Callback):
-    """One row for each epoch in a single CSV file, which a resumed run goes on with.
+    """Write one row for each epoch to a single CSV file; a resumed run appends to it.
 
     Columns: epoch (from 1), step, seconds (of this epoch), learning_rate, peak_memory_mb (10^6
-    bytes; the most that the process, or the GPU's allocator, has held so far), and what was logged.
+    bytes; peak so far of the process or of the GPU's allocator), and the logged metrics.
 
     Args:
         path: the file.
@@ -38,11 +38,11 @@ class CsvLog(pl.Callback):
         self._started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
-        # Not earlier: only now has the checkpoint's epoch been restored.
+        # The checkpoint's epoch is restored only now.
         if self.path.exists():
             with self.path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
-            # Epochs after the checkpoint happen again.
+            # Epochs after the checkpoint are repeated.
             self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
@@ -72,7 +72,7 @@ class CsvLog(pl.Callback):
 
 
 class SaveBestModel(pl.Callback):
-    """Calls `save(scores)` whenever val_dice is higher than ever before in this run.
+    """Calls `save(scores)` whenever val_dice reaches a new maximum in this run.
 
     Args:
         save: writes the model folder.
@@ -106,11 +106,11 @@ class EpochLines(pl.Callback):
     """Logs one line for each epoch: epoch, loss, validation Dice, time left.
 
     Args:
-        log: takes the line, as information.
+        log: receives the line, at level INFO.
     """
 
     def __init__(self, log: logging.Logger) -> None:
-        self._lines = log  # Lightning takes the name `log` for itself
+        self._lines = log  # Lightning uses the name `log` itself
         self._started, self._first = 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
@@ -137,7 +137,7 @@ class EpochProgress(pl.Callback):
     """Reports the steps of each epoch, then its validation cases.
 
     Args:
-        progress: takes the events.
+        progress: called with the events.
     """
 
     def __init__(self, progress: Progress) -> None:

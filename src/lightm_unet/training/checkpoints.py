@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and read without running anything that is in them."""
+"""Checkpoints: written completely or not at all, and read without executing their content."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PARTS = {"optimizer_states", "lr_schedulers", "loops", "callbacks"}
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Replaces a checkpoint in one step.
+    """Replaces a checkpoint atomically.
 
-    Lightning's own way goes through the system's temporary folder. Where that is another file
-    system, its move is a copy, and a run killed meanwhile is left without any whole checkpoint.
+    Lightning writes to the system's temporary folder and moves the file. On another file system
+    the move is a copy, and a run killed during the copy would have no complete checkpoint.
     """
 
     def save_checkpoint(  # noqa: D102
@@ -36,9 +36,9 @@ class KeptCheckpoint(ModelCheckpoint):
 
     Args:
         path: the file.
-        monitor: keep only the epoch with the highest value of this; by default each replaces the
-            one before. (`save_last` beside a monitor would not do: it skips epochs that are no
-            better, which a resumed run would then have to repeat.)
+        monitor: keep the epoch with the highest value of this metric; by default the latest.
+                (`save_last` with a monitor is not enough: it skips epochs that are not better,
+                and a resumed run would have to repeat them.)
     """
 
     def __init__(self, path: Path, monitor: str | None = None) -> None:
@@ -52,23 +52,24 @@ class KeptCheckpoint(ModelCheckpoint):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: D102
-        # A run's folder may have been moved since; Lightning would forget its best score.
+        # If the run's folder has been moved, Lightning would otherwise drop the best score.
         super().load_state_dict({**state_dict, "dirpath": self.dirpath})
 
 
 def check_checkpoint(path: Path, module: torch.nn.Module) -> None:
-    """Check that training of this module can go on from a checkpoint.
+    """Check that training of this module can resume from a checkpoint.
 
     Raises:
-        DataError: it is damaged, holds more than plain numbers, or is of another network.
+        DataError: it is damaged, contains other objects than plain data, or belongs to another
+            network.
     """
-    advice = f"copy {BEST} over it to go on from the best epoch, or start the run again"
+    advice = f"copy {BEST} over it to resume from the best epoch, or start the run again"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the error says enough
+            warnings.simplefilter("ignore")  # the error is sufficient
             content = torch.load(path, map_location="cpu", weights_only=True)
         found = {name: tuple(tensor.shape) for name, tensor in content["state_dict"].items()}
-    except Exception as error:  # whatever broken bytes make of an unpickler
+    except Exception as error:  # damaged bytes can raise any error in the unpickler
         reason = str(error).partition("\n")[0].partition(". ")[0]
         raise DataError(path, f"it cannot be read ({reason})", "a checkpoint", advice) from error
     if missing := _PARTS - content.keys():
@@ -79,6 +80,6 @@ def check_checkpoint(path: Path, module: torch.nn.Module) -> None:
         raise DataError(
             path,
             f"{found.get(name, 'nothing')} for {name}",
-            f"{expected.get(name, 'nothing')}, as this run's settings and labels ask for",
-            "undo what has changed in run.json or dataset.json, or start another run",
+            f"{expected.get(name, 'nothing')}, as this run's settings and labels require",
+            "undo the changes to run.json or dataset.json, or start another run",
         )

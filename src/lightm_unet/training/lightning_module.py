@@ -1,4 +1,4 @@
-"""The network as Lightning trains it: loss, validation score, optimizer."""
+"""The LightningModule: loss, validation score and optimizer of a network."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from lightm_unet.training.step import clip_gradients
 
 
 class SegmentationModule(pl.LightningModule):
-    """Trains a network by a recipe; logs train_loss, val_dice and val_dice of each label.
+    """Trains a network with a recipe; logs train_loss, val_dice and val_dice of each label.
 
-    val_dice is the mean over cases of each label's Dice, then over the labels, on the grid that
-    the network sees; `evaluate` measures on the images' own grids.
+    val_dice is each label's mean Dice over the cases, averaged over the labels, on the grid of the
+    network's input; `evaluate` computes scores on the images' own grids.
 
     Args:
-        network: takes images, gives logits; in training mode perhaps of several resolutions.
+        network: maps images to logits; in training mode possibly at several resolutions.
         recipe: optimizer and schedule.
-        learning_rate: the highest of the run.
+        learning_rate: the highest learning rate of the run.
         label_names: the index is the label's value.
-        preprocessing: whole images, or patches and so a sliding window for validation.
+        preprocessing: decides between whole images and patches; with patches, validation uses a
+            sliding window.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class SegmentationModule(pl.LightningModule):
         self.network, self.recipe, self.learning_rate = network, recipe, learning_rate
         self.label_names, self.preprocessing = label_names[1:], preprocessing
         self.validation_dice = torch.nn.ModuleList(MeanMetric() for _ in self.label_names)
-        self.epoch_loss = MeanMetric(nan_strategy="disable")  # NaN must be seen
+        self.epoch_loss = MeanMetric(nan_strategy="disable")  # NaN must not be ignored
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:  # noqa: D102
         loss = training_loss(self.network(batch["image"]), batch["labels"])
@@ -50,11 +51,11 @@ class SegmentationModule(pl.LightningModule):
         return loss
 
     def configure_gradient_clipping(self, *_: object, **__: object) -> None:
-        """Clip as `take_step` does; Lightning calls this when all gradients are there."""
+        """Clip as `take_step` does; Lightning calls this when all gradients are computed."""
         clip_gradients(self.network, self.recipe)
 
     def on_validation_start(self) -> None:
-        """Stop before a checkpoint or the model folder takes up what is broken."""
+        """Stop before weights that are not finite reach a checkpoint or the model folder."""
         if not torch.isfinite(self.epoch_loss.compute()):
             raise DivergedError(
                 f"the training loss became {float(self.epoch_loss.compute())} in epoch "

@@ -1,4 +1,4 @@
-"""Lightning, taught to be quiet and to stop as Python programs do."""
+"""Configure Lightning: fewer messages, and the usual behaviour of Python on signals."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MESSAGES = (
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Hide its messages about devices and workers: they tell a user nothing to act on."""
-    # Importing it sets the levels that are changed here.
+    """Hide Lightning's messages about devices and workers, which require no action."""
+    # The import sets the log levels that are changed here.
     from pytorch_lightning.utilities.warnings import PossibleUserWarning
 
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
@@ -40,10 +40,10 @@ def quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def stops_like_python() -> Iterator[None]:
-    """Ctrl-C is a KeyboardInterrupt; being told to stop is no success.
+    """Make Ctrl-C raise KeyboardInterrupt, and SIGTERM end with a failure.
 
-    Lightning makes the first an exit with code 1, and the second (SIGTERM, as a cluster's scheduler
-    sends it) an exit with code 0.
+    Lightning alone would exit with code 1 after Ctrl-C, and with code 0 after SIGTERM, which a
+    cluster's scheduler sends.
     """
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """How wrong the logits are: mean cross-entropy, plus 1 - soft Dice.
+    """The loss of logits: mean cross-entropy, plus 1 - soft Dice.
 
-    Dice is taken for each class but the background over the whole batch, so that an image
-    without a small structure does not decide the value alone, and then averaged. Both are
+    Dice is computed for each class except the background over the whole batch, so that one image
+    without a small structure does not dominate the value, and then averaged. Both terms are
     computed in float32.
 
     Args:
@@ -20,7 +20,7 @@ def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         labels: class of each voxel, `(batch, 1, *spatial)`, any integer type.
 
     Returns:
-        A scalar; 0 for certain and right.
+        A scalar; 0 for certain and correct predictions.
 
     Source: soft Dice as in MONAI's `DiceLoss(batch=True, include_background=False)`.
 
@@ -37,11 +37,11 @@ def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def training_loss(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
-    """`dice_cross_entropy` of what a network gives in training mode.
+    """`dice_cross_entropy` of a network's output in training mode.
 
-    With deep supervision that is logits of several resolutions. They weigh 1, 1/2, 1/4 ... of each
-    other, in all 1, and the lowest not at all; labels of lower resolutions are every second voxel,
-    which is where the network's strided convolutions look.
+    With deep supervision the output is a tuple of logits at several resolutions. Their weights are
+    proportional to 1, 1/2, 1/4 ..., and 0 for the lowest; the sum is 1. Labels at lower
+    resolutions are every second voxel, the positions of the network's strided convolutions.
 
     Args:
         logits: `(batch, classes, *spatial)`; or a tuple of them, the full resolution first, each
@@ -57,7 +57,7 @@ def training_loss(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor
         return dice_cross_entropy(logits, labels)
     weights = [2.0**-level for level in range(len(logits))]
     if len(weights) > 1:
-        weights[-1] = 0.0  # and yet in the graph: training on several GPUs waits for its gradient
+        weights[-1] = 0.0  # kept in the graph: training on several GPUs waits for its gradient
     total = 0.0
     for each, weight in zip(logits, weights, strict=True):
         total = total + weight / sum(weights) * dice_cross_entropy(each, labels)
@@ -66,14 +66,14 @@ def training_loss(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor
 
 
 def hard_dice(logits: Tensor, labels: Tensor) -> Tensor:
-    """Dice of the most likely class, for each image and each class but the background.
+    """Dice of the most likely class, for each image and each class except the background.
 
     Args:
         logits: `(batch, classes, *spatial)`.
         labels: `(batch, 1, *spatial)`.
 
     Returns:
-        `(batch, classes - 1)`; 1 where a class is neither there nor predicted.
+        `(batch, classes - 1)`; 1 for a class that is neither in the labels nor predicted.
     """
     classes = torch.arange(1, logits.shape[1], device=logits.device)
     pred = logits.argmax(1).flatten(1)[:, None] == classes[None, :, None]

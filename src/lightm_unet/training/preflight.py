@@ -1,4 +1,4 @@
-"""What can be found wrong with a run's settings before any image is read."""
+"""Check a run's settings before any image is read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lightm_unet.training.settings import PRECISIONS, TrainingSettings
 
 
 def check_settings(settings: TrainingSettings) -> None:
-    """Refuse what cannot be trained.
+    """Reject settings that cannot be used.
 
     Raises:
-        UsageError: a value out of its range.
-        MissingPartError: a device that is not here, or too few of them.
+        UsageError: a value is outside its range.
+        MissingPartError: the device is not available, or there are too few devices.
     """
     for name, least in (
         ("epochs", 1),
@@ -43,7 +43,7 @@ def check_settings(settings: TrainingSettings) -> None:
         check_choice(name, getattr(settings, name), known)
     check_spec(settings.network)
     try:
-        with torch.device("meta"):  # takes no memory: it is only built to have its options checked
+        with torch.device("meta"):  # without memory: the network is built only to check its options
             build_network(settings.network, 2, 1, 2)
     except (TypeError, ArithmeticError) as error:
         raise UsageError(f"network options that cannot be used: {error}") from error
@@ -53,7 +53,7 @@ def check_settings(settings: TrainingSettings) -> None:
 
 
 def find_precision(settings: TrainingSettings) -> str:
-    """The precision that the network is computed in, by Lightning's name."""
+    """The precision of the network's computation, by Lightning's name."""
     if settings.precision != "auto":
         return settings.precision
     on_gpu = choose_device(settings.device).type == "cuda"

@@ -1,8 +1,8 @@
-"""Cases preprocessed once and kept as plain arrays beside the run.
+"""Cases preprocessed once and stored as plain arrays in the run's folder.
 
-Reading and resizing a CT scan takes seconds, a training step a fraction of one. So each case is
-preprocessed the first time it is asked for and afterwards mapped into memory: a patch reads only
-its own pages.
+Reading and resizing a CT scan takes seconds, a training step a fraction of a second. Each case is
+therefore preprocessed on first use and afterwards mapped into memory: cutting a patch reads only
+the pages of the patch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.progress import Progress, track
 
 _FORM = 1
-"""Raised when what is stored changes, so that older files are not taken for it."""
+"""Version of the stored form; increase it when the form changes: older files are then ignored."""
 _PLACES_PER_LABEL = 2_000
 
 
@@ -31,19 +31,19 @@ class PreparedCases(torch.utils.data.Dataset):
     """Preprocessed cases with labels; an item is `(image, labels, name)`.
 
     `image` is float32 `(channels, *grid)`, `labels` uint8 `(*grid)`. The tensors are mapped from
-    files, copy on write: what is written into them stays in memory.
+    files, copy on write: changes stay in memory.
 
-    A stored case is found again only for the same preprocessing and the same source files (by
-    path, size and time of change); otherwise it is prepared anew beside the old one.
+    A stored case is reused only for the same preprocessing and the same source files (by path,
+    size and modification time); otherwise it is prepared again and stored beside the old one.
 
     Args:
-        dataset: holds the cases.
-        case_names: which cases, in which order.
-        preprocessing: how they become the network's input.
-        folder: where the arrays go; made where missing. It may be shared by several of these.
+        dataset: the data set with the cases.
+        case_names: the names of the cases, in order.
+        preprocessing: converts a case to the network's input.
+        folder: folder for the arrays; made if missing. Several objects may share it.
 
     Raises:
-        DataError: `dataset` has no such case; and from items, a case that cannot be used.
+        DataError: `dataset` has no such case; when an item is read, the case cannot be used.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PreparedCases(torch.utils.data.Dataset):
         return torch.from_numpy(image), torch.from_numpy(labels), self.cases[index].name
 
     def foreground(self, index: int) -> np.ndarray:
-        """Places of foreground voxels: up to 2000 per label, drawn once at random.
+        """Positions of foreground voxels: up to 2000 per label, drawn once at random.
 
         Returns:
             int32, `(places, 1 + spatial_dims)`: the label, then the voxel's index on the grid.
@@ -74,18 +74,18 @@ class PreparedCases(torch.utils.data.Dataset):
         return self._arrays(index)[2]
 
     def prepare(self, task: str = "prepare cases", progress: Progress | None = None) -> None:
-        """Prepare every case now, one after another; a bad one is found before training.
+        """Prepare every case now, so that an unusable case is found before training.
 
         Args:
-            task: what these cases are for, as `progress` is told.
-            progress: takes an event for each case.
+            task: description of these cases for `progress`.
+            progress: called with an event for each case.
         """
         names = [case.name for case in self.cases]
         for index in track(range(len(self)), task, progress, names.__getitem__):
             self._arrays(index)
 
     def _arrays(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Image, labels and foreground places, mapped from their files."""
+        """Image, labels and foreground positions, mapped from their files."""
         case = self.cases[index]
         key = self._key(case)
         kinds = ("image", "labels", "foreground")

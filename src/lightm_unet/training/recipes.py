@@ -1,4 +1,4 @@
-"""Training recipes by name: what turns gradients into a network."""
+"""Training recipes by name: optimizer, learning-rate schedule, epochs and batch size."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ class Recipe:
     learning_rate: float
     """The highest learning rate of the run."""
     schedule: str
-    """"poly": (1 - progress)^0.9 of it. "cosine": up from 0 in the first 5 %, then half a cosine
-    down to 1 % of it."""
+    """"poly": (1 - progress)^0.9 of the highest rate. "cosine": rises from 0 in the first 5 % of
+    the steps, then falls along half a cosine to 1 %."""
     weight_decay: float
-    """As the optimizer defines it; in "adamw" norms, biases, scales and the scan's own rates
-    are left out."""
+    """Weight decay as the optimizer defines it; "adamw" does not decay norms, biases, scales and
+    the scan's rates."""
     clip: float | None
-    """Largest L2 norm of all gradients together."""
+    """Largest L2 norm of all gradients together; None does not clip."""
     epochs: int
     """Passes over the training cases."""
     batch_size: tuple[int, int]
-    """Images of a step, in 2D and in 3D."""
+    """Images per step, in 2D and in 3D."""
 
     def batch_size_for(self, spatial_dims: int) -> int:
-        """Images of a step for so many dimensions."""
+        """Images per step for this number of dimensions."""
         return self.batch_size[spatial_dims - 2]
 
 
 RECIPES = {
-    # Section 3 of the paper: SGD at 1e-4, PolyLRScheduler, 100 epochs, batch 12 and 2. It names
-    # nnU-Net's scheduler, so momentum and weight decay, which it leaves out, are nnU-Net's.
+    # Section 3 of the paper: SGD at 1e-4, PolyLRScheduler, 100 epochs, batch 12 and 2. It does not
+    # give momentum and weight decay; nnU-Net's are used, as the scheduler is nnU-Net's.
     "paper": Recipe("sgd", 1e-4, "poly", 3e-5, None, 100, (12, 2)),
     # The trainer in the authors' repository: Adam, gradients clipped at 12.
     "released": Recipe("adam", 1e-4, "poly", 1e-5, 12.0, 100, (12, 2)),
-    # Chosen by short runs; clip and 3D batch had no comparison of their own: docs/notes.md, "Which
+    # Chosen by short runs; clip and 3D batch were not compared separately: docs/notes.md, "Which
     # recipe learns soonest".
     "default": Recipe("sgd", 1e-2, "poly", 3e-5, 1.0, 50, (2, 1)),
     # For networks with norms in the decoder: no weight decay on norms, biases and the scan's rates.
@@ -53,10 +53,10 @@ RECIPES = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """Find a recipe by name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no recipe of this name.
     """
     check_choice("recipe", name, RECIPES)
     return RECIPES[name]
@@ -79,7 +79,7 @@ def build_optimizer(
         return torch.optim.Adam(parameters, learning_rate, weight_decay=recipe.weight_decay)
     decayed, left_out = [], []
     for name, parameter in network.named_parameters():
-        is_weight = name.endswith("weight") and parameter.dim() > 1  # a norm's has one dimension
+        is_weight = name.endswith("weight") and parameter.dim() > 1  # norms have 1 dimension
         (decayed if is_weight else left_out).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": recipe.weight_decay},
@@ -89,7 +89,7 @@ def build_optimizer(
 
 
 def learning_rate_factor(schedule: str, steps: int) -> Callable[[int], float]:
-    """The share of the highest learning rate that each of `steps` steps uses.
+    """The function that gives each step's learning rate as a fraction of the highest one.
 
     Example:
         >>> factor = learning_rate_factor("poly", 10)
