@@ -60,7 +60,7 @@ def test_a_setting_that_cannot_be_used_leaves_nothing(
 def test_a_split_without_validation_is_refused_and_leaves_nothing(squares, train_tiny, tmp_path):
     split = {"training": [f"case_{i}" for i in range(6)], "validation": [], "test": []}
     (squares / "split.json").write_text(json.dumps(split))
-    with pytest.raises(UsageError, match=r"squares: the split leaves no case for validation"):
+    with pytest.raises(UsageError, match=r"squares: the split has no validation case"):
         train_tiny(squares, tmp_path / "run")
     assert names(tmp_path) == ["squares"]
 
@@ -94,27 +94,27 @@ def test_a_bad_case_is_named_leaves_nothing_and_once_repaired_trains(
 def test_a_folder_with_something_in_it_is_refused_and_untouched(name, xray, train_tiny, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_text("mine")
-    with pytest.raises(UsageError, match="run: expected a new or an empty folder"):
+    with pytest.raises(UsageError, match="run: expected a new or empty folder"):
         train_tiny(xray, tmp_path / "run")
     assert names(tmp_path / "run") == [name]
 
 
 def test_a_file_where_the_folder_should_be_is_refused(xray, train_tiny, tmp_path):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(UsageError, match="run: expected a new or an empty folder"):
+    with pytest.raises(UsageError, match="run: expected a new or empty folder"):
         train_tiny(xray, tmp_path / "run")
 
 
 def test_a_second_run_in_a_run_s_folder_is_refused_with_the_way_to_go_on(xray, run, train_tiny):
     before = contents(run)
-    with pytest.raises(UsageError, match=r"a run is there already; go on with it by --resume"):
+    with pytest.raises(UsageError, match=r"the folder contains a run; continue it with --resume"):
         train_tiny(xray, run)
     assert contents(run) == before
 
 
 def test_a_run_without_a_finished_epoch_is_to_be_removed(xray, run, train_tiny):
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(UsageError, match=r"already; it has finished no epoch: remove it"):
+    with pytest.raises(UsageError, match=r"a run; it has finished no epoch: remove it"):
         train_tiny(xray, run)
 
 

@@ -215,7 +215,7 @@ def test_the_log_tells_of_the_cases_and_then_of_each_epoch(xray, train_tiny, lis
     with listen(said.append):
         train_tiny(xray, tmp_path / "run", epochs=2)
     assert [line.split("  ")[0] for line in said] == [
-        "4 cases train, 1 validate, 1 are left for the test; 2,307 parameters",
+        "cases: 4 for training, 1 for validation, 1 for the test; 2,307 parameters",
         "epoch 1/2",
         "epoch 2/2",
     ]

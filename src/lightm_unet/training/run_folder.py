@@ -1,12 +1,12 @@
-"""A run's folder: what may be in it before, what is noted in it, and how a run is found again.
+"""A run's folder: checks before the start, the records in it, and reading them to resume.
 
-In the end it holds:
+At the end it contains:
 
-    run.json            settings, versions, and in the end the best score and the seconds
-    split.json          which cases trained, chose, and are left for the test
+    run.json            settings, versions, and after the run the best score and the duration
+    split.json          the training, validation and test cases
     log.csv             a row for each epoch
     tensorboard/        the same for TensorBoard
-    checkpoints/        last.ckpt to go on from, best.ckpt
+    checkpoints/        last.ckpt to resume from, best.ckpt
     model/              the best model so far, ready for `predict`
     prepared/           preprocessed cases; may be deleted when the run is over
 """
@@ -38,15 +38,15 @@ RECORD, SPLIT, LOG = "run.json", "split.json", "log.csv"
 TENSORBOARD, MODEL, PREPARED = "tensorboard", "model", "prepared"
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 FORMAT = 2
-"""Of run.json. In format 1 the network had two entries, its name and its options."""
+"""Format of run.json. In format 1 the network had two entries, its name and its options."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What run.json holds."""
+    """The content of run.json."""
 
     lightm_unet: str
-    """Version of this package, as the next two of theirs."""
+    """Version of this package; the next two fields are the versions of the packages they name."""
     torch: str
     python: str
     dataset: Path
@@ -55,13 +55,13 @@ class RunRecord:
     settings: TrainingSettings
     preprocessing: Preprocessing
     best_dice: float | None = None
-    """The best validation Dice; None until the run is over."""
+    """The best validation Dice; None until the run has ended."""
     seconds: float | None = None
-    """Of all epochs, however often interrupted; None until the run is over."""
+    """Duration of all epochs, before and after interruptions; None until the run has ended."""
 
 
 class RunPlan(NamedTuple):
-    """Everything that a run is determined by."""
+    """Everything that determines a run."""
 
     settings: TrainingSettings
     data: Dataset
@@ -70,37 +70,37 @@ class RunPlan(NamedTuple):
 
 
 def is_first_process() -> bool:
-    """Whether this is the one that writes, of all that train together.
+    """Whether this process, of all that train together, is the one that writes files.
 
-    They are started by Lightning, torchrun or SLURM.
+    The processes are started by Lightning, torchrun or SLURM.
     """
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
 def refuse_used_folder(folder: Path) -> None:
-    """Refuse to start a run in a folder that holds something.
+    """Reject a folder that is not empty, before a new run starts.
 
-    Prepared cases of a start that was interrupted are no hindrance; they are found again.
+    Prepared cases from an interrupted start are allowed; they are reused.
 
     Raises:
-        UsageError: there is something.
+        UsageError: the folder is not empty.
     """
     if not is_first_process():
-        return  # the first process has looked, and may have written its record already
+        return  # the first process has checked, and may already have written its record
     if (folder / RECORD).exists():
         finished = (folder / LAST).exists()
-        advice = "go on with it by --resume" if finished else "it has finished no epoch: remove it"
-        raise UsageError(f"{folder}: a run is there already; {advice}, or choose another folder")
+        advice = "continue it with --resume" if finished else "it has finished no epoch: remove it"
+        raise UsageError(f"{folder}: the folder contains a run; {advice}, or choose another folder")
     if folder.exists() and (
         not folder.is_dir() or any(entry.name != PREPARED for entry in folder.iterdir())
     ):
-        raise UsageError(f"{folder}: expected a new or an empty folder for the run")
+        raise UsageError(f"{folder}: expected a new or empty folder for the run")
 
 
 @contextmanager
 def nothing_left_behind(folder: Path) -> Iterator[None]:
-    """When preparing the cases of a new run fails, leave its folder as it was."""
+    """If the code in the block fails, restore a new run's folder to its earlier state."""
     existed = folder.exists()
     try:
         yield
@@ -111,7 +111,7 @@ def nothing_left_behind(folder: Path) -> Iterator[None]:
 
 
 def begin_run(folder: Path, plan: RunPlan) -> None:
-    """Note what a run is determined by."""
+    """Write the records of everything that determines a run."""
     write_split(plan.split, folder / SPLIT)
     record = RunRecord(
         lightm_unet=__version__,
@@ -126,7 +126,7 @@ def begin_run(folder: Path, plan: RunPlan) -> None:
 
 
 def end_run(folder: Path, best_dice: float) -> None:
-    """Note the best validation Dice, and the seconds of all epochs."""
+    """Record the best validation Dice and the duration of all epochs."""
     with (folder / LOG).open(newline="") as file:
         seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
     record = replace(read_run(folder), best_dice=best_dice, seconds=round(seconds, 2))
@@ -142,7 +142,7 @@ def read_run(folder: Path) -> RunRecord:
     """Read run.json.
 
     Raises:
-        DataError: there is none, or it is damaged.
+        DataError: the file is missing or damaged.
     """
     path = folder / RECORD
     content = read_record(path, FORMAT)
@@ -154,15 +154,15 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def find_run(folder: Path, dataset: Path, given: dict[str, Any]) -> RunPlan:
-    """What the run in a folder is determined by.
+    """Read what determines the run in a folder.
 
     Args:
-        folder: the run's.
-        dataset: must be the run's own.
-        given: settings; those that are given, and not None, must be the run's own.
+        folder: the run's folder.
+        dataset: data set folder; it must be the run's.
+        given: settings; those that are not None must equal the run's.
 
     Raises:
-        UsageError: nothing to go on from, or something that contradicts the run.
+        UsageError: there is no checkpoint, or an argument contradicts the run.
         DataError: the folder is damaged.
     """
     if not (folder / LAST).is_file():
@@ -178,7 +178,7 @@ def find_run(folder: Path, dataset: Path, given: dict[str, Any]) -> RunPlan:
         if asked[name] != own[name]:
             raise UsageError(
                 f"{folder}: this run has {name} {own[name]!r}, not {asked[name]!r}; "
-                "resume it with what it has, or start another run"
+                "resume it with its own settings, or start another run"
             )
     split = read_split(folder / SPLIT)
     return RunPlan(record.settings, open_dataset(record.dataset), split, record.preprocessing)

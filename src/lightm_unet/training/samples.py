@@ -1,7 +1,7 @@
-"""Training samples that a resumed run meets again, whatever the number of workers.
+"""Training samples that are the same in a resumed run, for any number of workers.
 
-All randomness of a sample comes from (seed, epoch, index), and the order of samples from
-(seed, epoch). No generator lives from one sample to the next, so nothing has to be saved.
+All randomness of a sample depends on (seed, epoch, index), and the order of samples on
+(seed, epoch). No random generator is kept between samples, so no state has to be saved.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from lightm_unet.preprocessing.augmentation import build_augmentation
 from lightm_unet.training.prepared_cases import PreparedCases
 
 FOREGROUND_SHARE = 0.5
-"""Share of patches that are centred on a foreground voxel, the label being drawn first."""
+"""Fraction of patches centred on a foreground voxel, whose label is drawn first."""
 
 
 class EpochIndexSampler(torch.utils.data.Sampler[tuple[int, int]]):
-    """Yields (epoch, index), in an order that depends on (seed, epoch) alone.
+    """Yields (epoch, index), in an order that depends only on (seed, epoch).
 
-    Each of several processes takes every `world_size`-th sample. All get equally many: the first
-    few samples come twice where the number does not divide.
+    Each of several processes gets every `world_size`-th sample. All get the same number: if it does
+    not divide evenly, the first few samples are used twice.
 
     Args:
         length: the number of samples, `len` of the `TrainingDataset`.
-        seed: of the run.
+        seed: the run's seed.
         rank: this process's number, from 0.
         world_size: the number of processes.
 
@@ -43,7 +43,7 @@ class EpochIndexSampler(torch.utils.data.Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch the next iteration is of."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class EpochIndexSampler(torch.utils.data.Sampler[tuple[int, int]]):
 
 
 class TrainingDataset(torch.utils.data.Dataset):
-    """Augmented samples, asked for by (epoch, index) from an `EpochIndexSampler`.
+    """Augmented samples, indexed by (epoch, index) from an `EpochIndexSampler`.
 
     A sample is `{"image": float32 (channels, *grid), "labels": uint8 (1, *grid)}`. In whole-image
     mode the grid is `preprocessing.size`. In patch mode it is a random patch of `roi_size`: half
@@ -66,8 +66,8 @@ class TrainingDataset(torch.utils.data.Dataset):
 
     Args:
         cases: the prepared training cases.
-        seed: of the run; the same seed, epoch and index give the same sample, to the bit.
-        strength: of `build_augmentation`.
+        seed: the run's seed; the same seed, epoch and index give the same sample, to the bit.
+        strength: strength of the augmentation, see `build_augmentation`.
         repeats: samples drawn from each case per epoch.
     """
 
@@ -112,13 +112,13 @@ def random_patch(
     foreground: np.ndarray,
     generator: np.random.Generator,
 ) -> tuple[int, ...]:
-    """Where a patch starts: anywhere, or, for half of them, so that foreground is in its centre.
+    """Draw where a patch starts: half of the patches are centred on a foreground voxel.
 
     Args:
-        shape: of the grid.
-        roi_size: of the patch.
-        foreground: places as `PreparedCases.foreground` gives them; may be empty.
-        generator: is asked for the random numbers.
+        shape: shape of the grid.
+        roi_size: shape of the patch.
+        foreground: positions from `PreparedCases.foreground`; may be empty.
+        generator: source of the random numbers.
 
     Returns:
         The first voxel along each axis. It is negative where the image is smaller than the patch,
@@ -126,7 +126,7 @@ def random_patch(
     """
     room = [length - roi for length, roi in zip(shape, roi_size, strict=True)]
     if len(foreground) and generator.random() < FOREGROUND_SHARE:
-        # The label first: otherwise small structures would hardly ever be chosen.
+        # The label is drawn first: otherwise small structures would rarely be chosen.
         label = generator.choice(np.unique(foreground[:, 0]))
         place = generator.choice(foreground[foreground[:, 0] == label])[1:]
         wanted = [int(p) - roi // 2 for p, roi in zip(place, roi_size, strict=True)]
@@ -141,7 +141,7 @@ def random_patch(
 def cut_patch(
     array: torch.Tensor, start: tuple[int, ...], roi_size: tuple[int, ...], padding: float = 0.0
 ) -> torch.Tensor:
-    """Cut `(channels, *roi_size)` out of `(channels, *grid)`; `padding` where there is no image.
+    """Cut `(channels, *roi_size)` out of `(channels, *grid)`, with `padding` outside the image.
 
     Example:
         >>> cut_patch(torch.tensor([[[1, 2, 3]]]), (0, -1), (1, 3))
@@ -158,5 +158,5 @@ def cut_patch(
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    """A MONAI MetaTensor without its metadata: it would slow every later operation down."""
+    """A MONAI MetaTensor without its metadata, which would slow down every later operation."""
     return tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor

@@ -1,4 +1,4 @@
-"""What a training run is told: one dataclass for the command line, the run's record and Python."""
+"""The settings of a training run, for the command line, the run's record and Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_NETWORK = NetworkSpec("lightm-unet")
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of a run; None leaves a choice to the recipe or to the data."""
+    """Settings of a run; None means that the recipe or the data decide."""
 
     recipe: Literal["default", "paper", "released", "adamw"] = "default"
     """Name of the recipe: the optimizer, its learning rate and schedule, epochs and batch size."""
@@ -36,40 +36,40 @@ class TrainingSettings:
     """Voxel size in mm that images are resampled to before patches are cut; by default each image
     keeps its own."""
     normalization: Literal["auto", "zscore", "ct"] = "auto"
-    """Scaling of intensities: zscore, each image by its own mean and standard deviation; ct,
-    Hounsfield units by those of the whole data set; auto takes ct where the channel is called
-    CT."""
+    """Scaling of intensities: zscore uses each image's own mean and standard deviation; ct uses
+    those of the whole data set, for Hounsfield units; auto is ct if the channel is named CT, and
+    zscore otherwise."""
     augmentation: Literal["none", "default", "strong"] = "default"
     """Strength of the random changes to training images."""
     samples_per_case: int = 1
     """Number of samples drawn from each case in an epoch."""
     seed: int = 0
-    """Seed of the split (unless the data set has one), of the first weights, and of every random
-    change."""
+    """Seed of the split (unless the data set has one), of the initial weights, of the sample order
+    and of the augmentation."""
     device: str = "auto"
-    """Device that trains: cpu, cuda, cuda:N or mps; auto takes a GPU where there is one."""
+    """Device for training: cpu, cuda, cuda:N or mps; auto is a GPU if there is one."""
     devices: int = 1
     """Number of devices."""
     precision: Precision = "auto"
-    """Precision of the computation; auto takes bf16-mixed where a GPU has it, else 32-true."""
+    """Precision of the computation; auto is bf16-mixed on a GPU that supports it, else 32-true."""
     workers: int = 0
-    """Number of processes that prepare samples beside the training."""
+    """Number of additional processes that prepare samples."""
     network: NetworkSpec = DEFAULT_NETWORK
-    """Network to train, with options where wanted: lightm-unet, lightm-unet:width=16, nnu-net."""
+    """Network to train, optionally with options: lightm-unet, lightm-unet:width=16, nnu-net."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "network", NetworkSpec.parse(self.network))  # a text will do
+        object.__setattr__(self, "network", NetworkSpec.parse(self.network))  # accepts a text
 
 
 def make_settings(given: Mapping[str, Any]) -> TrainingSettings:
-    """Settings from keyword arguments, of which None means not given.
+    """Settings from keyword arguments; None means not given.
 
     Args:
-        given: fields of `TrainingSettings`; or, as they were before a network was one text,
-            `architecture` (its name) and `network` (a dict of its options).
+        given: fields of `TrainingSettings`; or, in the former form, `architecture` (the network's
+                name) and `network` (a dict of its options).
 
     Raises:
-        UsageError: a setting that does not exist.
+        UsageError: a setting does not exist.
     """
     given = join_network({name: value for name, value in given.items() if value is not None})
     names = {field.name for field in dataclasses.fields(TrainingSettings)}
@@ -81,13 +81,13 @@ def make_settings(given: Mapping[str, Any]) -> TrainingSettings:
 
 
 def join_network(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The same settings with the network in one entry, where there were two.
+    """The same settings with the network in one entry instead of two.
 
     The older form has the name as `architecture` and the options as a dict under `network`: in
     Python calls, and in run.json of format 1.
 
     Raises:
-        UsageError: both forms at once.
+        UsageError: both forms are mixed.
 
     Example:
         >>> joined = join_network({"architecture": "segresnet", "network": {"init_filters": 8}})

@@ -1,7 +1,7 @@
 """One step of training: what `train` does with each batch, and what `bench --what train` times.
 
-Lightning takes the step in `train`, by `lightning_module.py`; a test holds the two together. Not
-part of it are reading and augmenting the images, the schedule of the learning rate, and logging.
+In `train`, Lightning makes the step through `lightning_module.py`; a test checks that both agree.
+Reading and augmenting images, the learning-rate schedule and logging are not part of it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def take_step(
     """Change a network's weights once: forward, loss, backward, clip, optimizer.
 
     Args:
-        network: in training mode.
-        optimizer: of its parameters, see `build_optimizer`.
-        recipe: names the largest gradient.
+        network: a network in training mode.
+        optimizer: the optimizer of its parameters, see `build_optimizer`.
+        recipe: the recipe, which gives the largest gradient norm.
         image: `(batch, channels, *spatial)`.
         labels: `(batch, 1, *spatial)`, any integer type.
         precision: "32-true" or "bf16-mixed".

@@ -1,6 +1,6 @@
-"""Training from a data set's folder to a model's folder, top to bottom.
+"""Training, from a data set's folder to a model's folder.
 
-What a run leaves is listed in `run_folder.py`.
+`run_folder.py` lists the files of a run.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What a finished run leaves."""
+    """The results of a finished run."""
 
     folder: Path
     """The run's folder."""
     model: Path
     """The best model's folder."""
     best_dice: float
-    """Its mean validation Dice, on the grid that the network sees."""
+    """Mean validation Dice of the best model, on the grid of the network's input."""
     seconds: float
-    """Time of the training in this process, validation included."""
+    """Duration of the training in this process, including validation."""
 
 
 def train(
@@ -61,21 +61,21 @@ def train(
 ) -> TrainedRun:
     """Train LightM-UNet, or another network, on a data set in nnU-Net's raw layout.
 
-    The data set's split.json is used if there is one, else a 7:1:2 split drawn from the seed. A
-    line for each epoch is logged; of several processes only the first one logs.
+    The data set's split.json is used if there is one, else a 7:1:2 split is drawn from the seed.
+    One line is logged for each epoch; if several processes train, only the first one logs.
 
     Args:
         dataset: the data set's folder.
-        output: the run's folder, new or empty; with `resume`, one that a run has left.
-        resume: go on from the last finished epoch, with the run's own settings.
-        progress: takes an event for each case that is prepared, and for each step and validation
-            case of every epoch.
+        output: the run's folder, new or empty; with `resume`, the folder of the run to continue.
+        resume: continue from the last finished epoch, with the run's own settings.
+        progress: called with an event for each case that is prepared, and for each step and
+            validation case of every epoch.
         settings: fields of `TrainingSettings`.
 
     Raises:
-        UsageError: settings that cannot be used, a folder in use, or nothing to resume.
-        DataError: a case that cannot be used.
-        MissingPartError: a device or a package that training needs is not here.
+        UsageError: the settings cannot be used, the folder is in use, or there is no run to resume.
+        DataError: a case cannot be used.
+        MissingPartError: a required device or package is not available.
     """
     require_extra("train", "training")
     first = run_folder.is_first_process()
@@ -91,8 +91,8 @@ def train(
     network = _first_weights(plan)
     if first:
         _log.info(
-            f"{len(plan.split.training)} cases train, {len(plan.split.validation)} validate, "
-            f"{len(plan.split.test)} are left for the test; "
+            f"cases: {len(plan.split.training)} for training, {len(plan.split.validation)} for "
+            f"validation, {len(plan.split.test)} for the test; "
             f"{sum(p.numel() for p in network.parameters()):,} parameters"
         )
     with nullcontext() if resume else run_folder.nothing_left_behind(output):
@@ -112,7 +112,7 @@ def _plan_run(dataset: Path, given: dict[str, Any]) -> RunPlan:
     split = find_split(data, settings.seed)
     if not split.validation:
         raise UsageError(
-            f"{data.root}: the split leaves no case for validation; training needs at least two "
+            f"{data.root}: the split has no validation case; training needs at least two "
             "patients, or a split.json that names a validation case"
         )
     preprocessing = plan_preprocessing(
@@ -266,6 +266,6 @@ def _fit(
 
 
 def _share(cases: int, rank: int, world_size: int) -> range:
-    """The validation cases of one process. With fewer cases than processes each takes all, which
-    leaves the mean as it is: a process without any would stop the others."""
+    """The validation cases of one process. With fewer cases than processes, each process gets all
+    cases, which does not change the mean; a process without cases would block the others."""
     return range(rank, cases, world_size) if cases >= world_size else range(cases)
