@@ -62,7 +62,7 @@ def test_a_contestant_named_twice_is_measured_once():
         ({"what": "sleep"}, "what must be one of forward, train; got 'sleep'"),
         ({"sizes": [(8,)]}, "2 or 3 positive numbers"),
         ({"sizes": [(8, 0)]}, "2 or 3 positive numbers"),
-        ({"sizes": []}, "sizes at least, got none"),
+        ({"sizes": []}, "at least one of sizes, got none"),
         ({"threads": [0]}, "threads needs positive"),
         ({"batch": 0}, "batch needs positive"),
         ({"rounds": 0}, "rounds needs positive"),

@@ -1,5 +1,5 @@
-"""How fast networks are and how much memory they take, measured fairly.
+"""Measure the speed and the memory of networks under equal conditions.
 
-Every case is a process of its own, so that its peak memory is its own; they take turns, so
-that a machine that slows down slows them all.
+Every case runs in its own process, so that its peak memory is measured separately. The cases take
+turns, so that a temporary slowdown of the machine affects all of them.
 """

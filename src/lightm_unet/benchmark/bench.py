@@ -4,11 +4,11 @@
         start its cases, one pass each to warm up
         for each round: for each case: rest, then passes for `TURN_SECONDS`
 
-A rest precedes each turn: thread pools spin for some milliseconds after their last work, and
-would take the cores from the next in turn.
+A pause precedes each turn: thread pools stay busy for some milliseconds after their last work and
+would slow down the next case.
 
-Where the machine's memory does not hold all of a group at once, the group runs in several sessions.
-The first case runs in each of them, so that every ratio is still one of the same minutes.
+If the memory is too small for all cases of a group at once, the group runs in several sessions. The
+first case runs in each session, so that every ratio compares times of the same session.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ def bench(
     output: str | Path | None = None,
     **settings: Any,
 ) -> BenchReport:
-    """Measure latency, throughput and peak memory of networks that take turns on this machine.
+    """Measure latency, throughput and peak memory of networks, in turns, on this machine.
 
     A line is logged for each network that is ready, and for each round.
 
     Args:
-        networks: names that `build_network` knows, each with options if wanted, such as
-            `lightm-unet:width=16`. The first is what the others are compared with.
+        networks: names for `build_network`, optionally with options, such as
+                `lightm-unet:width=16`. All others are compared with the first.
         output: a new folder for bench.json, table.md, latency.png and latency.svg.
         settings: fields of `BenchSettings`.
 
     Returns:
-        The report. A case that failed is in it with its reason.
+        The report, which includes failed cases with the reason.
 
     Raises:
-        UsageError: a network or a setting that does not exist, or `output` is not a new folder.
-        MissingPartError: a device is not here, or a package that an engine or the plot needs.
+        UsageError: a network or a setting does not exist, or `output` is not a new folder.
+        MissingPartError: a required device or package is not available.
     """
     from lightm_unet.benchmark.tables import write_report
     from lightm_unet.diagnosis import doctor
@@ -127,7 +127,7 @@ class RoundRobin:
                 _log.info(self.notes[-1])
 
     def _run_session(self, candidates: Sequence[BenchCase], first: BenchCase) -> set[BenchCase]:
-        """Start as many as memory holds and let them take turns; returns those dealt with."""
+        """Measure as many cases in turns as fit into memory; return the finished ones."""
         self.sessions += 1
         ran: set[BenchCase] = set()
         running: dict[BenchCase, tuple[BenchCaseProcess, Result]] = {}
@@ -137,7 +137,7 @@ class RoundRobin:
                 try:
                     result = self._warm_up(process, case)
                 except MemoryNeededError as error:
-                    # Beside the first alone it had all the memory that it can get.
+                    # Only the first case runs beside it: a retry would not have more memory.
                     if running.keys() - {first}:
                         break
                     self._fail(case, str(error))

@@ -1,4 +1,4 @@
-"""Who is measured: every combination of the networks and settings that were asked for."""
+"""The cases to measure: every combination of the requested networks and settings."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class BenchCase:
     """One network in one setting: what one process measures."""
 
     network: NetworkSpec
-    """A text will do: `lightm-unet` or `lightm-unet:width=16:encoder_layers=[1,1,1]`."""
+    """The network; a text such as `lightm-unet:width=16:encoder_layers=[1,1,1]` is converted."""
     size: tuple[int, ...]
     """Spatial size of the images."""
     engine: str = "torch"
-    """What runs it: "torch" or "onnxruntime"."""
+    """Program that runs the network: "torch" or "onnxruntime"."""
     threads: int = 1
     """Threads within an operation."""
     allocator: str = "default"
     """"default", or "kept": the C library gives no freed memory back to the system."""
     device: str = "cpu"
-    """"cpu", "cuda", "cuda:N" or "mps"; that it is here has been checked."""
+    """"cpu", "cuda", "cuda:N" or "mps"; it must be available."""
     job: str = "forward"
     """"forward": one inference; "train": forward, backward and the optimizer's step."""
     batch: int = 1
@@ -55,25 +55,25 @@ class BenchCase:
 
     @property
     def group(self) -> tuple:
-        """Bench cases of equal groups do the same work in the same setting: they take turns."""
+        """Key of the cases that do the same work in the same setting and are measured in turns."""
         return self.size, self.threads, self.allocator, self.device
 
     @property
     def series(self) -> tuple:
-        """Bench cases of equal series differ in the size alone: one line of the plot."""
+        """Key of the cases that differ only in size: one line of the plot."""
         return self.network, self.engine, self.threads, self.allocator, self.device, len(self.size)
 
 
 def available_allocators() -> tuple[str, ...]:
-    """The allocators that this system can be told to use; "kept" is a setting of glibc."""
+    """The allocators that this system can use; "kept" is a setting of glibc."""
     return ALLOCATORS if platform.libc_ver()[0] == "glibc" else ALLOCATORS[:1]
 
 
 def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -> list[BenchCase]:
-    """Every combination, those that take turns next to each other.
+    """Every combination; cases that are measured in turns are next to each other.
 
-    The allocator is a matter of the CPU's memory: other devices are measured once, with the
-    first.
+    The allocator affects only the CPU's memory: other devices are measured once, with the first
+    allocator.
 
     Args:
         networks: names, with options if wanted.
@@ -81,9 +81,9 @@ def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -
             for all allocators of this system.
 
     Raises:
-        UsageError: a value that cannot be measured, with those that can.
+        UsageError: a value cannot be measured; the message lists the possible values.
     """
-    import torch  # not above: an engine without torch must not take its memory
+    import torch  # not at the top: an engine without torch must not use torch's memory
 
     threads = settings.threads or (torch.get_num_threads(),)
     allocators = settings.allocators or available_allocators()
@@ -96,7 +96,7 @@ def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -
             check_choice(name, value, known)
     for name, values in (("networks", networks), ("sizes", settings.sizes)):
         if not values:
-            raise UsageError(f"bench needs one of {name} at least, got none")
+            raise UsageError(f"bench needs at least one of {name}, got none")
     for size in settings.sizes:
         if len(size) not in CHANNELS or min(size) < 1:
             raise UsageError(f"a size needs 2 or 3 positive numbers, got {tuple(size)}")

@@ -2,7 +2,7 @@
 
     python -m lightm_unet.benchmark.onnx_export FOLDER
 
-A case, as JSON on stdin, is exported into the folder, and answered with
+The case, given as JSON on stdin, is exported into the folder. The answer on stdout is
 {"parameters": 2533469}, or with {"error": "..."}.
 """
 
@@ -47,7 +47,7 @@ def export(case: BenchCase, folder: Path) -> int:
 
 
 def main() -> None:
-    """Answer the one request."""
+    """Answer the request."""
     requests, answers = join_parent()
     try:
         case = from_json(BenchCase, json.loads(next(requests)))

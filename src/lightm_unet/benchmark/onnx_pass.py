@@ -1,6 +1,6 @@
 """One inference of a network under ONNX Runtime.
 
-The export is a process of its own: this one then never loads torch, and its memory is that of a
+The export runs in its own process, so this process never loads torch, and its memory is that of a
 program that only runs the network.
 """
 
@@ -25,7 +25,7 @@ TOLERANCE = 1e-3
 
 
 class OnnxPass:
-    """An exported network in a session of its own, checked against torch; call it for one pass.
+    """An exported network in its own session, checked against torch; call it for one pass.
 
     Raises:
         UsageError: another device than the CPU, or training, was asked for.
@@ -64,12 +64,12 @@ class OnnxPass:
         return logits
 
     def peak_bytes(self) -> int:
-        """The most memory of this process so far."""
+        """Peak memory of this process so far."""
         return peak_bytes()
 
 
 def check_agreement(logits: np.ndarray, expected: np.ndarray) -> None:
-    """Refuse an ONNX form that computes something else than the network.
+    """Check that the ONNX form computes the same as the network.
 
     Raises:
         LightMUNetError: the shapes differ, or a value by more than `TOLERANCE`.
@@ -86,7 +86,7 @@ def check_agreement(logits: np.ndarray, expected: np.ndarray) -> None:
 
 def _export(case: BenchCase, folder: Path) -> int:
     """Export the network into a folder; returns the number of its parameters."""
-    # This process is watched itself: its parent would not see why it has ended the exporter.
+    # This process's memory is watched too: its parent could not see why the exporter was ended.
     with Child(python_module(EXPORTER, folder), watch_memory=False) as exporter:
         try:
             return exporter.ask(to_json(case))["parameters"]

@@ -1,4 +1,4 @@
-"""Latency as a picture: against the number of voxels, or, at a single size, as bars."""
+"""Plot the latency: against the number of voxels or, for a single size, as bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The coordinator's end of a case's process: start it, let it build, give it turns."""
+"""Control of a case's process: start it, build its network, run its turns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEEP = {  # glibc: heap only, never returned, and grown in steps of 64 MiB
 
 
 def environment(case: BenchCase, base: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a case's process: its allocator, and none that would disturb.
+    """The environment of a case's process: sets its allocator, and drops disturbing variables.
 
     Example:
         >>> environment(BenchCase("nnu-net", (64, 64)), {"HOME": "/", "MALLOC_ARENA_MAX": "1"})
@@ -45,7 +45,7 @@ class BenchCaseProcess(Child):
         super().__init__(command, threads=case.threads, environment=environment(case, os.environ))
 
     def build(self) -> dict[str, Any]:
-        """Let it build its network; returns `parameters` and `idle_bytes`.
+        """Build the network in the process; return `parameters` and `idle_bytes`.
 
         Raises:
             ChildError: it cannot; the message says why.
@@ -53,7 +53,7 @@ class BenchCaseProcess(Child):
         return self.ask({"do": "build", "case": to_json(self.case)})
 
     def turn(self, seconds: float) -> dict[str, Any]:
-        """Let it do passes for so many seconds, one at least; returns `seconds`, `peak_bytes`.
+        """Run passes for this many seconds, at least one; return `seconds` and `peak_bytes`.
 
         Raises:
             ChildError: it failed; the message says why.

@@ -1,4 +1,4 @@
-"""What one bench has found: the numbers of all its cases, and how they were taken."""
+"""The result of one benchmark: the numbers of all cases, and how they were measured."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from lightm_unet.benchmark.results import Growth, Result
 
 TURN_SECONDS = 0.5
-"""A turn is passes for this long, one at least: short passes are repeated until they are steady."""
+"""Duration of a turn, in which passes are repeated; a turn has at least one pass."""
 REST_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Everything that one run of `bench` has found."""
+    """The result of one run of `bench`."""
 
     machine: dict[str, Any]
-    """What `doctor` says."""
+    """Description of the machine, as in `doctor`."""
     rounds: int
-    """Turns of each case."""
+    """Number of turns of each case."""
     results: tuple[Result, ...]
-    """One for each case, the failed ones too, in the order of the request."""
+    """One result for each case, including failed ones, in the order of the request."""
     notes: tuple[str, ...] = ()
-    """What a reader of the numbers should know of how the run went."""
+    """Remarks on the run that a reader of the numbers should know."""
     growths: tuple[Growth, ...] = field(default=())
     """For each series of several sizes, how time grows with the number of voxels."""
 
@@ -33,7 +33,7 @@ class BenchReport:
         return tuple(result for result in self.results if result.error)
 
     def to_json(self) -> dict[str, Any]:
-        """The report as bench.json holds it."""
+        """The report as stored in bench.json."""
         return {
             "machine": self.machine,
             "rounds": self.rounds,

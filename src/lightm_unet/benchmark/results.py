@@ -1,4 +1,4 @@
-"""What was measured, and the numbers that follow from it; all plain arithmetic."""
+"""The measurements, and the numbers computed from them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lightm_unet.system.records import expect_usable, read_record
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle of some numbers, and how far they reach."""
+    """Median and range of some numbers."""
 
     median: float
-    """Half of them are below."""
+    """The median."""
     min: float
     """The smallest."""
     max: float
@@ -40,26 +40,26 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Result:
-    """The measurement of one case; of one that failed, `error` alone is filled."""
+    """The measurement of one case; a failed case has only `error`."""
 
     case: BenchCase
     """Who."""
     error: str | None = None
-    """Why there is nothing, or None."""
+    """Why the case failed, or None."""
     parameters: int = 0
-    """Of the network, each once."""
+    """Number of the network's parameters; shared ones count once."""
     seconds: tuple[float, ...] = ()
-    """Of a pass, one number for each round: the median of that turn's passes."""
+    """Seconds of a pass, one number for each round: the median of that turn's passes."""
     first_seconds: float = 0.0
-    """Of the very first pass, which warms up and is not in `seconds`."""
+    """Seconds of the first pass, which warms up and is not in `seconds`."""
     idle_bytes: int = 0
     """Memory of the process with the network built, before the first pass."""
     peak_bytes: int = 0
-    """The most memory of the process."""
+    """Peak memory of the process."""
     session: int = 0
-    """Bench cases of equal sessions took turns."""
+    """Number of the session; cases of the same session were measured in turns."""
     first_of_session: tuple[float, ...] = field(default=(), repr=False)
-    """`seconds` of the group's first case, round by round; empty where it failed."""
+    """`seconds` of the group's first case, for each round; empty if it failed."""
 
     @property
     def latency(self) -> Spread:
@@ -89,7 +89,7 @@ class Result:
         return spread_of(round_ratios(self.seconds, self.first_of_session))
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, with the numbers that follow."""
+        """The measurement and the numbers computed from it."""
         who = to_json(self.case)
         if self.error:
             return {**who, "error": self.error}
@@ -114,7 +114,7 @@ def read_results(path: Path) -> tuple[Result, ...]:
     """The results that a bench.json holds; without `first_of_session`, which it does not hold.
 
     Raises:
-        DataError: there is no such file, or it is damaged.
+        DataError: the file is missing or damaged.
     """
     content = read_record(path)
     with expect_usable(path, "a report of `bench`", "remove it, and measure again"):
@@ -123,7 +123,7 @@ def read_results(path: Path) -> tuple[Result, ...]:
 
 
 def _read_result(entry: dict[str, Any]) -> Result:
-    """A result from its own entries; those that follow from them are left out."""
+    """A result from its measured entries; computed entries are ignored."""
     who = {f.name: entry[f.name] for f in fields(BenchCase) if f.name in entry}
     own = {f.name: entry[f.name] for f in fields(Result) if f.name in entry}
     return from_json(Result, {"case": who, **own})
@@ -132,7 +132,7 @@ def _read_result(entry: dict[str, Any]) -> Result:
 def round_ratios(times: Sequence[float], first: Sequence[float]) -> list[float]:
     """Each round's time over the first case's in the same round.
 
-    What slows the machine for a round slows both, and leaves their ratio.
+    A slowdown of the machine during a round affects both times, but hardly their ratio.
 
     Example:
         >>> round_ratios([2.0, 6.0], [1.0, 2.0])
@@ -144,7 +144,7 @@ def round_ratios(times: Sequence[float], first: Sequence[float]) -> list[float]:
 def time_at_twice_the_voxels(voxels: tuple[int, int], seconds: tuple[float, float]) -> float:
     """By which factor time grows when voxels double, from two sizes; 2 is linear growth.
 
-    Between them, time is taken to be a power of the number of voxels.
+    Between the sizes, time is assumed to be a power of the number of voxels.
 
     Example:
         >>> time_at_twice_the_voxels((100, 400), (1.0, 4.0))  # 4x voxels, 4x time
@@ -163,7 +163,7 @@ class Growth:
     name: str
     """The series."""
     sizes: tuple[tuple[int, ...], ...]
-    """From the smallest."""
+    """The sizes, from the smallest."""
     steps: tuple[float, ...]
     """Time at twice the voxels / time, between neighbouring sizes."""
     overall: float

@@ -84,7 +84,7 @@ def bench_scan(
     Raises:
         UsageError: a shape, the threads or the rounds are not positive, no such kind of device, or
             `output` is not new.
-        MissingPartError: the device is not here.
+        MissingPartError: the device is not available.
         LightMUNetError: two forms differ by more than rounding.
     """
     bad_shape = any(len(shape) != 2 or min(shape) < 1 for shape in shapes)

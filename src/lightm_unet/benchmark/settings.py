@@ -1,4 +1,4 @@
-"""What a bench is told: one dataclass for the command line and Python."""
+"""The settings of a benchmark, for the command line and Python."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """Settings of a bench. Of those that hold several values, every combination is measured."""
+    """Settings of a benchmark. If settings have several values, every combination is measured."""
 
     what: Job = "forward"
-    """What is timed: forward, one inference; or train, the step that `train` takes by its default
+    """What to time: forward is one inference; train is one training step with the default
     recipe."""
     sizes: Sequence[tuple[int, ...]] = (PAPER_SIZE[2],)
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)
     """Program that runs the networks; onnxruntime does inference on the CPU only."""
     devices: Sequence[str] = ("cpu",)
-    """Device that runs the networks: cpu, cuda, cuda:N or mps; auto takes a GPU if there is one."""
+    """Device that runs the networks: cpu, cuda, cuda:N or mps; auto is a GPU if there is one."""
     threads: Sequence[int] | None = None
-    """Number of CPU threads; by default as many as torch takes."""
+    """Number of CPU threads; by default torch's own number."""
     allocators: Sequence[Allocator] | None = None
     """Memory allocator: the system's default, or kept, where the C library keeps freed memory; by
     default both where the system has both."""
     rounds: int = 5
-    """Number of turns that each network takes."""
+    """Number of turns of each network."""
     batch: int = 1
     """Number of images in one pass."""
     in_channels: int | None = None

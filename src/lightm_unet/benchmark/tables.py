@@ -15,7 +15,7 @@ from lightm_unet.system.files import write_bytes
 from lightm_unet.system.records import write_record
 
 UNSTEADY = 1.5
-"""Slowest round / fastest round from which the reader is warned."""
+"""Ratio of the slowest to the fastest round above which the report warns."""
 COLUMNS = (
     "size",
     "network",
@@ -29,7 +29,7 @@ COLUMNS = (
     "time / first's",
 )
 TEXT_COLUMNS = 2
-"""So many of them, from the left, are text."""
+"""Number of columns, from the left, that contain text."""
 
 
 def table_rows(report: BenchReport) -> list[tuple[str, ...]]:
@@ -66,7 +66,7 @@ def _show_ratio(ratio: Spread | None) -> str:
 
 
 def remarks(report: BenchReport) -> list[str]:
-    """Sentences below the table: growth with the size, failures, and how the run went."""
+    """Sentences below the table: growth with the size, failures, and remarks on the run."""
     lines = []
     for growth in report.growths:
         steps = ", ".join(f"{step:.2f}" for step in growth.steps)

@@ -44,7 +44,7 @@ class TorchPass:
 
     Raises:
         UsageError: there is no such network, or it has no such option.
-        MissingPartError: the device is not here.
+        MissingPartError: the device is not available.
     """
 
     def __init__(self, case: BenchCase) -> None:
@@ -71,7 +71,7 @@ class TorchPass:
         wait_for(self.device)
 
     def peak_bytes(self) -> int:
-        """The most memory so far: of this process, or on the GPU of the tensors."""
+        """Peak memory so far: of this process, or of the tensors on the GPU."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         if self.device.type == "mps":  # it keeps what it was given, and so shows its peak

@@ -1,4 +1,4 @@
-"""The process of one case: builds it, then does passes when it is told to.
+"""The process of one case: builds the network, then runs passes on request.
 
     python -m lightm_unet.benchmark.worker
 
@@ -7,8 +7,8 @@ Each line on stdin is a request, each on stdout its answer, both JSON:
     {"do": "build", "case": {...}}   {"parameters": 2533469, "idle_bytes": 330000000}
     {"do": "turn", "seconds": 0.5}         {"seconds": [0.31, 0.30], "peak_bytes": 450000000}
 
-A turn is passes until `seconds` are over, one at least. What goes wrong is answered with
-{"error": "..."}, after which the process ends; it also ends when its parent does.
+A turn repeats passes until `seconds` are over, with at least one pass. After an error the process
+answers {"error": "..."} and ends; it also ends when its parent process ends.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _reason(error: Exception) -> str:
 
 
 def main() -> None:
-    """Serve the parent."""
+    """Answer the requests of the parent process."""
     serve(*join_parent())
 
 

@@ -1,1 +1,1 @@
-"""Metrics, tables, pictures, and one HTML report."""
+"""Score masks: metrics, tables, pictures, and one HTML report."""

@@ -36,25 +36,26 @@ def evaluate(
 ) -> Evaluation:
     """Score predicted masks against references: Dice, IoU, HD95 and surface Dice per class.
 
-    Masks are paired by file name; they must lie on one grid. A case that cannot be scored does
-    not stop the others: it stands in `Evaluation.failed` with its reason.
+    Masks are paired by file name; both masks of a pair must have the same grid. A case that cannot
+    be scored does not stop the others: it is listed in `Evaluation.failed` with the reason.
 
     Args:
         predictions: a mask, or a folder of masks.
-        references: a mask, a folder of masks, or a data set in nnU-Net's layout, which also tells
-            the names of the labels and the images for the pictures.
+        references: a mask, a folder of masks, or a data set in nnU-Net's layout, which also
+                provides the names of the labels and the images for the pictures.
         output: folder for `cases.csv`, `summary.json` and `report.html`; None writes nothing.
         images: images to draw the pictures on; by default those of the data set.
         labels: names of the label values 1, 2, ...; a value beyond them is then an error. By
             default the names of the data set, or those that `predict` recorded beside its masks.
         tolerance_mm: distance up to which boundaries agree, for the surface Dice. Pixels where
             the files store no spacing (PNG, JPEG, TIFF, BMP).
-        progress: takes an event for each case.
+        progress: called with an event for each case.
 
     Raises:
-        DataError: a path is missing or holds no masks, or no case at all can be scored.
-        UsageError: a tolerance below 0, masks with one name, masks with and without spacing mixed.
-        MissingPartError: an output was asked for, and what makes the report is not installed.
+        DataError: a path is missing or contains no masks, or no case can be scored.
+        UsageError: the tolerance is below 0, two masks have the same name, or masks with and
+                without spacing are mixed.
+        MissingPartError: `output` is given, and a package for the report is not installed.
     """
     if output is not None:
         require_extra("report", "a report", "jinja2")
@@ -106,7 +107,7 @@ def _unit(pairs: Iterable[Pair]) -> str:
     if len(with_spacing) > 1:
         raise UsageError(
             "some references are NIfTI, with a voxel size, and some are pictures, without one; "
-            "their distances cannot be averaged: evaluate them apart"
+            "their distances cannot be averaged: evaluate them separately"
         )
     return "mm" if with_spacing == {True} else "px"
 

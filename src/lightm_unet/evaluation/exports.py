@@ -32,11 +32,11 @@ def cases_csv(evaluation: Evaluation) -> str:
 
 
 def summary_json(evaluation: Evaluation, made: Provenance) -> dict[str, Any]:
-    """The means, what they are taken over, and what failed; every number finite or None.
+    """The means, the numbers of cases, and the failed cases; every number is finite or None.
 
     Args:
         evaluation: what `evaluate` found.
-        made: when, and by which version.
+        made: date and version.
     """
     labels = [
         {

@@ -1,4 +1,4 @@
-"""The two masks of a case, read and on one grid."""
+"""Read the two masks of a case and check that they have the same grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightm_unet.imaging.image import read_mask
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, Geometry]:
-    """Read the two masks of a case and check that they lie on one grid.
+    """Read the two masks of a case and check that they have the same grid.
 
     Returns:
         Prediction and reference, integers `(*shape)`, and their geometry.

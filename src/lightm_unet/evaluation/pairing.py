@@ -22,12 +22,12 @@ class Pair:
     prediction: Path
     reference: Path
     image: Path | None
-    """What the pictures are drawn on; None draws them on black."""
+    """Image behind the masks in the pictures; None gives a black background."""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """All pairs, what found no partner, and the names of the classes as far as files tell them."""
+    """All pairs, the masks without a partner, and the names of the classes if files give them."""
 
     pairs: tuple[Pair, ...]
     unpaired: tuple[FailedCase, ...]
@@ -36,11 +36,11 @@ class Pairing:
     names_are_complete: bool
     """Whether a label value without a name is an error: true for a data set's own names."""
     label_colours: tuple[Colour, ...] = ()
-    """Those of the model that made the predictions, index = label value, as far as it is known."""
+    """Colours of the model that made the predictions, index = label value; empty if unknown."""
 
 
 def pair_masks(predictions: Path, references: Path, images: Path | None = None) -> Pairing:
-    """Match masks by file name, without their endings.
+    """Match masks by file name without ending.
 
     Args:
         predictions: a mask, or a folder of masks.

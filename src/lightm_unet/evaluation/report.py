@@ -24,7 +24,7 @@ from lightm_unet.reporting.provenance import Provenance, made_now
 from lightm_unet.system.files import write_bytes, write_json
 
 PACKAGES = ("numpy", "scipy", "nibabel", "pillow")
-"""What reads the masks and computes the scores."""
+"""Packages that read the masks and compute the scores; the report lists their versions."""
 
 
 def write_report(
@@ -35,11 +35,11 @@ def write_report(
     Args:
         evaluation: what `evaluate` found.
         pairs: the files of every case, by name, for the pictures.
-        colours: of the labels, index = label value; what lies beyond them has the default ones.
-        output: the folder; made where it is missing, files of these names are replaced.
+        colours: colours of the labels, index = label value; further labels get default colours.
+        output: the folder; made if missing. Existing files of these names are replaced.
     """
     made = made_now(PACKAGES)
-    # All three are made before the first is written: an error leaves none of them.
+    # All three are rendered before the first is written, so an error leaves none of them.
     csv_text = cases_csv(evaluation)
     summary = summary_json(evaluation, made)
     html = render_report(evaluation, pairs, colours, made)
@@ -54,10 +54,10 @@ def render_report(
     colours: Sequence[Colour],
     made: Provenance,
 ) -> str:
-    """The report as HTML: pictures, styles and script inside, nothing loaded from anywhere."""
+    """The report as HTML with pictures, styles and script; nothing is loaded from elsewhere."""
     from markupsafe import Markup
 
-    # One colour of a label, on its pictures as in charts and legends.
+    # Each label has the same colour in pictures, charts and legends.
     shown = {
         label: on_grey(colours[label] if label < len(colours) else label_colour(label))
         for label in evaluation.label_names
@@ -95,7 +95,7 @@ def render_report(
 
 
 def _mean_and_std(evaluation: Evaluation, label: int, metric: str) -> tuple[str, str]:
-    """Of one metric of one class; "" for the standard deviation of one case."""
+    """Mean and standard deviation of one metric of one class; "" for the latter with one case."""
     summary = evaluation.summary(label, metric)
     return show(metric, summary.mean), "" if math.isnan(summary.std) else show(metric, summary.std)
 
@@ -114,7 +114,7 @@ def _example(
             image = read_image(pair.image)
             if image.geometry.shape != ref.shape:
                 image, note = None, f"The image's shape differs from the masks': {pair.image}"
-        except DataError as error:  # the scores stand without a picture's background
+        except DataError as error:  # the scores do not need the image
             note = f"The image is not shown: {error}"
     pictures = draw_case(
         None if image is None else image.array,
@@ -167,5 +167,5 @@ def _case_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def _sort_key(value: float) -> float:
-    """For the page's script: infinite after every number, undefined last."""
+    """Sort key for the page's script: infinite after all numbers, undefined last."""
     return 1e30 if math.isinf(value) else 2e30 if math.isnan(value) else value

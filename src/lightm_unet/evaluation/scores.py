@@ -17,7 +17,7 @@ from scipy.ndimage import find_objects
 from lightm_unet.evaluation.metrics import dice, iou, surface_distances
 
 METRICS = ("dice", "iou", "hd95", "nsd")
-"""The four numbers every class of every case gets; attributes of `LabelScores`."""
+"""The four metrics of each class in each case; attributes of `LabelScores`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class FailedCase:
 
 @dataclass(frozen=True)
 class MetricSummary:
-    """One metric of one class over all cases; what has no finite value is counted, not averaged."""
+    """One metric of one class over all cases; values that are not finite are counted separately."""
 
     mean: float
     std: float
@@ -78,7 +78,7 @@ class MetricSummary:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything `evaluate` found out."""
+    """The result of `evaluate`."""
 
     label_names: Mapping[int, str]
     """Names of the classes by label value, background left out."""
@@ -86,9 +86,9 @@ class Evaluation:
     failed: tuple[FailedCase, ...]
     """Cases without scores, each with the reason; the command then ends with exit code 1."""
     unit: str
-    """Of HD95 and the tolerance: "mm", or "px" where the files know no spacing (PNG, JPEG)."""
+    """Unit of HD95 and the tolerance: "mm", or "px" if the files store no spacing (PNG, JPEG)."""
     tolerance: float
-    """Of the NSD, in `unit`."""
+    """Tolerance of the NSD, in `unit`."""
     predictions: Path
     references: Path
     seconds: float
@@ -117,11 +117,11 @@ def score_case(
     """Score every class that occurs in a predicted or a reference label map.
 
     Args:
-        name: of the case.
+        name: the case's name.
         pred: predicted labels, non-negative integers, `(H, W)` or `(D, H, W)`; 0 is background.
         ref: reference labels, same shape.
         spacing: voxel size along each array axis, in mm (or 1 for pixels).
-        tolerance: of the NSD, in the unit of `spacing`.
+        tolerance: tolerance of the NSD, in the unit of `spacing`.
 
     Raises:
         ValueError: shapes, or the length of `spacing`, disagree; the tolerance is negative.
@@ -134,7 +134,7 @@ def score_case(
     """
     if pred.shape != ref.shape:
         raise ValueError(f"`pred` and `ref` need one shape, got {pred.shape} and {ref.shape}")
-    # Most of a volume is background in both: one crop spares every class the rest.
+    # Most of a volume is background in both masks: one crop saves time for every class.
     box = next(iter(find_objects(((pred > 0) | (ref > 0)).view(np.uint8))), None)
     labels = {}
     if box is not None:

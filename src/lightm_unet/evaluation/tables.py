@@ -1,4 +1,4 @@
-"""Scores as text: the table on the terminal, and how a number is written anywhere."""
+"""Scores as text: the table on the terminal, and the format of numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show(metric: str, value: float) -> str:
-    """A score for people: HD95 is a length, the others are shares.
+    """A score as text: HD95 is a length, the others are fractions.
 
     Example:
         >>> show("dice", 0.95123), show("hd95", 3.14159)
@@ -35,7 +35,7 @@ def metric_titles(evaluation: Evaluation) -> dict[str, str]:
 
 
 def size_unit(evaluation: Evaluation) -> str:
-    """What mask sizes are given in: ml in 3D, cm² in 2D, px where no spacing is known."""
+    """Unit of mask sizes: ml in 3D, cm² in 2D, px if no spacing is known."""
     if evaluation.unit == "px":
         return "px"
     return "ml" if len(evaluation.cases[0].spacing) == 3 else "cm²"
@@ -69,7 +69,7 @@ def left_out(evaluation: Evaluation) -> list[str]:
 
 
 def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
-    """Print the means by class and what they leave out; failed cases are the caller's to name.
+    """Print the means by class and what they leave out; the caller reports failed cases.
 
     Args:
         evaluation: what `evaluate` returned.

@@ -1,1 +1,1 @@
-"""Image in, mask out, on the image's own grid."""
+"""Segment images: from an image to a mask on the image's own grid."""

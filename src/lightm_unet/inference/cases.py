@@ -1,4 +1,4 @@
-"""From the files a user names to cases: which files are one image, and where its mask goes."""
+"""Find the cases in a user's files: which files form one image, and where its mask is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.image import Image, has_spacing, image_files, read_image, split_ending
 
 MASK_PICTURE_ENDING = ".png"
-"""What every picture's mask is written as: lossless, and opened by everything."""
+"""Format of masks of pictures: lossless and widely supported."""
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 
@@ -25,7 +25,7 @@ class InputCase:
     files: tuple[Path, ...]
     """One file per channel, in order, or one file that holds all channels."""
     output: Path
-    """Where its mask goes."""
+    """File for the mask."""
 
     def read(self, channels: int) -> Image:
         """Read the image.

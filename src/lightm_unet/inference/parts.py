@@ -23,8 +23,8 @@ def images_of_part(run: Path | str, part: str) -> list[Path]:
         Every file of every case, ready for `predict`.
 
     Raises:
-        UsageError: no such part, the part is empty, or the folder is not a run's.
-        DataError: the data set is not where it was, or lacks one of the cases; or a damaged record.
+        UsageError: there is no such part, the part is empty, or the folder is not a run's folder.
+        DataError: the data set has been moved or lacks one of the cases, or a record is damaged.
     """
     run = Path(run)
     check_choice("part", part, PARTS)

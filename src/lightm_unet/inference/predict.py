@@ -34,27 +34,27 @@ def predict(
     overlap: float = PredictSettings.overlap,
     progress: Progress | None = None,
 ) -> list[CaseResult]:
-    """Segment images, and write for each a mask on the image's own grid.
+    """Segment images, and write a mask for each, on the image's own grid.
 
-    The mask is uint8, of the image's shape and affine, whatever its spacing and orientation. A
-    case that fails does not stop the others; masks that are there already are replaced. Beside the
-    masks, `prediction.json` records what made them.
+    The mask is uint8 and has the image's shape and affine. A case that fails does not stop the
+    others; existing masks are replaced. `prediction.json`, beside the masks, records the model, the
+    device and the cases.
 
     Args:
-        model: a model folder or a training run, or one that `load_model` gave.
-        inputs: image files, and folders of them; `find_cases` tells how files become cases.
-        output: folder for the masks; made where it is missing.
+        model: a model folder or a training run's folder, or a model returned by `load_model`.
+        inputs: image files, and folders of images; `find_cases` explains how files become cases.
+        output: folder for the masks; made if missing.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
-        progress: takes an event for each case.
+        progress: called with an event for each case.
 
     Returns:
         One result per case, in the order of the inputs.
 
     Raises:
-        UsageError: an option cannot be used, or two masks would have one name.
-        DataError: a path is missing or holds no images; or there is one case only, and it failed.
-        MissingPartError: the device is not here.
+        UsageError: an option cannot be used, or two masks would have the same name.
+        DataError: a path is missing or contains no images; or the only case failed.
+        MissingPartError: the device is not available.
     """
     if not 0 <= overlap < 1:
         raise UsageError(f"overlap needs a number from 0 to below 1, got {overlap}")
@@ -110,19 +110,19 @@ def predict_image(
     device: torch.device | str = "cpu",
     overlap: float = PredictSettings.overlap,
 ) -> np.ndarray:
-    """Segment one image that is in memory.
+    """Segment one image in memory.
 
     Args:
-        model: what `load_model` gave; its network is moved to the device.
-        image: as read from its file.
-        device: where the network runs.
+        model: a model returned by `load_model`; its network is moved to the device.
+        image: an image as read from its file.
+        device: device that runs the network.
         overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
 
     Returns:
         uint8 labels, in the image's own axes and shape.
 
     Raises:
-        DataError: the image has other dimensions or channels than the model is for.
+        DataError: the image's dimensions or channels do not match the model.
     """
     tensor, record = preprocess_image(image, model.preprocessing)
     network = model.network.to(device).eval()
@@ -140,7 +140,7 @@ def _write_mask(labels: np.ndarray, image: Image, path: Path) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU, torch says so in the text of a plain RuntimeError only.
+    # On a CPU, torch raises a plain RuntimeError; only its text tells.
     typed = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     return typed or "can't allocate memory" in str(error)
 

@@ -1,4 +1,4 @@
-"""What became of each case, and the JSON record of it that `predict` leaves beside its masks."""
+"""The result of each case, and the JSON record that `predict` writes beside its masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECORD_NAME = "prediction.json"
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What became of one case."""
+    """The result of one case."""
 
     name: str
     input: Path
@@ -30,22 +30,22 @@ class CaseResult:
     output: Path | None
     """The mask; None if the case failed."""
     error: str | None
-    """Why it failed, in one line."""
+    """Why the case failed, in one line; None if it did not."""
     seconds: float
-    """From reading the image to the mask being on disk."""
+    """Duration from reading the image to writing the mask."""
 
 
 def write_record(
     model: ModelFolder, results: Iterable[CaseResult], folder: Path, device: str, seconds: float
 ) -> None:
-    """Write the record of one `predict` call; it replaces that of an earlier call.
+    """Write the record of one `predict` call; it replaces the record of an earlier call.
 
     Args:
-        model: what made the masks.
-        results: of every case, the failed ones too.
-        folder: where the masks are.
-        device: what the network ran on.
-        seconds: for all cases together.
+        model: the model that made the masks.
+        results: the results of all cases, including failed ones.
+        folder: the folder with the masks.
+        device: the device that ran the network.
+        seconds: duration for all cases together.
     """
     cases = [
         {
@@ -78,11 +78,11 @@ class RecordedLabels:
 
 
 def recorded_labels(folder: Path) -> RecordedLabels:
-    """What the record beside the masks in a folder says of their labels.
+    """Read the labels from the record beside the masks in a folder.
 
     Returns:
-        Names and colours, each empty where there is no record, or none that can be used: a record
-        is a convenience, and a foreign file of that name must not stop anything.
+        Names and colours; each is empty if there is no usable record. The record is optional, so
+            an unrelated file of that name causes no error.
     """
     names, colours = (), ()
     with suppress(DataError):

@@ -1,4 +1,4 @@
-"""What a prediction is told, and which images it can be given."""
+"""The settings of a prediction."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ class PredictSettings:
 
     device: str = "auto"
     """Device that runs the network: auto, cpu, cuda, cuda:N (GPU number N, from 0) or mps; auto
-    takes a GPU where there is one."""
+    is a GPU if there is one."""
     overlap: float = 0.5
-    """Overlap of neighbouring sliding windows, 0 to below 1; models of whole images ignore it."""
+    """Overlap of neighbouring sliding windows, from 0 to below 1; whole-image models ignore it."""
