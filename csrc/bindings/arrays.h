@@ -1,6 +1,6 @@
 // Arrays that come from Python, checked before a kernel sees a pointer.
 //
-// What does not fit is a ValueError that says what was found and what was expected.
+// An array that does not fit raises a ValueError that says what was found and what was expected.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -22,7 +22,7 @@ using RowsIn = nb::ndarray<const float, nb::ndim<3>, nb::device::cpu>;
 using DenseIn = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using DenseOut = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 
-// The product, which is refused where it is too large for an address.
+// The product; an error if it is too large for an address.
 inline int64_t product(Sizes factors, const char *name) {
   int64_t result = 1;
   for (const int64_t factor : factors)

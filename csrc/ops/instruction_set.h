@@ -1,11 +1,11 @@
-// Which instruction set's kernels run on this processor.
+// The instruction set of the kernels that run on this processor.
 #pragma once
 
 #include "ops/kernel_table.h"
 
 namespace lightm {
 
-// Chosen once, from what the processor has.
+// Chosen once, from the instruction sets that the processor supports.
 const KernelTable &kernels();
 
 // "avx512", "avx2" or "portable". The environment variable LIGHTM_UNET_ISA forces one, for tests; one

@@ -1,4 +1,4 @@
-// How the code that is common to all processors reaches the kernels of one instruction set.
+// Connects the code that is common to all processors with the kernels of one instruction set.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ struct DecoderItem {
   int64_t batch, first_plane, last_plane, first_row, last_row;
 };
 
-// The *_scratch functions give the scratch space, in vectors, for a share of so many channels.
+// The *_scratch functions return the scratch space, in vectors, for a share of this number of channels.
 struct KernelTable {
   const char *name;
   int width;  // channels in a vector; a share begins at a multiple of it

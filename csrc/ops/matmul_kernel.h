@@ -11,7 +11,7 @@ constexpr int kRows = kWidth == 16 ? 8 : 4;
 constexpr int kColumns = 2;
 static_assert(kColumns <= 2, "multiply() leaves one vector of columns over at most");
 
-// Floats that pack() writes.
+// Number of floats that pack() writes.
 inline int64_t packed_size(int64_t outputs, int64_t inputs) { return vectors(outputs) * inputs * kWidth; }
 
 // (outputs, inputs), as a Linear layer stores it, to one panel of (inputs, kWidth) for each vector of

@@ -91,7 +91,7 @@ int64_t rvm_scratch(const RvmShape &s, int members) {
   return (at.shared_size + members * at.own_size) / kWidth;
 }
 
-// What does not change from tile to tile; done by one thread before the others start.
+// Everything that is the same for all tiles; prepared by one thread before the others start.
 void rvm_prepare(const RvmShape &s, const RvmWeights &w, int members, float *scratch) {
   const RvmLayout at = rvm_layout(s, members);
   pad_to_vectors(w.norm_weight, s.channels, scratch + at.norm_weight);
