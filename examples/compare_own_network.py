@@ -2,8 +2,8 @@
 
     python examples/compare_own_network.py FOLDER
 
-The processes that train and measure import this file, since LIGHTM_UNET_PLUGINS names it; that is
-why what runs stands below `if __name__ == "__main__"`. Commands know the network in the same way:
+LIGHTM_UNET_PLUGINS names this file, so the processes that train and measure import it. The code
+that runs is therefore below `if __name__ == "__main__"`. Commands find the network the same way:
 
     LIGHTM_UNET_PLUGINS=examples/compare_own_network.py lightm-unet count pyramid:width=8
 """

@@ -2,9 +2,9 @@
 
     python examples/selective_scan.py
 
-It is the part of a Mamba layer that looks along a sequence, linear in its length: each channel
-keeps a state that fades, takes in the input and gives it out again, with weights that each step
-brings along. How fast it is here: `lightm-unet bench --what scan`.
+The scan is the part of a Mamba layer that processes a sequence, in time linear in its length. Each
+channel has a state that decays, is updated with the input and produces the output, with weights
+that differ from step to step. To measure its speed: `lightm-unet bench --what scan`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lightm_unet.ops.dispatch import choose_backend
 
 
 def main() -> None:
-    """Compare every backend that is here with the definition, forward and backward."""
+    """Compare every available backend with the definition, forward and backward."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--length", type=int, default=256, help="steps of the sequence")
     length = parser.parse_args().length
@@ -42,11 +42,11 @@ def main() -> None:
         out = lightm_unet.selective_scan(**inputs, backend=backend)
         return out, *torch.autograd.grad(out.square().mean(), list(inputs.values()))
 
-    # Without `backend`, the fastest one that takes such tensors runs.
+    # Without `backend`, the fastest one that supports these tensors runs.
     print(f"chosen by default: {choose_backend(None, inputs['u'].device, inputs['u'].dtype)}")
     expected = run("reference")  # a loop over the steps: the definition
     for backend in lightm_unet.backends():
-        if not backend.available or backend.name == "triton":  # triton takes tensors on a GPU
+        if not backend.available or backend.name == "triton":  # triton needs tensors on a GPU
             print(f"{backend.name:10} left out: {backend.runs_on}; {backend.detail}")
             continue
         out, *gradients = (

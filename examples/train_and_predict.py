@@ -30,8 +30,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # a line for each epoch
     torch.set_num_threads(1)  # images as small as these gain little from more
 
-    # Artificial chest X-rays with their lungs. The data set brings its split: seven in ten cases
-    # are for training, one in ten chooses the best epoch, the others are for the test.
+    # Artificial chest X-rays with lung masks. The data set has a split: 70 % of the cases are for
+    # training, 10 % for validation, which selects the best epoch, and 20 % for the test.
     lightm_unet.write_phantom_dataset(folder / "data", "xray", cases=arguments.cases, size=size)
 
     # lightm-unet-tiny has 0.38 million parameters. Every setting has a default, listed by
@@ -44,8 +44,8 @@ def main() -> None:
         epochs=arguments.epochs,
     )
 
-    # The model knows how images are prepared, and puts its masks on each image's own grid. Images
-    # from anywhere will do; these are the ones that the training has not seen.
+    # The model folder stores the preprocessing; masks have each image's own grid. Any images can
+    # be segmented; these are the ones that were not used in training.
     images = images_of_part(folder / "run", "test")
     lightm_unet.predict(folder / "run", images, folder / "masks")
 

@@ -1,8 +1,8 @@
-"""Builds of the extension in turn: does a change to the kernels pay?
+"""Compare builds of the extension, in turns: is a change to the kernels faster?
 
-Each build is a process of its own; in every round each makes some passes, and the least time
-counts, which other work on the machine disturbs least. Without --layer it is the scan (forward and
-backward, into existing memory), with it a whole streamed RVM layer of so many channels.
+Each build runs in its own process and makes some passes in every round. The shortest time counts,
+since other work on the machine affects it least. Measured is the scan (forward and backward, into
+existing memory), or with --layer a whole streamed RVM layer of this number of channels.
 
     python experiments/builds.py old/_C.so new/_C.so --shape 4096x512 --threads 1
     python experiments/builds.py old/_C.so new/_C.so --shape 262144x32 --layer --threads 2
