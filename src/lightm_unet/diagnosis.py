@@ -1,4 +1,4 @@
-"""What this installation has, what it uses, and why it does not use the rest."""
+"""Diagnose the installation: what is installed, what is used, and why the rest is not."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ PACKAGES = ("torch", "monai", "numpy", "scipy", "nibabel", "pillow", "safetensor
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `doctor` found."""
+    """The result of `doctor`."""
 
     version: str
-    """Of lightm-unet."""
+    """Version of lightm-unet."""
     system: str
     """Operating system, processor architecture and Python."""
     packages: dict[str, str]
-    """Versions of what it stands on."""
+    """Versions of the required packages."""
     extras: dict[str, dict[str, str | None]]
-    """Of each extra, its packages' versions; None where one is not installed."""
+    """For each extra, its packages' versions; None if a package is not installed."""
     devices: dict[str, str]
-    """Each kind of device, and what is there."""
+    """For each kind of device, a description of the devices found."""
     backends: tuple[Backend, ...]
     """Every implementation of the scan, the fastest first."""
     live_backend: str
-    """The one that runs on the CPU in this process."""
+    """Name of the backend that runs on the CPU in this process."""
 
 
 def doctor() -> Diagnosis:
-    """Look at this installation; nothing is changed and nothing is sent anywhere."""
+    """Inspect this installation; nothing is changed or sent anywhere."""
     return Diagnosis(
         version=__version__,
         system=f"{platform.platform()}, Python {platform.python_version()}",

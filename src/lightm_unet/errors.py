@@ -1,7 +1,7 @@
-"""Every error a user can cause, each with the exit code its command ends with.
+"""All errors that a user can cause, each with the exit code of the command.
 
-The message is the interface: what was found, what was expected, what to do. The command line
-prints it on one line without a traceback; Python callers catch `LightMUNetError`.
+Each message says what was found, what was expected, and what to do. The command line prints it on
+one line without a traceback; Python callers catch `LightMUNetError`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class LightMUNetError(Exception):
-    """Base of all errors raised on purpose by this package; exit code 1."""
+    """Base class of all errors that this package raises on purpose; exit code 1."""
 
     exit_code = 1
 
@@ -25,7 +25,7 @@ class DataError(LightMUNetError):
     """A file that cannot be used; exit code 3.
 
     Args:
-        path: the file or folder at fault.
+        path: the file or folder that cannot be used.
         found: what is there.
         expected: what should be there.
         advice: what to do about it.
@@ -44,10 +44,10 @@ class DataError(LightMUNetError):
 
 
 class MissingPartError(LightMUNetError, ImportError):
-    """A backend or optional package that was asked for is not here; exit code 4."""
+    """A required package, backend or device is not available; exit code 4."""
 
     exit_code = 4
 
 
 class DivergedError(LightMUNetError):
-    """Training has ended in numbers that are not finite; exit code 1."""
+    """The training loss has become NaN or infinite; exit code 1."""

@@ -24,6 +24,6 @@ def test_the_papers_tables_show_printed_recounted_and_true_side_by_side(capsys):
     text = " ".join(lines)
     assert "5 of 6 printed numbers are reproduced" in text
     # 126,564,526 / 46,325,134 and 5,375,991 / 1,091,810
-    assert "116x in 2D is about 8.62 in truth, times 2.73 for layers of nnU-Net counted" in text
+    assert "116x in 2D is about the true 8.62, times 2.73 for layers of nnU-Net counted" in text
     assert "times 4.92 for LightM-UNet's Mamba layers" in text
     assert "UNETR: the recounted GFLOPs" in text

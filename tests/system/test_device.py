@@ -50,7 +50,7 @@ def test_fewer_gpus_than_asked_for_are_a_missing_part_with_their_number(monkeypa
 
 def test_several_of_one_device_are_a_usage_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    with pytest.raises(UsageError, match="'cuda:1' is one device, and 2 were asked for"):
+    with pytest.raises(UsageError, match="'cuda:1' is one device, but 2 were requested"):
         choose_device("cuda:1", 2)
 
 

@@ -1,1 +1,1 @@
-"""What networks cost: parameters, multiply-adds and scans, and the paper's own columns."""
+"""The costs of networks: parameters, multiply-adds and scans, and the paper's own columns."""

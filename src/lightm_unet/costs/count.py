@@ -23,13 +23,13 @@ from lightm_unet.system.files import write_json
 
 @dataclass(frozen=True)
 class CountReport:
-    """What networks cost for one image, in inference."""
+    """The costs of networks for one image, in inference."""
 
     size: tuple[int, ...]
     in_channels: int
     classes: int
     costs: dict[str, NetworkCost]
-    """By the networks' names, options included, in the order of the request."""
+    """The cost of each network by its name with options, in the order of the request."""
 
 
 def count_networks(

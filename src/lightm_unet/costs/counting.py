@@ -1,4 +1,4 @@
-"""What a network costs: every parameter once, every multiply-add, and the scans beside them.
+"""The cost of a network: parameters (each once), multiply-adds, and the scans separately.
 
 Nothing is computed: the network runs on the meta device, where tensors have shapes and no values,
 so any size can be counted on any machine.

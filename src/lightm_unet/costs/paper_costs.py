@@ -22,7 +22,7 @@ AS_WRITTEN, UPLOADED, NNUNET = "lightm-unet", "lightm-unet-first-upload", "nnu-n
 
 
 class Setting(NamedTuple):
-    """What the paper's networks were counted on."""
+    """The input on which the paper's networks were counted."""
 
     in_channels: int
     classes: int
@@ -47,7 +47,7 @@ class PrintedRow(NamedTuple):
     operations: str
     """The column "GFLOPs"."""
     note: str = ""
-    """What was assumed, or is not explained."""
+    """Assumptions, or what remains unexplained."""
 
     @property
     def spatial_dims(self) -> int:
@@ -104,9 +104,9 @@ class PaperRow:
 
     printed: PrintedRow
     recounted: ThopCount
-    """In the convention of the printed numbers."""
+    """Cost counted by the convention of the printed numbers."""
     true: NetworkCost
-    """Of one image, the logits of deep supervision included."""
+    """True cost for one image, including the logits of deep supervision."""
 
     @property
     def parameters_reproduced(self) -> bool:
@@ -120,40 +120,40 @@ class PaperRow:
 
     @property
     def reproduced(self) -> bool:
-        """Whether both are."""
+        """Whether both numbers are reproduced."""
         return self.parameters_reproduced and self.operations_reproduced
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times more nnU-Net has, or does, than LightM-UNet."""
+    """The cost of nnU-Net divided by that of LightM-UNet."""
 
     spatial_dims: int
     quantity: str
     """"parameters", "multiply-adds", or "operations": multiply-adds as 2, and the scans."""
     printed: float | None
-    """By the paper's tables, which have no operations in this sense."""
+    """The ratio in the paper's tables; None for operations, which they do not give."""
     uploaded: float
-    """In truth, of the network that the authors uploaded first: the one the tables count."""
+    """True ratio for the authors' first upload, the network that the tables count."""
     as_written: float
-    """In truth, of the network that the paper's text describes."""
+    """True ratio for the network that the paper's text describes."""
 
 
 @dataclass(frozen=True)
 class PaperCosts:
-    """The whole of it."""
+    """All rows and ratios."""
 
     rows: tuple[PaperRow, ...]
     ratios: tuple[Ratio, ...]
 
     @property
     def cells(self) -> int:
-        """Printed numbers."""
+        """Number of printed numbers."""
         return 2 * len(self.rows)
 
     @property
     def reproduced(self) -> int:
-        """Printed numbers that the recount has to every digit."""
+        """Number of printed numbers that the recount reproduces to every digit."""
         return sum(row.parameters_reproduced + row.operations_reproduced for row in self.rows)
 
     def row(self, table: int, model: str) -> PaperRow:

@@ -1,4 +1,4 @@
-"""What a count is told."""
+"""The settings of a count."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from lightm_unet.costs.count import CountReport
 
 CONVENTION = (
-    "printed: the paper's columns. thop: what version 0.1.1 of that tool counts on a whole "
-    "training batch, recounted here; it is how they were made: nothing inside a Mamba layer, a "
-    "layer once for each place that holds it, a multiply-add as 1. true: every parameter once, and "
-    "the multiply-adds of one image; the scans' operations are apart. Params are in millions."
+    "printed: the paper's columns. thop: recounted here as the tool thop 0.1.1 counts, which was "
+    "used for the printed columns: a whole training batch, nothing inside a Mamba layer, a layer "
+    "once for each place that holds it, a multiply-add as 1. true: every parameter once, and the "
+    "multiply-adds of one image; the scans are listed separately. Params are in millions."
 )
-"""What the three kinds of columns are."""
+"""Meaning of the three kinds of columns."""
 _PAPER_COLUMNS = (
     "Params\nprinted",
     "thop",
@@ -47,7 +47,7 @@ def print_counts(report: CountReport) -> None:
             )
             for name, cost in report.costs.items()
         ],
-        ["in all: a multiply-add as 2 operations, and the scans"],
+        ["in all: each multiply-add as 2 operations, plus those of the scans"],
     )
 
 
@@ -67,7 +67,7 @@ def print_paper(costs: PaperCosts) -> None:
             notes,
         )
     print_table(
-        "How many times LightM-UNet's the cost of nnU-Net is",
+        "Cost of nnU-Net divided by that of LightM-UNet",
         ("", "printed", "true, of the\nnetwork counted", "true, of the\nnetwork described"),
         [
             (
@@ -83,11 +83,11 @@ def print_paper(costs: PaperCosts) -> None:
 
 
 def remarks(costs: PaperCosts) -> list[str]:
-    """What the reader should take from the tables, every number in it computed."""
+    """The conclusions from the tables; every number in them is computed."""
     lines = [
         f"{costs.reproduced} of {costs.cells} printed numbers are reproduced to every digit.",
         CONVENTION,
-        "operations: a multiply-add as 2, and the scans.",
+        "operations: each multiply-add as 2, plus those of the scans.",
     ]
     for ratio in costs.ratios:
         if ratio.quantity == "parameters":
@@ -102,10 +102,10 @@ def _why(costs: PaperCosts, ratio: Ratio) -> str:
     too_many = nnunet.recounted.parameters / nnunet.true.parameters
     too_few = light.true.parameters / light.recounted.parameters
     return (
-        f"{formats.times(ratio.printed)} in {ratio.spatial_dims}D is about {ratio.uploaded:.2f} in "
-        f"truth, times {too_many:.2f} for layers of nnU-Net counted several times, "
+        f"{formats.times(ratio.printed)} in {ratio.spatial_dims}D is about the true "
+        f"{ratio.uploaded:.2f}, times {too_many:.2f} for layers of nnU-Net counted several times, "
         f"times {too_few:.2f} for LightM-UNet's Mamba layers not being counted. The network that "
-        "the text describes is smaller than the one they counted: against it the truth is "
+        "the text describes is smaller than the one they counted: for it the true ratio is "
         f"{formats.times(ratio.as_written)}."
     )
 

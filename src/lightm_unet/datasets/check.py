@@ -44,7 +44,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What a data set holds; the numbers are of the training cases that could be read."""
+    """The content of a data set; the numbers cover the training cases that could be read."""
 
     cases: int
     """Training cases, the broken ones included."""
@@ -62,7 +62,7 @@ class DatasetReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is nothing to put right."""
+        """Whether the data set has no problem."""
         return not self.problems
 
 

@@ -1,4 +1,4 @@
-"""What importing a data set, and drawing an artificial one, is told."""
+"""The settings for importing a data set and for drawing an artificial one."""
 
 from __future__ import annotations
 

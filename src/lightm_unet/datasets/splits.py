@@ -27,7 +27,7 @@ class Split:
     test: tuple[str, ...]
     """Cases that no choice depends on."""
     seed: int
-    """What the random order of patients was drawn from."""
+    """Seed of the random order of patients."""
 
 
 def make_split(dataset: Dataset, seed: int = 0, ratios: tuple[int, int, int] = (7, 1, 2)) -> Split:

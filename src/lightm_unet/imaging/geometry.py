@@ -1,4 +1,4 @@
-"""Where an image's voxels lie, and how its axes become canonical ones.
+"""The positions of an image's voxels, and the conversion to canonical axes.
 
 Canonical axes are those closest to RAS+ for volumes (first axis to the right, second to the front,
 third upwards). Pictures and flat NIfTI keep their axes.
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where an image's voxels lie.
+    """The positions of an image's voxels.
 
     Example:
         >>> Geometry((4, 5), np.diag([0.5, 2.0, 1.0, 1.0])).spacing_mm
@@ -36,7 +36,7 @@ class Geometry:
         return tuple(float(length) for length in lengths)
 
     def difference(self, other: Geometry) -> str | None:
-        """How another grid differs from this one, in a few words; None where they agree.
+        """The difference between another grid and this one, in a few words; None if they agree.
 
         Two affines agree when they put every corner of the grid within a tenth of this grid's
         smallest voxel edge: files round their affines differently.

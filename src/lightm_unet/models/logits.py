@@ -1,4 +1,4 @@
-"""How a network is run on one image, in validation and in prediction alike."""
+"""Run a network on one image, in validation and in prediction."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ModelFolder:
     label_names: tuple[str, ...]
     """The index is the label's value; the first is the background."""
     label_colours: tuple[Colour, ...]
-    """Of each label, in every picture of it."""
+    """Colour of each label in pictures."""
     card: dict[str, Any]
     """All of model.json but its format."""
     path: Path

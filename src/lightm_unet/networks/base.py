@@ -1,4 +1,4 @@
-"""What every network here has in common: it knows itself, and it takes an image of any size."""
+"""The base class of all networks: stores the options, and accepts images of any size."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SegmentationNetwork(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `build_network(**config)` needs to build this network again; JSON-able."""
+        """Arguments with which `build_network(**config)` builds this network again; JSON-able."""
         return {
             "name": self.name,
             "spatial_dims": self.spatial_dims,
@@ -161,7 +161,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def pad_to(image: Tensor, spatial: Sequence[int]) -> Tensor:
-    """Repeat the last row along each axis until it has the size asked for."""
+    """Repeat the last row along each axis up to the requested size."""
     missing = [wanted - size for wanted, size in zip(spatial, image.shape[2:], strict=True)]
     if not any(missing):
         return image
@@ -170,5 +170,5 @@ def pad_to(image: Tensor, spatial: Sequence[int]) -> Tensor:
 
 
 def crop(image: Tensor, spatial: Sequence[int]) -> Tensor:
-    """The first so many voxels along each axis."""
+    """The first voxels along each axis, as many as `spatial` says."""
     return image[(..., *(slice(size) for size in spatial))]

@@ -24,11 +24,11 @@ TO_REGISTER = (
     "one of your own needs lightm_unet.register_network first, in each process: "
     f"let {PLUGINS} name the module or .py file that calls it"
 )
-"""What to do about a name that is not known."""
+"""Advice for an unknown name."""
 
 
 class Entry(NamedTuple):
-    """How a network is built."""
+    """The function that builds a network, and its options."""
 
     build: Callable[..., nn.Module]
     """Takes spatial_dims, in_channels, out_channels, and options by keyword."""

@@ -34,7 +34,7 @@ class NetworkSpec:
     """
 
     name: str
-    """What `build_network` calls it."""
+    """The network's name for `build_network`."""
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values as JSON has them, lists as tuples; not to be changed."""
 

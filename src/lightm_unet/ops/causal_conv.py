@@ -38,7 +38,7 @@ def causal_conv1d(
 
     Raises:
         UsageError: shapes disagree, or the backend does not take such tensors.
-        MissingPartError: the backend asked for was not built.
+        MissingPartError: the requested backend was not built.
 
     Example:
         >>> x = torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1)

@@ -35,7 +35,7 @@ class Backend:
     """One implementation of the ops, as `backends()` reports it."""
 
     name: str
-    """What to pass as `backend=` or in LIGHTM_UNET_BACKEND."""
+    """The value for `backend=` or LIGHTM_UNET_BACKEND."""
     available: bool
     """Whether it can run in this process."""
     runs_on: str

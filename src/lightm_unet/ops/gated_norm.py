@@ -45,7 +45,7 @@ def gated_norm(
 
     Raises:
         UsageError: shapes disagree, or the backend does not take such tensors.
-        MissingPartError: the backend asked for was not built.
+        MissingPartError: the requested backend was not built.
 
     Example:
         >>> x = torch.tensor([[[1.0, 3.0]]])  # mean 2, variance 1: normed to -1 and 1

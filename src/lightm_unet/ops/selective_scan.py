@@ -54,7 +54,7 @@ def selective_scan(
 
     Raises:
         UsageError: shapes disagree, an axis is empty, or the backend does not take such tensors.
-        MissingPartError: the backend asked for was not built.
+        MissingPartError: the requested backend was not built.
 
     Source: Gu and Dao 2023, "Mamba"; agrees with mamba_ssm's selective_scan_ref, which has the
     length last.

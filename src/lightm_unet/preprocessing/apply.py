@@ -16,7 +16,7 @@ from lightm_unet.preprocessing.resizing import resize, resize_labels
 
 @dataclass(frozen=True, eq=False)
 class GridRecord:
-    """What was done to one image's grid, enough to undo it."""
+    """The changes to one image's grid, with everything needed to undo them."""
 
     geometry: Geometry
     """The file's own grid."""

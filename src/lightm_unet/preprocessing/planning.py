@@ -43,7 +43,7 @@ def plan_preprocessing(
 
     Raises:
         UsageError: options that contradict each other, no case.
-        DataError: a case cannot be read, or CT statistics are asked for without any foreground.
+        DataError: a case cannot be read, or CT statistics are needed and there is no foreground.
     """
     if not case_names:
         raise UsageError("plan_preprocessing needs at least one training case, got none")

@@ -1,4 +1,4 @@
-"""How a network's images are prepared: described once, and stored with the model.
+"""The preparation of a network's images; it is stored with the model.
 
     file's axes -> canonical axes -> intensities normalised -> resized -> network
     file's axes <- canonical axes <- largest logit          <- resized <- logits
@@ -22,7 +22,7 @@ CLIP_PERCENTILES = (0.5, 99.5)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images become a network's input. Stored in model.json, see `system.json_codec`.
+    """The conversion of images to a network's input. Stored in model.json, see `system.json_codec`.
 
     Raises:
         UsageError: fields that contradict each other.
@@ -76,7 +76,7 @@ class Preprocessing:
 
     @property
     def padding_value(self) -> float:
-        """What lies around an image smaller than the patch, in training and prediction alike.
+        """Value around an image smaller than the patch, in training and prediction.
 
         Air for CT, since everything below the range becomes this value; the mean otherwise.
         """

@@ -1,1 +1,1 @@
-"""How results look: numbers, colours, tables, charts, pictures and pages, for any subject."""
+"""The presentation of results: numbers, colours, tables, charts, pictures and pages."""

@@ -1,4 +1,4 @@
-"""How numbers are written for people, the same in every table, page and figure.
+"""The format of numbers, the same in every table, page and figure.
 
 Numbers for programs (CSV, JSON) are in full; the last two functions here write those.
 """
@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 NO_VALUE = "–"
-"""Where there is no number: nothing was measured, or it is not defined."""
+"""Shown in place of a number that was not measured or is not defined."""
 INFINITE = "∞"
 
 
@@ -142,7 +142,7 @@ def megabytes(size: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """How many times as much, with three digits that count.
+    """A ratio, such as "3.14x", with three significant digits.
 
     Example:
         >>> times(116.11), times(18.285), times(0.9717)
@@ -162,7 +162,7 @@ def size(shape: Sequence[int]) -> str:
 
 
 def noun(count: int, thing: str) -> str:
-    """The word for so many things, where the plural ends in s.
+    """The singular or plural of a noun whose plural ends in s.
 
     Example:
         >>> noun(1, "seed"), noun(3, "seed")

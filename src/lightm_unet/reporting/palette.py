@@ -18,7 +18,7 @@ class Colour(NamedTuple):
 
     @property
     def css(self) -> str:
-        """As pages and matplotlib write it.
+        """The colour in the notation of HTML and matplotlib.
 
         Example:
             >>> BLUE.css

@@ -28,7 +28,7 @@ def progress_bar(console: Console) -> Iterator[Progress | None]:
         console: where the bars are; without a terminal there are none.
 
     Yields:
-        What takes the events; None where nobody would see a bar.
+        A function for the events; None if standard error is not a terminal.
     """
     if not console.is_interactive:  # a file, a pipe, or a terminal that cannot move its cursor
         yield None

@@ -13,12 +13,12 @@ from lightm_unet import __version__
 
 @dataclass(frozen=True)
 class Provenance:
-    """What every report says of its origin."""
+    """The origin of a report: versions, machine and date."""
 
     created: datetime
     """UTC, to the second."""
     version: str
-    """Of this package."""
+    """Version of this package."""
     python: str
     packages: dict[str, str]
     """Versions of what the result rests on, by name."""

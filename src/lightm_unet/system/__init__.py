@@ -1,1 +1,1 @@
-"""The computer underneath: devices, memory, files; knows no image and no network."""
+"""Devices, memory, files and processes; independent of images and networks."""

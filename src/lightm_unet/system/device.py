@@ -42,7 +42,7 @@ def choose_device(name: str = "auto", count: int = 1) -> torch.device:
         raise UsageError(_unknown(name))
     if device.index is not None and count > 1:
         raise UsageError(
-            f"device {name!r} is one device, and {count} were asked for; use {device.type!r}"
+            f"device {name!r} is one device, but {count} were requested; use {device.type!r}"
         )
     if (device.index or 0) + count > present:
         found = f"no device {name!r}"

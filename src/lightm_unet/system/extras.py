@@ -52,7 +52,7 @@ def is_installed(package: str) -> bool:
 
 
 def install_command(extra: str) -> str:
-    """What to type to have an extra.
+    """The command that installs an extra.
 
     Example:
         >>> install_command("train")

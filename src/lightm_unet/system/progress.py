@@ -1,4 +1,4 @@
-"""How far a long job has come, told to whoever asks: a terminal, a server, another machine."""
+"""Progress events of a long job, for a terminal, a server or another machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ProgressEvent:
     """One step of a job; `dataclasses.asdict` gives it as JSON's own types."""
 
     task: str
-    """What is being done, such as "predict"."""
+    """The task, such as "predict"."""
     done: int
     """Items that are finished."""
     total: int | None
@@ -25,7 +25,7 @@ class ProgressEvent:
 
 
 class Progress(Protocol):
-    """Takes the events of a job, in order. What it raises stops the job."""
+    """A function called with the events of a job, in order. An exception in it stops the job."""
 
     def __call__(self, event: ProgressEvent) -> None:
         """Take one event."""
@@ -42,7 +42,7 @@ def track(
     Args:
         items: what is worked on.
         task: what is being done.
-        progress: takes the events; None for nobody.
+        progress: called with the events; None calls nothing.
         name: gives an item's name.
 
     Example:

@@ -1,4 +1,4 @@
-"""What every importer finds, and how one found pair is checked and copied."""
+"""The pairs that an importer finds, and how one pair is checked and copied."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SourceListing:
 
     name: str
     source: str
-    """Where it comes from, for people."""
+    """The source of the data, as a text for readers."""
     channel_names: tuple[str, ...]
     label_names: tuple[str, ...]
     file_ending: str

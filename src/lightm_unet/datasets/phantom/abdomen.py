@@ -144,7 +144,7 @@ def _liver(hu, position, room, softness, generator) -> np.ndarray:
         position: of its voxels.
         room: distance to what bounds the liver, negative where it may be.
         softness: width of edges.
-        generator: is asked for the random numbers.
+        generator: source of the random numbers.
     """
     shift = generator.uniform(-8, 8, 3)
     main = ellipsoid(

@@ -38,7 +38,7 @@ def smooth_noise(
     Args:
         position: an open grid.
         wavelength: from crest to crest, in the grid's unit.
-        generator: is asked for the random numbers.
+        generator: source of the random numbers.
     """
     waves = 10
     total = np.zeros(np.broadcast_shapes(*(axis.shape for axis in position)), np.float32)

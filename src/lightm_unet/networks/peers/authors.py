@@ -31,7 +31,7 @@ from lightm_unet.system.choices import check_choice
 
 FORMS = ("released", "first-upload")
 GROUPS = 8
-"""Of every GroupNorm."""
+"""Number of groups of each GroupNorm."""
 LAYERS = ("mamba", "unscaled", "without-residual", "self-attention", "conv3")
 
 
