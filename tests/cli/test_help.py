@@ -73,7 +73,7 @@ def test_the_help_of_all_lists_every_verb(run):
 def test_the_help_shows_choices_and_defaults(run):
     _, help, _ = run("train", "--help")
     text = " ".join(help.replace("│", " ").split())
-    assert "[choices: default, paper, released] [default: default]" in text
+    assert "[choices: default, paper, released, adamw] [default: default]" in text
     _, help, _ = run("compare", "--help")
     text = " ".join(help.replace("│", " ").split())
     assert "[default: lightm-unet,nnu-net]" in text
