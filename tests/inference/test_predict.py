@@ -9,8 +9,9 @@ from PIL import Image as Picture
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image, write_labels
-from lightm_unet.inference.predict import predict, predict_image
+from lightm_unet.inference.predict import predict
 from lightm_unet.inference.record import RECORD_NAME, RecordedLabels, recorded_labels
+from lightm_unet.models.predict_image import predict_image
 from lightm_unet.system.progress import ProgressEvent
 
 SHAPE = (9, 12, 7)

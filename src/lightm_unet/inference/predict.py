@@ -15,9 +15,7 @@ from lightm_unet.imaging.image import Image, write_labels
 from lightm_unet.inference.cases import InputCase, find_cases
 from lightm_unet.inference.record import CaseResult, write_record
 from lightm_unet.inference.settings import PredictSettings
-from lightm_unet.models.logits import compute_logits
-from lightm_unet.preprocessing.apply import preprocess_image
-from lightm_unet.preprocessing.restore import restore_logits
+from lightm_unet.models.predict_image import predict_image
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.progress import Progress, track
 
@@ -101,34 +99,6 @@ def predict(
     if len(errors) < len(cases):
         write_record(model, results, output, str(chosen), time.perf_counter() - start)
     return results
-
-
-def predict_image(
-    model: ModelFolder,
-    image: Image,
-    *,
-    device: torch.device | str = "cpu",
-    overlap: float = PredictSettings.overlap,
-) -> np.ndarray:
-    """Segment one image in memory.
-
-    Args:
-        model: a model returned by `load_model`; its network is moved to the device.
-        image: an image as read from its file.
-        device: device that runs the network.
-        overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
-
-    Returns:
-        uint8 labels, in the image's own axes and shape.
-
-    Raises:
-        DataError: the image's dimensions or channels do not match the model.
-    """
-    tensor, record = preprocess_image(image, model.preprocessing)
-    network = model.network.to(device).eval()
-    with torch.inference_mode():
-        logits = compute_logits(network, tensor[None].to(device), model.preprocessing, overlap)
-    return restore_logits(logits[0], record)
 
 
 def _write_mask(labels: np.ndarray, image: Image, path: Path) -> None:
