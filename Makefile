@@ -28,6 +28,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run -Werror $(wildcard csrc/*/*.h csrc/*/*.cpp tests/ops/native/*.cpp)
 
 # The main job on artificial X-rays, start to end: about half a minute of training. One thread, since
 # images this small gain little from two, and two threads wait for each other on a busy machine.
