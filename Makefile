@@ -28,6 +28,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(wildcard csrc/*/*.h csrc/*/*.cpp tests/ops/native/*.cpp)
 
 # The main job on artificial X-rays, start to end: about half a minute of training. One thread, since
