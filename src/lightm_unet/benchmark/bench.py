@@ -133,7 +133,8 @@ class RoundRobin:
         running: dict[BenchCase, tuple[BenchCaseProcess, Result]] = {}
         with ExitStack() as stack:
             for case in candidates:
-                process = stack.enter_context(self.start(case))
+                process = self.start(case)
+                stack.enter_context(process)
                 try:
                     result = self._warm_up(process, case)
                 except MemoryNeededError as error:

@@ -51,7 +51,7 @@ def main() -> None:
     requests, answers = join_parent()
     try:
         case = from_json(BenchCase, json.loads(next(requests)))
-        answer = {"parameters": export(case, Path(sys.argv[1]))}
+        answer: dict[str, int | str] = {"parameters": export(case, Path(sys.argv[1]))}
     except Exception as error:
         answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     print(json.dumps(answer), file=answers, flush=True)

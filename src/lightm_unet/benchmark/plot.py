@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightm_unet.benchmark.results import Result, series, series_name
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.reporting import formats
 from lightm_unet.reporting.figures import make_logarithmic, new_figure, save_figure, style_axes
 from lightm_unet.reporting.palette import GREY, INK, SERIES
@@ -48,7 +49,7 @@ def draw_latency(results: Sequence[Result], title: str, *paths: Path) -> None:
         write_bytes(save_figure(figure, path.suffix[1:]), path)
 
 
-def _draw_lines(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> None:
+def _draw_lines(axes: Axes, panel: Sequence[Result], looks: dict[NetworkSpec, int]) -> None:
     style_axes(axes)
     make_logarithmic(axes.xaxis)
     make_logarithmic(axes.yaxis)
@@ -94,7 +95,7 @@ def _draw_lines(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> N
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False, fontsize=9)
 
 
-def _draw_bars(axes: Axes, panel: Sequence[Result], looks: dict[str, int]) -> None:
+def _draw_bars(axes: Axes, panel: Sequence[Result], looks: dict[NetworkSpec, int]) -> None:
     style_axes(axes, grid="x")
     lines = [members[0] for members in series(panel).values()]
     longest = max(r.latency.max for r in lines) * 1e3

@@ -186,13 +186,15 @@ def _measure(length: int, channels: int, rounds: int, device: torch.device) -> S
 
     mamba_scan = _find_mamba_ssm(device)
 
-    @_whole(device)
-    def mamba() -> Tensor:
-        with torch.no_grad():
-            return mamba_scan(u_last, delta_last, A, B_last, C_last, D, None, bias, True)
-
     rivals = {"plain": plain} if length <= LONGEST_PLAIN else {}
-    rivals |= {"mamba_ssm": mamba} if mamba_scan else {}
+    if mamba_scan is not None:
+
+        @_whole(device)
+        def mamba() -> Tensor:
+            with torch.no_grad():
+                return mamba_scan(u_last, delta_last, A, B_last, C_last, D, None, bias, True)
+
+        rivals["mamba_ssm"] = mamba
     expected = forward()
     both()
     for name, rival in rivals.items():

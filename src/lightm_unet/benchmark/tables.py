@@ -7,6 +7,7 @@ from pathlib import Path
 from lightm_unet.benchmark.plot import draw_latency
 from lightm_unet.benchmark.report import BenchReport
 from lightm_unet.benchmark.results import Result, Spread, series_name
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.reporting import formats
 from lightm_unet.reporting.console import print_table
 from lightm_unet.reporting.formats import NO_VALUE
@@ -83,7 +84,7 @@ def remarks(report: BenchReport) -> list[str]:
                 f"{result.latency.max / result.latency.min:.1f} times the fastest; did something "
                 "else run on this machine?"
             )
-    failures: dict[tuple[str, str, str], dict[str, None]] = {}
+    failures: dict[tuple[NetworkSpec, str, str | None], dict[str, None]] = {}
     for result in report.failed:
         who = result.case
         failures.setdefault((who.network, who.engine, result.error), {})[formats.size(who.size)] = (

@@ -47,7 +47,7 @@ def take_turn(do_pass: Callable[[], Any], seconds: float) -> list[float]:
 
 def serve(requests: Iterable[str], answers: IO[str]) -> None:
     """Answer requests until there are no more, or one fails."""
-    do_pass = None
+    do_pass: Any = None  # one of the passes of `build`
     for line in requests:
         try:
             request = json.loads(line)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lightm_unet.cli import train
 from lightm_unet.cli.options import NONE_GIVEN, options
@@ -10,8 +12,12 @@ from lightm_unet.cli.terminal import complain, progress_bars
 from lightm_unet.comparison.settings import OF_A_RUN, ComparisonSettings
 from lightm_unet.training.settings import TrainingSettings
 
-Request = options(ComparisonSettings, names={"networks": ("--networks", "--network")})
-Settings = options(TrainingSettings, without=OF_A_RUN, names=train.NAMES, groups=train.GROUPS)
+if TYPE_CHECKING:
+    Request = Mapping[str, Any]
+    Settings = Mapping[str, Any]
+else:
+    Request = options(ComparisonSettings, names={"networks": ("--networks", "--network")})
+    Settings = options(TrainingSettings, without=OF_A_RUN, names=train.NAMES, groups=train.GROUPS)
 
 
 def compare(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from lightm_unet.cli.options import NONE_GIVEN, choice, options
 from lightm_unet.cli.terminal import complain, progress_bars
@@ -12,7 +13,10 @@ from lightm_unet.datasets.settings import ImportSettings, PhantomKind, PhantomSe
 if TYPE_CHECKING:
     from lightm_unet.datasets.dataset import Dataset
 
-OfImport, OfPhantom = options(ImportSettings), options(PhantomSettings)
+    OfImport = Mapping[str, Any]
+    OfPhantom = Mapping[str, Any]
+else:
+    OfImport, OfPhantom = options(ImportSettings), options(PhantomSettings)
 
 
 def import_dataset(source: Path, target: Path, /, *, settings: OfImport = NONE_GIVEN) -> None:

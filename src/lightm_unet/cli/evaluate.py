@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lightm_unet.cli.options import NONE_GIVEN, options
 from lightm_unet.cli.terminal import complain, progress_bars
 from lightm_unet.evaluation.settings import EvaluationSettings
 
-Settings = options(EvaluationSettings)
+if TYPE_CHECKING:
+    Settings = Mapping[str, Any]
+else:
+    Settings = options(EvaluationSettings)
 
 
 def evaluate(

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
 from lightm_unet.cli.options import FLAG, NONE_GIVEN, choice, options
 from lightm_unet.costs.settings import CountSettings
 from lightm_unet.errors import UsageError
 
-OfCount = options(CountSettings)
-OfBench = options(
-    BenchSettings,
-    without=("what",),
-    names={
-        "sizes": "--size",
-        "engines": "--engine",
-        "devices": "--device",
-        "allocators": "--allocator",
-    },
-)
+if TYPE_CHECKING:
+    OfCount = Mapping[str, Any]
+    OfBench = Mapping[str, Any]
+else:
+    OfCount = options(CountSettings)
+    OfBench = options(
+        BenchSettings,
+        without=("what",),
+        names={
+            "sizes": "--size",
+            "engines": "--engine",
+            "devices": "--device",
+            "allocators": "--allocator",
+        },
+    )
 
 
 def count(

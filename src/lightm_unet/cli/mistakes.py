@@ -19,6 +19,8 @@ def explain(error: CycloptsError) -> str:
         return str(error.__cause__)
     verb = " ".join(error.command_chain or ())
     if isinstance(error, UnknownCommandError):
+        assert error.app is not None  # cyclopts sets it, here and below
+        assert error.unused_tokens is not None
         verbs = [name for name in error.app if not name.startswith("-")]
         try:
             check_choice("command", error.unused_tokens[0], verbs)
@@ -26,8 +28,10 @@ def explain(error: CycloptsError) -> str:
             return str(unknown)
     if isinstance(error, MissingArgumentError):
         name = error.keyword
+        assert error.argument is not None
         found = f"{name} needs a value" if name else f"{verb} needs {error.argument.name}"
     elif isinstance(error, UnusedCliTokensError):
+        assert error.unused_tokens is not None
         found = f"{verb} does not accept the arguments {' '.join(error.unused_tokens)}"
     else:
         error.verbose = False

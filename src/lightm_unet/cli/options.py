@@ -1,9 +1,12 @@
 """The fields of a dataclass as options of a command.
 
 A command receives the options of a dataclass as one argument, a dictionary of those that the user
-typed, and passes it on:
+typed, and passes it on. Its type is made at run time, so a type checker is given another:
 
-    Options = options(PredictSettings)
+    if TYPE_CHECKING:
+        Options = Mapping[str, Any]
+    else:
+        Options = options(PredictSettings)
 
     def predict(*, given: Options = NONE_GIVEN): run(**given)
 
@@ -17,7 +20,7 @@ import collections.abc
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, NoneType
+from types import GenericAlias, MappingProxyType, NoneType
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter, Token
@@ -82,7 +85,9 @@ def options(
         for field in dataclasses.fields(settings)
         if field.name not in without
     }
-    return Annotated[TypedDict(settings.__name__, fields, total=False), Parameter(name="*")]
+    # A checker knows only TypedDicts that are written out.
+    kind = TypedDict(settings.__name__, fields, total=False)  # type: ignore[misc]
+    return Annotated[kind, Parameter(name="*")]
 
 
 def choice(name: str) -> Parameter:
@@ -106,19 +111,25 @@ def _option(
     if container is collections.abc.Sequence:
         parameter["help"] += " Can be given several times."
         member = get_args(kind)[0]
-        read, hint = _reader(member), list[_plain(member)]
+        read, hint = _reader(member), GenericAlias(list, (_plain(member),))
 
         def convert(_: Any, tokens: Sequence[Token]) -> Any:
-            return tuple(read(token.keyword, token.value) for token in tokens)
+            return tuple(read(_typed_name(token), token.value) for token in tokens)
 
     else:
         read, hint = _reader(kind), _plain(kind)
 
         def convert(_: Any, tokens: Sequence[Token]) -> Any:
-            return read(tokens[-1].keyword, tokens[-1].value)
+            return read(_typed_name(tokens[-1]), tokens[-1].value)
 
     shown = _shown(default) or False
     return Annotated[hint, Parameter(**parameter, converter=convert, show_default=shown)]
+
+
+def _typed_name(token: Token) -> str:
+    """The name before an option's value, as the user typed it."""
+    assert token.keyword is not None  # only arguments have none
+    return token.keyword
 
 
 def _without_none(hint: Any) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from lightm_unet.cli.options import NONE_GIVEN, choice, options
 from lightm_unet.cli.terminal import complain, progress_bars
 from lightm_unet.errors import UsageError
 from lightm_unet.inference.settings import Part, PredictSettings
 
-Settings = options(PredictSettings)
+if TYPE_CHECKING:
+    Settings = Mapping[str, Any]
+else:
+    Settings = options(PredictSettings)
 
 
 def predict(
@@ -35,7 +39,7 @@ def predict(
 
     if bool(inputs) == bool(part):
         raise UsageError("predict needs either INPUTS or --part, to know which images to segment")
-    images = images_of_part(model, part) if part else inputs
+    images = images_of_part(model, part) if part else inputs or []
     with progress_bars() as progress:
         results = run(model, images, output, progress=progress, **settings)
     failed = [result for result in results if result.error]

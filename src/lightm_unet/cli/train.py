@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -27,7 +28,10 @@ GROUPS = {
 }
 """Titles in the help, of `train` and of `compare`."""
 NETWORK = Parameter(group="Network", show_default=False)
-Settings = options(TrainingSettings, names=NAMES, groups=GROUPS)
+if TYPE_CHECKING:
+    Settings = Mapping[str, Any]
+else:
+    Settings = options(TrainingSettings, names=NAMES, groups=GROUPS)
 
 
 def train(

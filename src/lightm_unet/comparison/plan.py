@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightm_unet.comparison.settings import OF_A_RUN
 from lightm_unet.datasets.dataset import Dataset
@@ -122,8 +122,11 @@ def image_size(settings: TrainingSettings, spatial_dims: int, channels: int) -> 
         UsageError: the settings contradict each other, or do not fit the images.
     """
     grid = plan_grid(spatial_dims, settings.size, settings.patch, settings.spacing_mm)
-    preprocessing = Preprocessing(spatial_dims, channels, **grid)  # same checks as training
-    return preprocessing.size or preprocessing.roi_size
+    fields = cast(dict[str, Any], grid)
+    preprocessing = Preprocessing(spatial_dims, channels, **fields)  # same checks as training
+    size = preprocessing.size or preprocessing.roi_size
+    assert size is not None  # Preprocessing needs one of them
+    return size
 
 
 def make_plan(

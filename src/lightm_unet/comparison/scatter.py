@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lightm_unet.comparison.names import FAMILIES, OTHERS, OWN_FAMILY
 from lightm_unet.comparison.table import Row
@@ -23,6 +23,7 @@ from lightm_unet.reporting.palette import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 COLOURS = dict(
     zip(
@@ -140,7 +141,7 @@ def write_names(axes: Axes, rows: Sequence[Row]) -> None:
     """Write each name beside its mark, where it covers no other mark or name."""
     from matplotlib.text import Text
 
-    canvas = axes.figure.canvas
+    canvas = cast("FigureCanvasAgg", axes.figure.canvas)  # see `new_figure`
     pixels = axes.figure.dpi / 72
     taken = []
     for row in rows:
@@ -180,6 +181,7 @@ def write_names(axes: Axes, rows: Sequence[Row]) -> None:
                 best = cost, text, box
             if cost == 0:
                 break
+        assert best is not None  # there are places
         axes.add_artist(best[1])
         taken.append(best[2])
 

@@ -83,6 +83,8 @@ def _finish(folder: Path, plan: Plan, run: Run, progress: Progress | None) -> Ru
     own = run_folder(folder, run)
     _train(folder, plan, run, progress)
     record = read_run(own)
+    assert record.best_dice is not None  # the training has ended
+    assert record.seconds is not None
     masks = own / MASKS
     shutil.rmtree(masks, ignore_errors=True)
     images = images_of_part(own, "test")

@@ -79,11 +79,11 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
         The PNG file's bytes; None if no finished run has its masks.
     """
     first: dict[str, Run] = {}
+    scores: dict[str, dict[str, float]] = {}
     for run in plan.runs:
-        has_scores = run in results and results[run].evaluation is not None
-        if has_scores and (run_folder(folder, run) / MASKS).is_dir():
-            first.setdefault(str(run.network), run)
-    scores = {name: case_scores([results[run].evaluation]) for name, run in first.items()}
+        name, evaluation = str(run.network), results[run].evaluation if run in results else None
+        if evaluation and name not in first and (run_folder(folder, run) / MASKS).is_dir():
+            first[name], scores[name] = run, case_scores([evaluation])
     examples = [
         _read_example(folder, title, case, first, scores)
         for title, case in pick_examples(mean_scores(scores))
@@ -124,6 +124,7 @@ def _read_example(
 ) -> Example:
     data = open_dataset(folder / DATA)
     case = data.case(case_name)
+    assert case.labels is not None  # it has scores
     reference, geometry = read_mask(case.labels)
     shown = [name for name in runs if case_name in scores[name]]
     masks = [read_mask(_mask_file(folder, runs[name], case_name))[0] for name in shown]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+Network = TypeVar("Network")
+"""What stands for a network: its spec, or its name."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class PairedTest:
 
 
 def paired_tests(
-    scores: Mapping[str, Mapping[str, float]], reference: Mapping[str, Mapping[str, float]]
-) -> dict[str, PairedTest]:
+    scores: Mapping[Network, Mapping[str, float]], reference: Mapping[Network, Mapping[str, float]]
+) -> dict[Network, PairedTest]:
     """Test every network against the reference network.
 
     Args:

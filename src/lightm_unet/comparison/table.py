@@ -60,13 +60,17 @@ def make_rows(
         costs: the cost of every network.
         speeds: the measurements of the networks that were measured.
     """
-    done = {run: found for run, found in results.items() if found.evaluation is not None}
+    done = {
+        run: evaluation
+        for run, found in results.items()
+        if (evaluation := found.evaluation) is not None
+    }
     reference = plan.networks[0]
     rows = []
     tests = _tests(plan, done, reference)
     for network in plan.networks:
         own = [run for run in plan.runs if run.network == network]
-        evaluations = [done[run].evaluation for run in own if run in done]
+        evaluations = [done[run] for run in own if run in done]
         rows.append(
             Row(
                 network=str(network),
@@ -84,7 +88,9 @@ def make_rows(
                 cost=costs[network],
                 speed=speeds.get(network),
                 test=tests.get(network),
-                training_seconds=summarise([done[run].seconds for run in own if run in done]).mean,
+                training_seconds=summarise(
+                    [results[run].seconds for run in own if run in done]
+                ).mean,
             )
         )
     return rows
@@ -100,7 +106,7 @@ def case_scores(evaluations: Sequence[Evaluation]) -> dict[str, float]:
 
 
 def _tests(
-    plan: Plan, done: Mapping[Run, RunResult], reference: NetworkSpec
+    plan: Plan, done: Mapping[Run, Evaluation], reference: NetworkSpec
 ) -> dict[NetworkSpec, PairedTest]:
     """Test each network against the reference, over the seeds that both have."""
     seeds = {
@@ -112,7 +118,7 @@ def _tests(
         if network == reference or not shared:
             continue
         own, first = (
-            case_scores([done[Run(name, seed)].evaluation for seed in sorted(shared)])
+            case_scores([done[Run(name, seed)] for seed in sorted(shared)])
             for name in (network, reference)
         )
         scores[network], against[network] = own, first

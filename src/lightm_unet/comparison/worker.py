@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lightm_unet.comparison.plan import Run, read_plan
 from lightm_unet.comparison.single_run import finish_run
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.subprocesses import join_parent
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     logger.addHandler(logging.StreamHandler(out))
     logger.setLevel(logging.INFO)
     path = Path(folder)
-    finish_run(path, read_plan(path), Run(network, int(seed)))
+    finish_run(path, read_plan(path), Run(NetworkSpec.parse(network), int(seed)))
 
 
 if __name__ == "__main__":

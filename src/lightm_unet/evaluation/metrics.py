@@ -242,4 +242,4 @@ def _nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """
     if not len(points) or not len(others):
         return np.full(len(points), np.inf)
-    return KDTree(others, leafsize=32).query(points)[0]
+    return np.asarray(KDTree(others, leafsize=32).query(points)[0])

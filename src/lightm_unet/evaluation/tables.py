@@ -46,8 +46,10 @@ def show_sizes(evaluation: Evaluation, case: CaseScores, scores: LabelScores) ->
     if evaluation.unit == "px":
         return f"{scores.pred_voxels}", f"{scores.ref_voxels}"
     per_unit = math.prod(case.spacing) / 10 ** len(case.spacing)
-    sizes = (scores.pred_voxels * per_unit, scores.ref_voxels * per_unit)
-    return tuple(map(formats.amount, sizes))
+    return (
+        formats.amount(scores.pred_voxels * per_unit),
+        formats.amount(scores.ref_voxels * per_unit),
+    )
 
 
 def left_out(evaluation: Evaluation) -> list[str]:

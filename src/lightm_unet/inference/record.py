@@ -84,12 +84,13 @@ def recorded_labels(folder: Path) -> RecordedLabels:
         Names and colours; each is empty if there is no usable record. The record is optional, so
             an unrelated file of that name causes no error.
     """
-    names, colours = (), ()
+    names: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
     with suppress(DataError):
         record = records.read_record(folder / RECORD_NAME)
         found = record.get("label_names")
         if isinstance(found, list) and all(isinstance(name, str) for name in found):
             names = tuple(found)
         with suppress(TypeError, ValueError):
-            colours = tuple(map(read_colour, record.get("label_colours")))
+            colours = tuple(map(read_colour, record.get("label_colours", ())))
     return RecordedLabels(names, colours)
