@@ -99,6 +99,7 @@ def _why(costs: PaperCosts, ratio: Ratio) -> str:
     """The printed ratio of parameters as a product of the true one and two errors of counting."""
     table = 2 if ratio.spatial_dims == 2 else 1
     nnunet, light = costs.row(table, "nnU-Net"), costs.row(table, "LightM-UNet")
+    assert ratio.printed is not None  # the tables print every network's parameters
     too_many = nnunet.recounted.parameters / nnunet.true.parameters
     too_few = light.true.parameters / light.recounted.parameters
     return (

@@ -301,7 +301,7 @@ def _channel_names(content: dict[str, Any], path: Path) -> tuple[str, ...]:
             "run lightm-unet import-dataset on this folder",
         )
     keys = [str(i) for i in range(len(names))] if isinstance(names, dict) else []
-    if not keys or set(names) != set(keys):
+    if not isinstance(names, dict) or not keys or set(names) != set(keys):
         raise DataError(
             path, f"channel_names {names!r}", '{"0": "CT"} and so on from 0', "correct it"
         )

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from lightm_unet.datasets.dataset import Dataset
 from lightm_unet.errors import DataError, UsageError
@@ -65,10 +66,10 @@ def make_split(dataset: Dataset, seed: int = 0, ratios: tuple[int, int, int] = (
         set(patients[:validation]),
         set(patients[validation : validation + test]),
     )
-    parts = (
+    training_names, validation_names, test_names = (
         tuple(case.name for case in dataset.training if case.patient in group) for group in groups
     )
-    return Split(*parts, seed=seed)
+    return Split(training_names, validation_names, test_names, seed)
 
 
 def write_split(split: Split, path: Path) -> None:
@@ -83,22 +84,26 @@ def read_split(path: Path) -> Split:
         DataError: not a split file, or a case in two parts.
     """
     content = read_record(path)
-    parts = [content.get(part) for part in ("training", "validation", "test")]
+    training, validation, test = (content.get(part) for part in ("training", "validation", "test"))
     seed = content.get("seed", 0)
-    if not all(_is_names(part) for part in parts) or not isinstance(seed, int) or not parts[0]:
+    if (
+        not (_is_names(training) and _is_names(validation) and _is_names(test))
+        or not isinstance(seed, int)
+        or not training
+    ):
         raise DataError(
             path,
             "something else",
             'lists of case names under "training", "validation" and "test", the first not empty',
             "delete the file to get a new random split",
         )
-    names = [name for part in parts for name in part]
+    names = [*training, *validation, *test]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
             path, f"{_some(twice)} named twice", "every case in one part", "name it once"
         )
-    return Split(*(tuple(sorted(part)) for part in parts), seed=seed)
+    return Split(tuple(sorted(training)), tuple(sorted(validation)), tuple(sorted(test)), seed)
 
 
 def find_split(dataset: Dataset, seed: int = 0) -> Split:
@@ -134,7 +139,7 @@ def find_split(dataset: Dataset, seed: int = 0) -> Split:
     return split
 
 
-def _is_names(part: object) -> bool:
+def _is_names(part: object) -> TypeGuard[list[str]]:
     return isinstance(part, list) and all(isinstance(name, str) for name in part)
 
 

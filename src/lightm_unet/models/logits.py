@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
 from lightm_unet.preprocessing.preprocessing import Preprocessing
@@ -34,7 +36,7 @@ def compute_logits(
         return network(images)
     from monai.inferers import sliding_window_inference
 
-    return sliding_window_inference(
+    logits = sliding_window_inference(
         images,
         roi_size=preprocessing.roi_size,
         sw_batch_size=WINDOWS_AT_ONCE.get(images.device.type, 1),
@@ -44,3 +46,4 @@ def compute_logits(
         padding_mode="constant",
         cval=preprocessing.padding_value,
     )
+    return cast(torch.Tensor, logits)  # a tuple or dict only where the network returns one

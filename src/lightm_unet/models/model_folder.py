@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -69,7 +69,7 @@ def save_model(
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     write_bytes(save(weights, metadata={"format": "pt"}), folder / WEIGHTS)
-    options = dict(network.config)
+    options = dict(cast("dict[str, Any]", network.config))
     name = options.pop("name")
     card = {
         "lightm_unet": __version__,

@@ -106,6 +106,9 @@ def normalise(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
         float32, the same shape. A channel of one single value becomes 0.
     """
     if preprocessing.normalization == "ct":
+        assert preprocessing.intensity_range is not None  # as `Preprocessing` checks
+        assert preprocessing.intensity_mean is not None
+        assert preprocessing.intensity_std is not None
         array = np.clip(array, *preprocessing.intensity_range)
         shifted = array - np.float32(preprocessing.intensity_mean)
         return shifted / np.float32(preprocessing.intensity_std)

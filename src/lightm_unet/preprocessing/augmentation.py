@@ -8,18 +8,18 @@ on it. "strong" does so all the same, for images without an up, such as microsco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.choices import check_choice
 
+if TYPE_CHECKING:
+    from monai.transforms import Compose
+
 STRENGTHS = ("none", "default", "strong")
 
 
-def build_augmentation(
-    preprocessing: Preprocessing, strength: str = "default"
-) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def build_augmentation(preprocessing: Preprocessing, strength: str = "default") -> Compose:
     """A MONAI transform on `{"image": (channels, *grid), "labels": (1, *grid)}`.
 
     | | default | strong |
@@ -36,7 +36,7 @@ def build_augmentation(
         strength: one of `STRENGTHS`.
 
     Returns:
-        A `monai.transforms.Compose`; seed it with `set_random_state(seed)`.
+        Called with a sample, it gives the changed one; seed it with `set_random_state(seed)`.
 
     Raises:
         UsageError: an unknown strength.
@@ -53,7 +53,9 @@ def build_augmentation(
     angle = math.radians(30 if strong else 15)
     scale = 0.25 if strong else 0.15
     extent = preprocessing.size or preprocessing.roi_size
+    assert extent is not None  # `Preprocessing` has one of the two
     shift = [length * (0.1 if strong else 0.05) for length in extent]
+    blur: dict[str, Any] = {f"sigma_{axis}": (0.5, 1.0) for axis in "xyz"[:dims]}
     both = ("image", "labels")
     return transforms.Compose(
         [
@@ -70,8 +72,6 @@ def build_augmentation(
             transforms.RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5)),
             transforms.RandShiftIntensityd("image", prob=0.3, offsets=0.1),
             transforms.RandGaussianNoised("image", prob=0.15, std=0.1),
-            transforms.RandGaussianSmoothd(
-                "image", prob=0.15, **{f"sigma_{axis}": (0.5, 1.0) for axis in "xyz"[:dims]}
-            ),
+            transforms.RandGaussianSmoothd("image", prob=0.15, **blur),
         ]
     )

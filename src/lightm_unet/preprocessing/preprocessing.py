@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE, per_axis
@@ -68,8 +69,12 @@ class Preprocessing:
                     f"for a {self.spatial_dims}D image, got {value}"
                 )
         check_choice("normalization", self.normalization, NORMALIZATIONS)
-        statistics = (self.intensity_range, self.intensity_mean, self.intensity_std)
-        if self.normalization == "ct" and (None in statistics or self.intensity_std <= 0):
+        if self.normalization == "ct" and (
+            self.intensity_range is None
+            or self.intensity_mean is None
+            or self.intensity_std is None
+            or self.intensity_std <= 0
+        ):
             raise UsageError(
                 "ct normalization needs intensity_range, intensity_mean and intensity_std > 0"
             )
@@ -81,8 +86,19 @@ class Preprocessing:
         Air for CT, since everything below the range becomes this value; the mean otherwise.
         """
         if self.normalization == "ct":
+            assert self.intensity_range is not None  # `__post_init__` checks all three
+            assert self.intensity_mean is not None
+            assert self.intensity_std is not None
             return (self.intensity_range[0] - self.intensity_mean) / self.intensity_std
         return 0.0
+
+
+class Grid(TypedDict):
+    """The fields of `Preprocessing` that say how an image's grid becomes the network's."""
+
+    size: tuple[int, ...] | None
+    roi_size: tuple[int, ...] | None
+    spacing_mm: tuple[float, ...] | None
 
 
 def plan_grid(
@@ -90,7 +106,7 @@ def plan_grid(
     size: Sequence[int] | None,
     roi_size: Sequence[int] | None,
     spacing_mm: Sequence[float] | None,
-) -> dict[str, tuple[int, ...] | tuple[float, ...] | None]:
+) -> Grid:
     """Fill in what a user may leave out about the grid.
 
     One number stands for all axes. Without any choice it is whole-image mode at the paper's

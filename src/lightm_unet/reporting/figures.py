@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lightm_unet.reporting.palette import GRID, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure
 
 FONT_SIZE = 9.5
@@ -47,7 +47,7 @@ def save_figure(figure: Figure, kind: str = "png") -> bytes:
     return buffer.getvalue()
 
 
-def style_axes(axes: Axes, grid: str = "both") -> None:
+def style_axes(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
     """Draw axes quietly: no frame above and to the right, and a pale grid behind the marks.
 
     Args:
@@ -63,7 +63,7 @@ def style_axes(axes: Axes, grid: str = "both") -> None:
     axes.set_axisbelow(True)
 
 
-def make_logarithmic(axis: Axis) -> None:
+def make_logarithmic(axis: XAxis | YAxis) -> None:
     """Give one axis, `axes.xaxis` or `axes.yaxis`, a logarithmic scale with plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -73,8 +73,11 @@ def read_colour(channels: object) -> Colour:
         >>> read_colour([230, 159, 0]) == ORANGE
         True
     """
-    fits = isinstance(channels, (list, tuple)) and len(channels) == 3
-    if not fits or not all(isinstance(c, int) and 0 <= c <= 255 for c in channels):
+    if (
+        not isinstance(channels, (list, tuple))
+        or len(channels) != 3
+        or not all(isinstance(c, int) and 0 <= c <= 255 for c in channels)
+    ):
         raise ValueError(f"a colour is three whole numbers from 0 to 255, got {channels!r}")
     return Colour(*channels)
 

@@ -135,11 +135,12 @@ def draw_case(
     pictures = []
     for plane in planes:
         index = _most_foreground(ref if ref.any() else pred, plane.axis)
-        shown, *masks = (_slice(volume, plane, index) for volume in (values, pred, ref))
+        shown, filled, outlined = (_slice(volume, plane, index) for volume in (values, pred, ref))
         row_axis, column_axis = (axis for axis in (2, 1, 0) if axis != plane.axis)
         pixel_mm = (spacing_mm[row_axis], spacing_mm[column_axis])
         grey = _to_grey(shown, contrast)
-        canvas = _draw(grey, *masks, pixel_mm, LONGEST_SIDE_PX / extent_mm, colours)
+        pixels_per_mm = LONGEST_SIDE_PX / extent_mm
+        canvas = _draw(grey, filled, outlined, pixel_mm, pixels_per_mm, colours)
         _write_edges(canvas, plane.edges)
         number = f", slice {index + 1} of {pred.shape[plane.axis]}"
         pictures.append(_picture(canvas, plane.name + (number if len(planes) > 1 else "")))

@@ -154,11 +154,13 @@ class Child:
                         process.kill()
             self._process.wait()
             with suppress(OSError):  # a request that was never read
+                assert self._process.stdin is not None  # a pipe
                 self._process.stdin.close()
             self._stderr.close()
             self._folder.cleanup()
 
     def _read(self) -> None:
+        assert self._process.stdout is not None  # a pipe
         with self._process.stdout as lines:
             for line in lines:
                 self._lines.put(line)

@@ -119,6 +119,7 @@ class EpochLines(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
         if not trainer.is_global_zero:
             return
+        assert trainer.max_epochs is not None  # `train` always sets it
         metrics, done = trainer.callback_metrics, trainer.current_epoch + 1
         each = (time.perf_counter() - self._started) / (done - self._first)
         labels = ", ".join(

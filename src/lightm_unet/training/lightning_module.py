@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import MeanMetric
 
@@ -67,16 +70,16 @@ class SegmentationModule(pl.LightningModule):
         logits = compute_logits(self.network, batch["image"], self.preprocessing, overlap=0.25)
         scores = hard_dice(logits, batch["labels"])
         for metric, name, score in zip(
-            self.validation_dice, self.label_names, scores.unbind(1), strict=True
+            self._label_metrics(), self.label_names, scores.unbind(1), strict=True
         ):
             metric.update(score)
             self.log(f"val_dice/{name}", metric, on_epoch=True, batch_size=len(score))
 
     def on_validation_epoch_end(self) -> None:  # noqa: D102
-        mean = torch.stack([metric.compute() for metric in self.validation_dice]).mean()
+        mean = torch.stack([metric.compute() for metric in self._label_metrics()]).mean()
         self.log("val_dice", mean, sync_dist=True)
 
-    def configure_optimizers(self) -> dict:  # noqa: D102
+    def configure_optimizers(self) -> OptimizerLRScheduler:  # noqa: D102
         optimizer = build_optimizer(self.recipe, self.network, self.learning_rate)
         factor = learning_rate_factor(
             self.recipe.schedule, int(self.trainer.estimated_stepping_batches)
@@ -86,3 +89,6 @@ class SegmentationModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _label_metrics(self) -> list[MeanMetric]:
+        return [cast(MeanMetric, metric) for metric in self.validation_dice]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from monai.losses import DiceLoss
@@ -58,10 +60,12 @@ def training_loss(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor
     weights = [2.0**-level for level in range(len(logits))]
     if len(weights) > 1:
         weights[-1] = 0.0  # kept in the graph: training on several GPUs waits for its gradient
-    total = 0.0
+    total: Tensor | float = 0.0
     for each, weight in zip(logits, weights, strict=True):
         total = total + weight / sum(weights) * dice_cross_entropy(each, labels)
-        labels = labels[(..., *[slice(None, None, 2)] * (labels.dim() - 2))]
+        every_second: tuple[Any, ...] = (..., *[slice(None, None, 2)] * (labels.dim() - 2))
+        labels = labels[every_second]
+    assert isinstance(total, Tensor)  # there is at least one resolution
     return total
 
 

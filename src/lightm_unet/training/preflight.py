@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 
@@ -52,7 +53,9 @@ def check_settings(settings: TrainingSettings) -> None:
         raise UsageError("precision 16-mixed needs a GPU; on the CPU use bf16-mixed or 32-true")
 
 
-def find_precision(settings: TrainingSettings) -> str:
+def find_precision(
+    settings: TrainingSettings,
+) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """The precision of the network's computation, by Lightning's name."""
     if settings.precision != "auto":
         return settings.precision

@@ -77,7 +77,8 @@ def build_optimizer(
         )
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, learning_rate, weight_decay=recipe.weight_decay)
-    decayed, left_out = [], []
+    decayed: list[nn.Parameter] = []
+    left_out: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         is_weight = name.endswith("weight") and parameter.dim() > 1  # norms have 1 dimension
         (decayed if is_weight else left_out).append(parameter)

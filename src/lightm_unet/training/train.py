@@ -241,25 +241,27 @@ def _fit(
             use_distributed_sampler=False,
         )
         ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
-        loaders = [
-            DataLoader(
-                training,
-                batch_size,
-                sampler=EpochIndexSampler(len(training), settings.seed, **ranks),
-                num_workers=settings.workers,
-                persistent_workers=settings.workers > 0,
-            ),
-            DataLoader(
-                Subset(validation, _share(len(validation), **ranks)),
-                1,
-                num_workers=settings.workers,
-                persistent_workers=settings.workers > 0,
-            ),
-        ]
+        training_loader = DataLoader(
+            training,
+            batch_size,
+            sampler=EpochIndexSampler(len(training), settings.seed, **ranks),
+            num_workers=settings.workers,
+            persistent_workers=settings.workers > 0,
+        )
+        validation_loader = DataLoader(
+            Subset(validation, _share(len(validation), **ranks)),
+            1,
+            num_workers=settings.workers,
+            persistent_workers=settings.workers > 0,
+        )
         started = time.perf_counter()
         with stops_like_python():
             trainer.fit(
-                module, *loaders, ckpt_path=str(last) if resume else None, weights_only=True
+                module,
+                training_loader,
+                validation_loader,
+                ckpt_path=str(last) if resume else None,
+                weights_only=True,
             )
         seconds = time.perf_counter() - started
     return TrainedRun(output, output / run_folder.MODEL, best.best, seconds)

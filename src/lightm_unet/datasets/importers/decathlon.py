@@ -52,7 +52,7 @@ def _names_by_number(content: dict[str, Any], key: str, path: Path) -> tuple[str
     """`{"0": "CT", "1": ...}` as a tuple."""
     names = content.get(key)
     numbers = [str(i) for i in range(len(names))] if isinstance(names, dict) else []
-    if not numbers or set(names) != set(numbers):
+    if not isinstance(names, dict) or not numbers or set(names) != set(numbers):
         raise DataError(
             path, f"{key} {names!r}", '{"0": ..., "1": ...} without a gap', "correct it"
         )
@@ -62,13 +62,12 @@ def _names_by_number(content: dict[str, Any], key: str, path: Path) -> tuple[str
 def _training(content: dict[str, Any], path: Path) -> list[dict[str, str]]:
     """The list of training pairs, checked for its form."""
     entries = content.get("training")
-    well_formed = isinstance(entries, list) and all(
+    if not isinstance(entries, list) or not all(
         isinstance(entry, dict)
         and isinstance(entry.get("image"), str)
         and isinstance(entry.get("label"), str)
         for entry in entries
-    )
-    if not well_formed:
+    ):
         raise DataError(
             path, "no list of training pairs", '[{"image": ..., "label": ...}]', "correct it"
         )
