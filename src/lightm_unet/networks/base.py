@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from types import EllipsisType
+from typing import Any, TypeGuard
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -107,8 +108,12 @@ def check_counts(name: str, values: object, length: int | None = None) -> tuple[
     Raises:
         UsageError: it is something else.
     """
-    fits = isinstance(values, (tuple, list)) and values and all(map(is_count, values))
-    if not fits or length not in (None, len(values)):
+    if (
+        not isinstance(values, (tuple, list))
+        or not values
+        or not all(map(is_count, values))
+        or length not in (None, len(values))
+    ):
         count = "" if length is None else f"{length} "
         raise UsageError(f"{name} needs a list of {count}positive whole numbers, got {values!r}")
     return tuple(values)
@@ -136,7 +141,7 @@ def check_blocks(
     return {"init_filters": init_filters, "blocks_down": blocks_down, "blocks_up": blocks_up}
 
 
-def is_count(value: object) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Whether it is a positive whole number."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
@@ -171,4 +176,5 @@ def pad_to(image: Tensor, spatial: Sequence[int]) -> Tensor:
 
 def crop(image: Tensor, spatial: Sequence[int]) -> Tensor:
     """The first voxels along each axis, as many as `spatial` says."""
-    return image[(..., *(slice(size) for size in spatial))]
+    first: tuple[EllipsisType | slice, ...] = (..., *(slice(size) for size in spatial))
+    return image[first]

@@ -17,7 +17,7 @@ Skips come from the stem and from each encoder block.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -149,6 +149,9 @@ class LightMUNet(SegmentationNetwork):
         torch.Size([1, 2, 30, 41])
     """
 
+    stem: nn.Module
+    head: nn.Module
+
     def __init__(
         self, spatial_dims: int, in_channels: int, out_channels: int, **options: Any
     ) -> None:
@@ -229,6 +232,7 @@ class Stem(DWConv):
         depthwise, pointwise = (part.weight.flatten(1) for part in (self.depthwise, self.pointwise))
         if self.pointwise.bias is None:
             return stem(image, depthwise, pointwise)
+        assert self.depthwise.bias is not None  # both have one, or neither
         # The image is padded once, before the first, so that both are one full convolution.
         weight = (pointwise[:, :, None] * depthwise).flatten(1)
         return conv_stem(image, weight, pointwise @ self.depthwise.bias + self.pointwise.bias)
@@ -244,6 +248,7 @@ class ConvStem(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
         weight, bias = self.conv.weight, self.conv.bias
+        assert bias is not None  # as built above
         if runs_natively(image, weight, bias):
             return conv_stem(image, weight.flatten(1), bias)
         return to_tokens(self.conv(image))
@@ -265,7 +270,11 @@ class ConvNormStem(nn.Module):
         return to_tokens(F.leaky_relu(self.dwconv_norm(self.dwconv(x)), LEAK))
 
 
-STEMS = {"dwconv": Stem, "dwconv-bias": partial(Stem, bias=True), "conv": ConvStem}
+STEMS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "dwconv": Stem,
+    "dwconv-bias": partial(Stem, bias=True),
+    "conv": ConvStem,
+}
 """Stems without a norm, each with a native form."""
 
 
@@ -336,7 +345,10 @@ class DecoderBlock(nn.Module):
 class Head(DWConv):
     """DWConv of the upsampled decoder's output plus the stem's: tokens in, logits out."""
 
-    def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
+    # A DWConv for its parameters' names; it is never called as one.
+    def forward(  # type: ignore[override]
+        self, low: Tensor, skip: Tensor, grid: Sequence[int]
+    ) -> Tensor:
         """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
         if not runs_natively(low, skip, *self.parameters()):
             return super().forward(_add_skip(low, skip, grid))

@@ -50,6 +50,8 @@ def _import_file(path: Path) -> None:
         return
     name = f"lightm_unet_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # as for any .py file
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -164,7 +164,8 @@ def build_network(
     if "image_size" in inspect.signature(entry.build).parameters:
         options["image_size"] = image_size
     network = entry.build(spatial_dims, in_channels, out_channels, **{**entry.presets, **options})
-    network.name = spec.name
+    # nn.Module declares its attributes as tensors and modules; a text is neither.
+    network.name = spec.name  # type: ignore[assignment]
     return network
 
 
@@ -248,7 +249,8 @@ def _checked(name: str, build: Callable[..., nn.Module]) -> Callable[..., nn.Mod
                 f"{name}: the network has no {', '.join(missing)}; a subclass of "
                 "lightm_unet.SegmentationNetwork has them"
             )
-        if lost := sorted(set(options) - {"image_size"} - set(network.config)):
+        config: Any = network.config  # a mapping, not the tensor nn.Module declares
+        if lost := sorted(set(options) - {"image_size"} - set(config)):
             raise UsageError(
                 f"{name}: the network's config lacks {', '.join(lost)}, so that it could not be "
                 "built again; a SegmentationNetwork is told all of its options"

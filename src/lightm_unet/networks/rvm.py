@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -137,12 +138,13 @@ class VSSModule(nn.Module):
         """`(batch, length, channels)` to the same; `spatial` is the grid the tokens come from."""
         x, gate = self.in_proj(tokens).chunk(2, dim=-1)
         x = self.conv(x, spatial)
-        x = sum(
+        # Not a Tensor to a type checker: the sum of no terms would be 0.
+        scanned: Any = sum(
             restore(ssm(reorder(x, spatial, order)), spatial, order)
             for ssm, order in zip(self.ssm, self.orders, strict=True)
         )
         norm = self.norm
-        return self.out_proj(gated_norm(x, gate, norm.weight, norm.bias, norm.eps))
+        return self.out_proj(gated_norm(scanned, gate, norm.weight, norm.bias, norm.eps))
 
 
 class RVMLayer(nn.Module):
@@ -172,13 +174,15 @@ class RVMLayer(nn.Module):
 
     def _native_weights(self) -> dict[str, Tensor]:
         """The parameters by the names that the native layer gives them."""
-        vssm, ssm = self.vssm, self.vssm.ssm[0]
+        vssm, conv, ssm = self.vssm, self.vssm.conv, self.vssm.ssm[0]
+        assert isinstance(conv, CausalConv)  # see `is_streamable`
+        assert isinstance(ssm, SSM)
         return {
             "norm_weight": self.norm.weight,
             "norm_bias": self.norm.bias,
             "in_proj": vssm.in_proj.weight,
-            "conv_weight": vssm.conv.weight,
-            "conv_bias": vssm.conv.bias,
+            "conv_weight": conv.weight,
+            "conv_bias": conv.bias,
             "x_proj": ssm.x_proj.weight,
             "dt_weight": ssm.dt_proj.weight,
             "dt_bias": ssm.dt_proj.bias,

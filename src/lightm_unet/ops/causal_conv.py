@@ -61,7 +61,7 @@ def causal_conv1d(
         raise UsageError(f"bias needs shape ({x.shape[2]},), got {tuple(bias.shape)}")
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     name = choose_backend(backend, x.device, dtype)
-    tensors = x, weight, bias
+    tensors: tuple[Tensor, ...] = x, weight, bias
     if name != "triton":  # whose kernels convert what they load
         tensors = tuple(t.to(dtype) for t in tensors)
     out = _conv(*tensors, silu, name)
@@ -94,7 +94,7 @@ def _conv_backward(
     grad_out: Tensor, x: Tensor, weight: Tensor, bias: Tensor, silu: bool, backend: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     if backend == "cpu":
-        grads = tuple(empty_like(t) for t in (x, weight, bias))
+        grads = empty_like(x), empty_like(weight), empty_like(bias)
         call(
             native.conv_backward,
             dense_rows(grad_out),

@@ -98,6 +98,7 @@ def scan_chunked_backward(
             y = torch.einsum("btdn,btn->btd", h_all, C[:, here])
             if D is not None:
                 y = torch.addcmul(y, D, x)
+            assert grad_z is not None  # as z
             grad_z[:, here] = grad_y * y * gate * (1 + z[:, here] * (1 - gate))
             grad_y = grad_y * z[:, here] * gate
 
@@ -117,6 +118,7 @@ def scan_chunked_backward(
         grad_u[:, here] = through_input * step
         if D is not None:
             grad_u[:, here] += grad_y * D
+            assert grad_D is not None  # as D
             grad_D += (grad_y * x).sum((0, 1))
         grad_delta[:, here] = grad_step * torch.sigmoid(raw) if delta_softplus else grad_step
 

@@ -37,7 +37,7 @@ def scan_cpu_backward(
     delta_softplus: bool,
 ) -> ScanTensors:
     """Native backward scan; arguments and results as `chunked.scan_chunked_backward`."""
-    gradients = ScanTensors(*(None if t is None else empty_like(t) for t in tensors))
+    gradients = ScanTensors._make(None if t is None else empty_like(t) for t in tensors)
     call(
         native.scan_backward,
         dense_rows(grad_out),

@@ -22,7 +22,8 @@ from lightm_unet.errors import MissingPartError, UsageError
 from lightm_unet.system.choices import check_choice
 
 try:
-    from lightm_unet import _C as native
+    # Compiled from csrc/, with no stub.
+    from lightm_unet import _C as native  # type: ignore[attr-defined]
 except ImportError as error:
     native, _why_no_native = None, str(error)
 

@@ -63,7 +63,7 @@ def gated_norm(
             raise UsageError(f"{name} needs shape ({x.shape[2]},), got {tuple(tensor.shape)}")
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     name = choose_backend(backend, x.device, dtype)
-    tensors = x, gate, weight, bias
+    tensors: tuple[Tensor, ...] = x, gate, weight, bias
     if name != "triton":  # whose kernels convert what they load
         tensors = tuple(t.to(dtype) for t in tensors)
     return _gated_norm(*tensors, epsilon, name).to(x.dtype)
@@ -107,7 +107,7 @@ def _gated_norm_backward(
 
         return gated_norm_triton_backward(grad_out, x, gate, weight, bias, epsilon)
     if backend == "cpu":
-        grads = tuple(empty_like(t) for t in (x, gate, weight, bias))
+        grads = empty_like(x), empty_like(gate), empty_like(weight), empty_like(bias)
         call(
             native.gated_norm_backward,
             dense_rows(grad_out),

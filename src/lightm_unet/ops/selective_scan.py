@@ -69,10 +69,20 @@ def selective_scan(
     name = choose_backend(backend, u.device, dtype)
     # The GPU kernels convert what they load: half-precision inputs are half the traffic.
     as_is = (torch.float32, torch.bfloat16, torch.float16) if name == "triton" else (dtype,)
-    tensors = [
-        t if t is None or t.dtype in as_is else t.to(dtype)
-        for t in (u, delta, A, B, C, D, z, delta_bias)
-    ]
+
+    def ready(t: Tensor) -> Tensor:
+        return t if t.dtype in as_is else t.to(dtype)
+
+    tensors = ScanTensors(
+        ready(u),
+        ready(delta),
+        ready(A),
+        ready(B),
+        ready(C),
+        None if D is None else ready(D),
+        None if z is None else ready(z),
+        None if delta_bias is None else ready(delta_bias),
+    )
     if name == "reference":
         return scan_reference(*tensors, delta_softplus).to(u.dtype)
     keep_states = torch.is_grad_enabled() and any(
@@ -211,10 +221,12 @@ def scan_flops(batch: int, length: int, channels: int, state: int) -> int:
 
 @register_flop_formula(torch.ops.lightm_unet.selective_scan)
 def _(u_shape, delta_shape, A_shape, *_, **__) -> int:
-    return scan_flops(*u_shape, A_shape[1])
+    batch, length, channels = u_shape
+    return scan_flops(batch, length, channels, A_shape[1])
 
 
 @register_flop_formula(torch.ops.lightm_unet.selective_scan_backward)
 def _(grad_shape, states_shape, u_shape, delta_shape, A_shape, *_, **__) -> int:
     # The forward pass again, and the same number of terms for each of the two products it had.
-    return 3 * scan_flops(*u_shape, A_shape[1])
+    batch, length, channels = u_shape
+    return 3 * scan_flops(batch, length, channels, A_shape[1])

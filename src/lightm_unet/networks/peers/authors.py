@@ -117,7 +117,7 @@ class AuthorsLightMUNet(SegmentationNetwork):
         )
 
     def _encoder_level(self, level: int, before: int, width: int, blocks: int) -> nn.Sequential:
-        entry = nn.Identity()
+        entry: nn.Module = nn.Identity()
         if level > 0:
             # This layer works at the higher resolution, where attention would cost too much.
             widen = self._layer(before, width, lowest=False)

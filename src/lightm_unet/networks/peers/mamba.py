@@ -37,7 +37,10 @@ class Mamba(SSM):
         self.conv1d = nn.Conv1d(d_inner, d_inner, d_conv, groups=d_inner)
         self.out_proj = nn.Linear(d_inner, channels, bias=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:  # noqa: D102
+    # An SSM for its parameters' names; it is never called as one.
+    def forward(self, tokens: Tensor) -> Tensor:  # type: ignore[override]  # noqa: D102
         x, gate = self.in_proj(tokens).chunk(2, dim=-1)
-        x = causal_conv1d(x, self.conv1d.weight[:, 0], self.conv1d.bias)
+        weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
+        assert bias is not None  # as built above
+        x = causal_conv1d(x, weight, bias)
         return self.out_proj(super().forward(x, gate))

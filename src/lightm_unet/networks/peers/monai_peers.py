@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,7 +50,7 @@ class SegResNet(SegmentationNetwork):
         blocks_down: Sequence[int] = (1, 2, 2, 4),
         blocks_up: Sequence[int] = (1, 1, 1),
     ) -> None:
-        options = check_blocks(init_filters, blocks_down, blocks_up)
+        options: dict[str, Any] = check_blocks(init_filters, blocks_down, blocks_up)
         super().__init__(
             "segresnet",
             spatial_dims,
@@ -100,7 +101,7 @@ class UNETR(SegmentationNetwork):
         num_heads: int = 12,
     ) -> None:
         check_channels(spatial_dims, in_channels, out_channels)
-        options = {
+        options: dict[str, Any] = {
             "feature_size": feature_size,
             "hidden_size": hidden_size,
             "mlp_dim": mlp_dim,
@@ -184,7 +185,7 @@ class SwinUNETR(SegmentationNetwork):
     ) -> None:
         if not is_count(feature_size) or feature_size % 12:
             raise UsageError(f"feature_size needs a multiple of 12, got {feature_size!r}")
-        options = {
+        options: dict[str, Any] = {
             "feature_size": feature_size,
             "depths": check_counts("depths", depths, 4),
             "num_heads": check_counts("num_heads", num_heads, 4),

@@ -162,7 +162,9 @@ class NNUNet(SegmentationNetwork):
         x, skips = image, []
         if "stem" in self.encoder:
             x = self.encoder["stem"](x)
-        for number, stage in enumerate(self.encoder["stages"]):
+        stages = self.encoder["stages"]
+        assert isinstance(stages, nn.ModuleList)  # as built above
+        for number, stage in enumerate(stages):
             x = self.after_stage(number, stage(x))
             skips.append(x)
         x, logits = skips.pop(), []
@@ -235,7 +237,8 @@ def conv_norm(
     conv = CONVOLUTIONS[spatial_dims](
         in_channels, out_channels, width, stride, padding=width // 2, bias=bias
     )
-    layers = OrderedDict(conv=conv, norm=INSTANCE_NORMS[spatial_dims](out_channels, affine=True))
+    norm = INSTANCE_NORMS[spatial_dims](out_channels, affine=True)
+    layers: OrderedDict[str, nn.Module] = OrderedDict(conv=conv, norm=norm)
     if activation:
         layers["nonlin"] = nn.LeakyReLU(0.01)
     return nn.Sequential(layers)
@@ -256,7 +259,7 @@ def pad_for_instance_norm(image: Tensor, multiple: int) -> Tensor:
 
 def initialise(module: nn.Module) -> None:
     """Initial values of nnU-Net: He's for LeakyReLU 0.01, no bias."""
-    if isinstance(module, (*CONVOLUTIONS.values(), *TRANSPOSED_CONVOLUTIONS.values())):
+    if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
         nn.init.kaiming_normal_(module.weight, a=0.01)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

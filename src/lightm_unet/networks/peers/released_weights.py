@@ -42,10 +42,10 @@ def load_released_weights(network: nn.Module, source: Mapping[str, Tensor] | Pat
         lightm_unet.errors.UsageError: the weights do not fit lightm-unet-released: found (1, 1, 5, 5) for convInit.0.conv.weight, expected (1, 1, 3, 3)
     """  # noqa: E501 (the message is one line)
     path = Path(source) if isinstance(source, (str, Path)) else None
-    tensors = source if path is None else _read(path)
+    given = _read(Path(source)) if isinstance(source, (str, Path)) else source
     tensors = {
         PREFIX.sub("", name): tensor
-        for name, tensor in tensors.items()
+        for name, tensor in given.items()
         if not DUPLICATES.search(PREFIX.sub("", name))
     }
     expected = network.state_dict()

@@ -98,10 +98,15 @@ class UMamba(NNUNet):
             self.mamba = Mamba(lowest)
 
     def after_stage(self, stage: int, x: Tensor) -> Tensor:  # noqa: D102
+        stages = self.encoder["stages"]
+        assert isinstance(stages, nn.ModuleList)  # as built in NNUNet
         if "mamba_layers" in self.encoder:
-            layer = self.encoder["mamba_layers"][stage]
+            layers = self.encoder["mamba_layers"]
+            assert isinstance(layers, nn.ModuleList)  # of ModuleDicts, as built above
+            layer = layers[stage]
+            assert isinstance(layer, nn.ModuleDict)
             norm, mamba = layer["norm"], layer["mamba"]
-        elif stage == len(self.encoder["stages"]) - 1:
+        elif stage == len(stages) - 1:
             norm, mamba = self.ln, self.mamba
         else:
             return x
