@@ -267,3 +267,11 @@ def test_count_prints_a_row_for_each_network_and_writes_json(run, tmp_path):
         "nnu-net",
         "lightm-unet",
     ]
+
+
+def test_an_output_that_cannot_be_written_is_one_line(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, error = run("phantom", "xray", tmp_path / "file" / "x", "--size", 32)
+    assert code == 3
+    assert error.count("\n") == 1
+    assert "choose another output" in error

@@ -1,7 +1,17 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.system.files import new_folder, open_atomic, read_bytes, read_json, write_json
+from lightm_unet.system.files import (
+    new_folder,
+    open_atomic,
+    read_bytes,
+    read_json,
+    write_bytes,
+    write_json,
+)
 
 
 def test_an_interrupted_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
@@ -67,3 +77,10 @@ def test_a_folder_or_a_missing_file_is_a_data_error(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(DataError):
             read_bytes(path)
+
+
+@pytest.mark.skipif(not Path(os.devnull).exists(), reason="this system has no such device")
+def test_a_device_is_never_replaced_by_a_file():
+    with pytest.raises(UsageError, match="is no regular file"):
+        write_bytes(b"text", Path(os.devnull))
+    assert not Path(os.devnull).is_file()

@@ -11,6 +11,7 @@ files, and importing torch alone would take seconds.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -68,4 +69,11 @@ def main() -> None:
         except LightMUNetError as error:
             complain(f"lightm-unet: {error}")
             code = error.exit_code
+        except BrokenPipeError:  # the reader of standard output, such as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
+        except OSError as error:  # an output that cannot be written, a full disk
+            where = f"{error.filename}: " if error.filename else ""
+            complain(f"lightm-unet: {where}{error.strerror or error}; choose another output")
+            code = 3
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""Every colour of pictures, charts, figures and pages, from one set of hues.
+"""Every colour of pictures, charts and figures, from one set of hues.
 
 The hues are those of Okabe and Ito, which people with any kind of colour vision tell apart. They
 are not all as bright as each other, so a role takes those that show on its background.

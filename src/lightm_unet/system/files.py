@@ -66,6 +66,8 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         >>> path.read_bytes()
         b'whole'
     """
+    if path.exists() and not path.is_file():  # a folder, or a device such as /dev/null
+        raise UsageError(f"{path} is no regular file; choose another name for the output")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _sibling(path)
     try:
