@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry, canonical_axes
 from lightm_unet.imaging.image import Image, read_image, read_labels
-from lightm_unet.preprocessing.apply import normalise, preprocess_image, preprocess_labels
+from lightm_unet.preprocessing.apply import preprocess_image, preprocess_labels
+from lightm_unet.preprocessing.normalization import normalise
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.preprocessing.restore import restore_logits
 from lightm_unet.system.json_codec import from_json, to_json
