@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 
-.PHONY: install test test-quick check demo clean
+.PHONY: install test test-quick check reliability demo clean
 
 install: $(INSTALLED)
 
@@ -30,6 +30,10 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(wildcard csrc/*/*.h csrc/*/*.cpp tests/ops/native/*.cpp)
+
+# Writes docs/reliability.md from what the tests find.
+reliability: $(INSTALLED)
+	$(BIN)/python -m pytest tests/reliability --write-reliability
 
 # The main job on artificial X-rays, start to end: about half a minute of training. One thread, since
 # images this small gain little from two, and two threads wait for each other on a busy machine.

@@ -15,6 +15,15 @@ collect_ignore_glob = (
 )
 
 
+def pytest_addoption(parser):
+    """Options of this project's tests."""
+    parser.addoption(
+        "--write-reliability",
+        action="store_true",
+        help="write docs/reliability.md from what the tests in tests/reliability found",
+    )
+
+
 @pytest.fixture(autouse=True)
 def _own_networks_are_forgotten(monkeypatch):
     """A network that a test or a doctest registers is known to it alone."""
