@@ -32,6 +32,7 @@ def test_an_image_smaller_than_the_window_is_padded_as_in_training():
         channels=1,
         roi_size=(6, 6),
         normalization="ct",
+        outliers="clip",
         intensity_range=(-100.0, 300.0),
         intensity_mean=50.0,
         intensity_std=75.0,

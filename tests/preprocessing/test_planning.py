@@ -6,6 +6,7 @@ import pytest
 from lightm_unet.datasets.dataset import open_dataset
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.nifti import write_nifti
+from lightm_unet.preprocessing.normalization import normalise
 from lightm_unet.preprocessing.planning import plan_preprocessing
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
@@ -59,6 +60,38 @@ def test_ct_statistics_are_those_of_the_training_foreground(make_dataset):
     assert plan.intensity_range == (40, 60)
     assert plan.intensity_mean == 50
     assert plan.intensity_std == 10
+
+
+def fill(root, images, labels):
+    for index, image in enumerate(images):
+        write_nifti(
+            np.asarray(image, np.float32), AFFINE, root / f"imagesTr/case_{index}_0000.nii.gz"
+        )
+        write_nifti(labels, AFFINE, root / "labelsTr" / f"case_{index}.nii.gz")
+
+
+def test_a_saturated_foreground_leaves_the_rest_visible(make_dataset):
+    """An implant of 3071 alone would give a range of no width."""
+    root = make_dataset(cases=1)
+    labels = np.zeros((6, 7, 8), np.uint8)
+    labels[:2] = 1
+    body = np.random.default_rng(0).normal(40, 30, labels.shape)
+    fill(root, [np.where(labels, 3071, body)], labels)
+    plan = plan_preprocessing(open_dataset(root), ["case_0"])
+    low, high = plan.intensity_range
+    assert low < 0
+    assert high == 3071
+    shown = normalise(body[None].astype(np.float32), plan)
+    assert np.std(shown) > 0.01
+
+
+def test_ct_images_of_one_value_are_a_data_error(make_dataset):
+    root = make_dataset(cases=1)
+    labels = np.zeros((6, 7, 8), np.uint8)
+    labels[:2] = 1
+    fill(root, [np.full(labels.shape, -1024.0)], labels)
+    with pytest.raises(DataError, match="the single intensity -1024"):
+        plan_preprocessing(open_dataset(root), ["case_0"])
 
 
 def test_ct_without_any_foreground_is_a_data_error(make_dataset):

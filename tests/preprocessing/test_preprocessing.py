@@ -12,7 +12,6 @@ from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry, canonical_axes
 from lightm_unet.imaging.image import Image, read_image, read_labels
 from lightm_unet.preprocessing.apply import preprocess_image, preprocess_labels
-from lightm_unet.preprocessing.normalization import normalise
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.preprocessing.restore import restore_logits
 from lightm_unet.system.json_codec import from_json, to_json
@@ -145,36 +144,6 @@ def test_half_precision_logits_are_restored_like_their_float32_values():
     )
 
 
-def test_zscore_clips_outliers_and_gives_mean_zero_and_deviation_one_per_channel():
-    generator = np.random.default_rng(0)
-    array = np.stack([generator.normal(5, 2, 10_000), generator.normal(-900, 300, 10_000)])
-    array[0, 0] = 1.7e6
-    result = normalise(array.astype(np.float32), KEEP)
-    np.testing.assert_allclose(result.mean(axis=1), 0, atol=1e-5)
-    np.testing.assert_allclose(result.std(axis=1), 1, atol=1e-5)
-    assert result.max() < 3
-
-
-def test_zscore_of_a_constant_image_is_zero():
-    assert (normalise(np.full((1, 4, 4, 4), 7e5, np.float32), KEEP) == 0).all()
-
-
-def test_ct_uses_the_stored_statistics_alone():
-    preprocessing = Preprocessing(
-        spatial_dims=3,
-        channels=1,
-        roi_size=(4, 4, 4),
-        normalization="ct",
-        intensity_range=(-100.0, 200.0),
-        intensity_mean=50.0,
-        intensity_std=25.0,
-    )
-    result = normalise(np.array([[-1000, 50, 75, 3000]], np.float32), preprocessing)
-    assert result.tolist() == [[-6, 0, 1, 6]]
-    assert preprocessing.padding_value == -6
-    assert KEEP.padding_value == 0
-
-
 def test_json_gives_the_same_preprocessing_back():
     ct = Preprocessing(
         spatial_dims=3,
@@ -189,6 +158,12 @@ def test_json_gives_the_same_preprocessing_back():
     assert from_json(Preprocessing, json.loads(json.dumps(to_json(ct)))) == ct
 
 
+def test_a_card_from_before_outliers_were_compressed_clips_them():
+    card = to_json(KEEP)
+    assert card.pop("outliers") == "compress"
+    assert from_json(Preprocessing, card).outliers == "clip"
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -201,6 +176,7 @@ def test_json_gives_the_same_preprocessing_back():
         {"channels": 0},
         {"normalization": "minmax"},
         {"normalization": "ct"},
+        {"outliers": "drop"},
         {"gamma": 2},
         {"size": "abc"},
     ],

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 
+from lightm_unet.preprocessing.normalization import padding_value
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 
 WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 4, "mps": 1}
@@ -44,6 +45,6 @@ def compute_logits(
         overlap=overlap,
         mode="gaussian",
         padding_mode="constant",
-        cval=preprocessing.padding_value,
+        cval=padding_value(preprocessing),
     )
     return cast(torch.Tensor, logits)  # a tuple or dict only where the network returns one

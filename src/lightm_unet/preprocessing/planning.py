@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from lightm_unet.datasets.dataset import Dataset, open_case_images, open_case_labels
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.preprocessing.normalization import intensity_limits
 from lightm_unet.preprocessing.preprocessing import (
-    CLIP_PERCENTILES,
     NORMALIZATIONS,
     Preprocessing,
     plan_grid,
@@ -18,6 +19,8 @@ from lightm_unet.preprocessing.preprocessing import (
 from lightm_unet.system.choices import check_choice
 
 _VOXELS_PER_CASE = 20_000
+_NARROW = 1 / 200
+"""A foreground range narrower than this part of all intensities' range is taken for constant."""
 
 
 def plan_preprocessing(
@@ -57,17 +60,12 @@ def plan_preprocessing(
     plan = Preprocessing(spatial_dims, first.array.shape[0], **grid)
     if normalization == "zscore":
         return plan
-    voxels = _foreground_sample(dataset, case_names)
-    low, high = (float(value) for value in np.percentile(voxels, CLIP_PERCENTILES))
-    clipped = np.clip(voxels, low, high)
     return Preprocessing(
         spatial_dims,
         first.array.shape[0],
         **grid,
         normalization="ct",
-        intensity_range=(low, high),
-        intensity_mean=float(clipped.mean()),
-        intensity_std=max(float(clipped.std()), 1e-3),
+        **_measure_ct(dataset, case_names),
     )
 
 
@@ -76,24 +74,57 @@ def _says_ct(channel_name: str) -> bool:
     return re.search(r"(?<![a-z])ct(?![a-z])", channel_name, re.IGNORECASE) is not None
 
 
-def _foreground_sample(dataset: Dataset, case_names: Sequence[str]) -> np.ndarray:
-    """Foreground intensities, equally many from each case that has enough, as float64."""
-    generator = np.random.default_rng(0)
-    samples = []
-    for name in case_names:
-        case = dataset.case(name)
-        image = open_case_images(dataset, case)
-        foreground = open_case_labels(dataset, case, image.geometry) > 0
-        voxels = image.array[:, foreground].ravel()
-        if voxels.size > _VOXELS_PER_CASE:
-            voxels = generator.choice(voxels, _VOXELS_PER_CASE, replace=False)
-        samples.append(voxels)
-    voxels = np.concatenate(samples).astype(np.float64)
-    if not voxels.size:
+def _measure_ct(dataset: Dataset, case_names: Sequence[str]) -> dict[str, Any]:
+    """The fields of `Preprocessing` for "ct".
+
+    The foreground sets them. Where it is nearly constant beside the rest, as a saturated implant
+    is, everything else would be an outlier; then all voxels set them.
+    """
+    foreground, everything = _sample(dataset, case_names)
+    if not foreground.size:
         raise DataError(
             dataset.root,
             "no foreground voxel in any training case",
             "some, to measure CT intensities",
             "check the label maps, or choose zscore normalization",
         )
-    return voxels
+    low, high = intensity_limits(foreground)
+    widest = intensity_limits(everything)
+    if high - low < _NARROW * (widest[1] - widest[0]):
+        foreground, (low, high) = everything, widest
+    if low == high:
+        raise DataError(
+            dataset.root,
+            f"the single intensity {low:g} in all training cases",
+            "images that show something",
+            "check the images",
+        )
+    values = np.clip(foreground, low, high)
+    return {
+        "intensity_range": (low, high),
+        "intensity_mean": float(values.mean()),
+        "intensity_std": float(values.std()),
+    }
+
+
+def _sample(dataset: Dataset, case_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Intensities of the foreground and of all voxels, float64.
+
+    Each case that has enough gives equally many.
+    """
+    generator = np.random.default_rng(0)
+    foreground, everything = [], []
+    for name in case_names:
+        case = dataset.case(name)
+        image = open_case_images(dataset, case)
+        inside = open_case_labels(dataset, case, image.geometry) > 0
+        foreground.append(_draw(image.array[:, inside], generator))
+        everything.append(_draw(image.array, generator))
+    return tuple(np.concatenate(part).astype(np.float64) for part in (foreground, everything))
+
+
+def _draw(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    values = values.ravel()
+    if values.size <= _VOXELS_PER_CASE:
+        return values
+    return generator.choice(values, _VOXELS_PER_CASE, replace=False)

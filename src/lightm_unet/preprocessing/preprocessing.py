@@ -9,16 +9,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE, per_axis
 from lightm_unet.system.choices import check_choice
+from lightm_unet.system.json_codec import ABSENT
 
 NORMALIZATIONS = ("zscore", "ct")
-CLIP_PERCENTILES = (0.5, 99.5)
-"""Intensities beyond these are cut off: a few outliers would otherwise set the scale."""
+OUTLIERS = ("compress", "clip")
+PERCENTILES = (0.5, 99.5)
+"""Intensities beyond these are outliers: a few of them would otherwise set the scale."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,19 @@ class Preprocessing:
     roi_size: tuple[int, ...] | None = None
     """Patch mode: the training patch and the sliding window. Either `size` or this is set."""
     normalization: str = "zscore"
-    """"zscore": each channel of each image is clipped to its 0.5 and 99.5 percentiles, its mean
-    is subtracted and it is divided by its standard deviation. "ct": Hounsfield units are clipped
-    to `intensity_range`, `intensity_mean` is subtracted, and divided by `intensity_std`."""
+    """"zscore": each channel of each image gets mean 0 and standard deviation 1; its outliers lie
+    beyond its 0.5 and 99.5 percentiles. "ct": `intensity_mean` is subtracted from the Hounsfield
+    units, which are divided by `intensity_std`; outliers lie beyond `intensity_range`."""
+    outliers: str = field(default="compress", metadata={ABSENT: "clip"})
+    """"compress": the further out, the less an intensity counts, but order and differences remain,
+    so that what is small and bright stays visible (`normalization` has the formula). "clip": all
+    outliers take the limit's value, as in models whose model.json does not have this field."""
     intensity_range: tuple[float, float] | None = None
     """For "ct": 0.5 and 99.5 percentiles of the training cases' foreground."""
     intensity_mean: float | None = None
-    """For "ct": mean of the training cases' foreground."""
+    """For "ct": mean of the training cases' foreground, clipped to `intensity_range`."""
     intensity_std: float | None = None
-    """For "ct": standard deviation of the training cases' foreground."""
+    """For "ct": standard deviation of the same."""
 
     def __post_init__(self) -> None:
         if self.spatial_dims not in (2, 3) or self.channels < 1:
@@ -69,6 +75,7 @@ class Preprocessing:
                     f"for a {self.spatial_dims}D image, got {value}"
                 )
         check_choice("normalization", self.normalization, NORMALIZATIONS)
+        check_choice("outliers", self.outliers, OUTLIERS)
         if self.normalization == "ct" and (
             self.intensity_range is None
             or self.intensity_mean is None
@@ -78,19 +85,6 @@ class Preprocessing:
             raise UsageError(
                 "ct normalization needs intensity_range, intensity_mean and intensity_std > 0"
             )
-
-    @property
-    def padding_value(self) -> float:
-        """Value around an image smaller than the patch, in training and prediction.
-
-        Air for CT, since everything below the range becomes this value; the mean otherwise.
-        """
-        if self.normalization == "ct":
-            assert self.intensity_range is not None  # `__post_init__` checks all three
-            assert self.intensity_mean is not None
-            assert self.intensity_std is not None
-            return (self.intensity_range[0] - self.intensity_mean) / self.intensity_std
-        return 0.0
 
 
 class Grid(TypedDict):

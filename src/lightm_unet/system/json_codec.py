@@ -8,7 +8,8 @@
     a class with `parse`      text: `str(value)`, which `parse` reads
 
 Reading is strict: an unknown entry, a missing one (unless its field has a default) and a value of
-another type are errors that name the place.
+another type are errors that name the place. A field that older files lack, and that meant something
+else in them than its default, says so: `field(default=..., metadata={ABSENT: value})`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from typing import Any
 
 from lightm_unet.errors import UsageError
 from lightm_unet.system.choices import check_choice
+
+ABSENT = "absent"
+"""Key of a field's metadata: the value that a file without this field stands for."""
 
 
 def to_json(value: Any) -> Any:
@@ -114,7 +118,15 @@ def _read_fields(kind: Any, fields: Mapping[str, bool], content: Any, place: str
     if missing := [name for name, needed in fields.items() if needed and name not in content]:
         raise UsageError(f"{place} lacks {', '.join(missing)}")
     hints = typing.get_type_hints(kind)
-    return kind(**{name: from_json(hints[name], content[name], name) for name in content})
+    given = {name: from_json(hints[name], content[name], name) for name in content}
+    return kind(**{**_absent(kind), **given})
+
+
+def _absent(kind: Any) -> dict[str, Any]:
+    """The values of fields that a file may lack because it is older than they are."""
+    if not dataclasses.is_dataclass(kind):
+        return {}
+    return {f.name: f.metadata[ABSENT] for f in dataclasses.fields(kind) if ABSENT in f.metadata}
 
 
 def _fields(kind: Any) -> dict[str, bool]:

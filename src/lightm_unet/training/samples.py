@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from lightm_unet.preprocessing.augmentation import build_augmentation
+from lightm_unet.preprocessing.normalization import padding_value
 from lightm_unet.training.prepared_cases import PreparedCases
 
 FOREGROUND_SHARE = 0.5
@@ -62,7 +63,7 @@ class TrainingDataset(torch.utils.data.Dataset):
     A sample is `{"image": float32 (channels, *grid), "labels": uint8 (1, *grid)}`. In whole-image
     mode the grid is `preprocessing.size`. In patch mode it is a random patch of `roi_size`: half
     of them are centred on a foreground voxel, as far as the image's edge allows. An image smaller
-    than the patch is put into its middle, with `preprocessing.padding_value` around it.
+    than the patch is put into its middle, with `padding_value(preprocessing)` around it.
 
     Args:
         cases: the prepared training cases.
@@ -93,7 +94,7 @@ class TrainingDataset(torch.utils.data.Dataset):
                 self.cases.foreground(case),
                 np.random.default_rng(crop_seed),
             )
-            padding = self.cases.preprocessing.padding_value
+            padding = padding_value(self.cases.preprocessing)
             image = cut_patch(image, start, self.roi_size, padding)
             labels = cut_patch(labels[None], start, self.roi_size)[0]
         # Copies, so that no transform can write into the mapped files' pages.
