@@ -120,7 +120,10 @@ def _sample(dataset: Dataset, case_names: Sequence[str]) -> tuple[np.ndarray, np
         inside = open_case_labels(dataset, case, image.geometry) > 0
         foreground.append(_draw(image.array[:, inside], generator))
         everything.append(_draw(image.array, generator))
-    return tuple(np.concatenate(part).astype(np.float64) for part in (foreground, everything))
+    return (
+        np.concatenate(foreground).astype(np.float64),
+        np.concatenate(everything).astype(np.float64),
+    )
 
 
 def _draw(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
