@@ -16,8 +16,11 @@ def sample_of(preprocessing):
     return {"image": image, "labels": (image[:1] > 0).to(torch.uint8)}
 
 
-@pytest.mark.parametrize("strength", STRENGTHS)
-@pytest.mark.parametrize("preprocessing", [FLAT, VOLUME])
+@pytest.mark.parametrize(
+    ("preprocessing", "strength"),
+    [(FLAT, strength) for strength in STRENGTHS]
+    + [(VOLUME, strength) for strength in STRENGTHS if strength != "radiograph"],
+)
 def test_shapes_and_label_values_stay(preprocessing, strength):
     augment = build_augmentation(preprocessing, strength)
     for seed in range(6):
@@ -28,6 +31,11 @@ def test_shapes_and_label_values_stay(preprocessing, strength):
             assert result[key].shape == sample[key].shape
         assert set(torch.unique(result["labels"]).tolist()) <= {0, 1}
         assert torch.isfinite(result["image"]).all()
+
+
+def test_effects_of_films_are_for_pictures():
+    with pytest.raises(UsageError, match="for pictures"):
+        build_augmentation(VOLUME, "radiograph")
 
 
 def test_none_changes_nothing():

@@ -26,7 +26,10 @@ def test_the_defaults_can_be_trained_anywhere():
         ({"learning_rate": float("nan")}, "learning_rate needs a number above 0, got nan"),
         ({"learning_rate": float("inf")}, "learning_rate needs a number above 0, got inf"),
         ({"recipe": "papper"}, "default, adamw; got 'papper'; did you mean 'paper'"),
-        ({"augmentation": "lots"}, "augmentation must be one of none, default, strong; got 'lots'"),
+        (
+            {"augmentation": "lots"},
+            "augmentation must be one of none, default, strong, radiograph; got 'lots'",
+        ),
         ({"device": "tpu"}, "no device 'tpu'; expected auto, cpu, cuda, cuda:N or mps"),
         ({"precision": "8"}, "must be one of auto, 32-true, bf16-mixed, 16-mixed; got '8'"),
         ({"network": "lightm-unet:width=0"}, "width needs a positive whole number, got 0"),

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from lightm_unet.errors import UsageError
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.choices import check_choice
 
 if TYPE_CHECKING:
     from monai.transforms import Compose
 
-STRENGTHS = ("none", "default", "strong")
+STRENGTHS = ("none", "default", "strong", "radiograph")
 
 
 def build_augmentation(preprocessing: Preprocessing, strength: str = "default") -> Compose:
@@ -29,6 +30,8 @@ def build_augmentation(preprocessing: Preprocessing, strength: str = "default") 
     | contrast (gamma), brightness | 0.7 to 1.5, 0.1 standard deviations | the same |
     | noise, blur | 0.1 standard deviations, 0.5 to 1 voxels | the same |
 
+    "radiograph" is "default" with the looks of other hospitals' X-rays before it: `film_effects`.
+
     Beyond the image's edge its mirror image is seen, in image and labels alike.
 
     Args:
@@ -39,7 +42,7 @@ def build_augmentation(preprocessing: Preprocessing, strength: str = "default") 
         Called with a sample, it gives the changed one; seed it with `set_random_state(seed)`.
 
     Raises:
-        UsageError: an unknown strength.
+        UsageError: an unknown strength, "radiograph" for volumes.
     """
     from monai import transforms
 
@@ -48,6 +51,13 @@ def build_augmentation(preprocessing: Preprocessing, strength: str = "default") 
         return transforms.Compose([])
     strong = strength == "strong"
     dims = preprocessing.spatial_dims
+    effects: list[Any] = []
+    if strength == "radiograph":
+        if dims != 2:
+            raise UsageError("the augmentation radiograph is for pictures, not for volumes")
+        from lightm_unet.preprocessing.film_effects import film_effects
+
+        effects = [*film_effects()]
     # Left-right is the first canonical axis of a volume and the columns of a picture.
     flip_axes = range(dims) if strong else [0 if dims == 3 else 1]
     angle = math.radians(30 if strong else 15)
@@ -59,6 +69,7 @@ def build_augmentation(preprocessing: Preprocessing, strength: str = "default") 
     both = ("image", "labels")
     return transforms.Compose(
         [
+            *effects,
             *(transforms.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in flip_axes),
             transforms.RandAffined(
                 both,

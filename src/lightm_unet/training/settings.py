@@ -39,8 +39,8 @@ class TrainingSettings:
     """Scaling of intensities: zscore uses each image's own mean and standard deviation; ct uses
     those of the whole data set, for Hounsfield units; auto is ct if the channel is named CT, and
     zscore otherwise."""
-    augmentation: Literal["none", "default", "strong"] = "default"
-    """Strength of the random changes to training images."""
+    augmentation: Literal["none", "default", "strong", "radiograph"] = "default"
+    """Random changes to training images; radiograph adds the looks of other hospitals' X-rays."""
     samples_per_case: int = 1
     """Number of samples drawn from each case in an epoch."""
     seed: int = 0
