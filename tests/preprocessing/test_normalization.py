@@ -47,6 +47,12 @@ def test_every_channel_gets_mean_zero_and_deviation_one(outliers):
     np.testing.assert_allclose(result.std(axis=1), 1, atol=1e-4)
 
 
+@pytest.mark.parametrize("plan", [zscore(), zscore("clip"), ct(), ct("clip")])
+def test_the_result_is_float32(plan):
+    image = np.random.default_rng(0).normal(0, 100, (8, 8)).astype(np.float32)
+    assert normalise(image[None], plan).dtype == np.float32
+
+
 def test_an_outlier_is_compressed_by_the_logarithm():
     """Limits 0 and 10: 10 + 10 log(1 + 90 / 10), and the same downwards."""
     found = compress_outliers(np.array([-90, 0, 4, 10, 100], np.float32), 0, 10)

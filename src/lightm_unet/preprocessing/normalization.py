@@ -117,7 +117,8 @@ def _compress_and_normalise(channel: np.ndarray) -> np.ndarray:
 
 def _clip_and_normalise(channel: np.ndarray) -> np.ndarray:
     """The rule of older models."""
-    result = np.clip(channel, *np.percentile(channel, PERCENTILES))
+    low, high = np.percentile(channel, PERCENTILES)
+    result = np.clip(channel, float(low), float(high))  # numpy's own float64 would widen it
     mean, std = _mean_and_std(result)
     result -= np.float32(mean)
     if std > 0:
