@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from lightm_unet.errors import UsageError
+from lightm_unet.ops.checks import check_tensors, compute_dtype
 from lightm_unet.ops.cpu import dense_rows
 from lightm_unet.ops.dispatch import choose_backend, native
 from lightm_unet.ops.memory import empty_like
@@ -37,7 +38,8 @@ def causal_conv1d(
         `(batch, length, channels)` in x's dtype. Differentiable in every tensor.
 
     Raises:
-        UsageError: shapes disagree, or the backend does not take such tensors.
+        UsageError: shapes disagree, a tensor does not hold float32, float64, bfloat16 or float16,
+            or the backend does not take such tensors.
         MissingPartError: the requested backend was not built.
 
     Example:
@@ -46,6 +48,7 @@ def causal_conv1d(
         >>> causal_conv1d(x, difference, torch.zeros(1), silu=False).flatten().tolist()
         [1.0, 1.0, 2.0]
     """
+    check_tensors("causal_conv1d", x=x, weight=weight, bias=bias)
     if (
         x.dim() != 3
         or weight.dim() != 2
@@ -59,7 +62,7 @@ def causal_conv1d(
         )
     if tuple(bias.shape) != (x.shape[2],):
         raise UsageError(f"bias needs shape ({x.shape[2]},), got {tuple(bias.shape)}")
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    dtype = compute_dtype(x)
     name = choose_backend(backend, x.device, dtype)
     tensors: tuple[Tensor, ...] = x, weight, bias
     if name != "triton":  # whose kernels convert what they load

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lightm_unet.errors import UsageError
+from lightm_unet.ops.checks import check_tensors, compute_dtype
 from lightm_unet.ops.cpu import dense_rows
 from lightm_unet.ops.dispatch import choose_backend, native
 from lightm_unet.ops.memory import empty_like
@@ -44,7 +45,8 @@ def gated_norm(
         in every tensor.
 
     Raises:
-        UsageError: shapes disagree, or the backend does not take such tensors.
+        UsageError: shapes disagree, a tensor does not hold float32, float64, bfloat16 or float16,
+            or the backend does not take such tensors.
         MissingPartError: the requested backend was not built.
 
     Example:
@@ -53,6 +55,7 @@ def gated_norm(
         >>> gated_norm(x, torch.full((1, 1, 2), 20.0), ones, zeros).round().flatten().tolist()
         [-20.0, 20.0]
     """
+    check_tensors("gated_norm", x=x, gate=gate, weight=weight, bias=bias)
     if x.dim() != 3 or 0 in x.shape or gate.shape != x.shape:
         raise UsageError(
             "gated_norm needs a non-empty x of (batch, length, channels) and a gate of the same "
@@ -61,7 +64,7 @@ def gated_norm(
     for name, tensor in (("weight", weight), ("bias", bias)):
         if tuple(tensor.shape) != (x.shape[2],):
             raise UsageError(f"{name} needs shape ({x.shape[2]},), got {tuple(tensor.shape)}")
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    dtype = compute_dtype(x)
     name = choose_backend(backend, x.device, dtype)
     tensors: tuple[Tensor, ...] = x, gate, weight, bias
     if name != "triton":  # whose kernels convert what they load

@@ -27,7 +27,9 @@ def empty(shape: Sequence[int]) -> Tensor:
     size = 1
     for n in shape:
         size *= n
-    return torch.empty(*shape) if size < LARGE else from_dlpack(native.empty(list(shape)))
+    if size < LARGE:  # named in full: a program may have set other defaults
+        return torch.empty(*shape, dtype=torch.float32, device="cpu")
+    return from_dlpack(native.empty(list(shape)))
 
 
 def empty_like(t: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from lightm_unet.errors import UsageError
 from lightm_unet.ops import chunked, cpu
+from lightm_unet.ops.checks import check_tensors, compute_dtype
 from lightm_unet.ops.dispatch import choose_backend, native
 from lightm_unet.ops.reference import scan_reference
 from lightm_unet.ops.scan_tensors import ScanTensors
@@ -53,7 +54,8 @@ def selective_scan(
         `(batch, length, channels)` in u's dtype. Differentiable in every tensor.
 
     Raises:
-        UsageError: shapes disagree, an axis is empty, or the backend does not take such tensors.
+        UsageError: shapes disagree, an axis is empty, a tensor does not hold float32, float64,
+            bfloat16 or float16, or the backend does not take such tensors.
         MissingPartError: the requested backend was not built.
 
     Source: Gu and Dao 2023, "Mamba"; agrees with mamba_ssm's selective_scan_ref, which has the
@@ -64,8 +66,11 @@ def selective_scan(
         >>> selective_scan(ones, ones, torch.zeros(1, 1), ones, ones).flatten().tolist()
         [1.0, 2.0, 3.0]
     """
+    check_tensors(
+        "selective_scan", u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias
+    )
     _check_shapes(u, delta, A, B, C, D, z, delta_bias)
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    dtype = compute_dtype(u)
     name = choose_backend(backend, u.device, dtype)
     # The GPU kernels convert what they load: half-precision inputs are half the traffic.
     as_is = (torch.float32, torch.bfloat16, torch.float16) if name == "triton" else (dtype,)
@@ -117,8 +122,6 @@ def _check_shapes(u, delta, A, B, C, D, z, delta_bias) -> None:
                 f"{name} needs shape {shape} to go with u of {tuple(u.shape)} and "
                 f"A of {tuple(A.shape)}, got {tuple(tensor.shape)}"
             )
-        if tensor.device != u.device:
-            raise UsageError(f"{name} is on {tensor.device}, but u is on {u.device}")
 
 
 @torch.library.custom_op("lightm_unet::selective_scan", mutates_args=())
@@ -179,7 +182,7 @@ def _(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states, backend)
         interval = chunked.state_interval(u.device.type)
     kept = -(-length // interval) if keep_states else 0
     out = torch.empty_like(u, memory_format=torch.contiguous_format)
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    dtype = compute_dtype(u)
     each = A.shape[::-1] if backend == "cpu" else A.shape
     return out, u.new_empty(batch, kept, *each, dtype=dtype)
 
