@@ -130,7 +130,7 @@ def test_a_decoder_block_and_the_head_equal_their_composed_forms(
     skip = random_tokens(2, math.prod(grid), channels) + 1
     for stage in (
         DecoderBlock(len(grid), channels, channels // 2),
-        Head(len(grid), channels, 3, bias=True),
+        Head(len(grid), channels, 3),
     ):
         randomised(stage)
         composed = stage(low, skip, grid)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lightm_unet.networks.native_form import known_to_native
+
 CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED_CONVOLUTIONS = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 INSTANCE_NORMS = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
@@ -13,6 +15,7 @@ AVERAGE_POOLINGS = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 INTERPOLATIONS = {2: "bilinear", 3: "trilinear"}
 
 
+@known_to_native
 class DWConv(nn.Module):
     """Depthwise 3x3(x3) convolution, then a pointwise one: a filter, then a mixture of channels.
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.base import SegmentationNetwork, is_count
+from lightm_unet.networks.base import SegmentationNetwork, is_count, pad_to
 from lightm_unet.networks.convolution import (
     CONVOLUTIONS,
     INTERPOLATIONS,
@@ -36,6 +36,7 @@ from lightm_unet.networks.convolution import (
     DWConv,
     make_norm,
 )
+from lightm_unet.networks.native_form import Form
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
 from lightm_unet.ops.native_layers import conv_stem, decoder_stage, runs_natively, stem
@@ -206,7 +207,15 @@ class LightMUNet(SegmentationNetwork):
         if chosen.head == "dwconv-norm":
             self.head = NormHead(spatial_dims, chosen.width, out_channels, chosen.norm)
         else:
-            self.head = Head(spatial_dims, chosen.width, out_channels, bias=True)
+            self.head = Head(spatial_dims, chosen.width, out_channels)
+
+    def pad(self, image: Tensor) -> Tensor:
+        """The image at a size that `compute` takes; for a norm, two voxels on the coarsest grid."""
+        image = super().pad(image)
+        sizes = list(image.shape[2:])
+        if self.options["norm"] != "none" and max(sizes) == self.multiple:
+            sizes[-1] *= 2
+        return pad_to(image, sizes)
 
     def compute(self, image: Tensor) -> Tensor:  # noqa: D102
         grid = tuple(image.shape[2:])
@@ -225,17 +234,23 @@ class LightMUNet(SegmentationNetwork):
 class Stem(DWConv):
     """DWConv of the image: grid in, tokens out."""
 
+    def __init__(self, spatial_dims: int, in_channels: int, width: int, bias: bool = False) -> None:
+        super().__init__(spatial_dims, in_channels, width, bias)
+        self._form = Form(self)
+
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
-        if not runs_natively(image, *self.parameters()):
+        tensors = self._form.tensors(self)
+        if tensors is None or not runs_natively(image, *tensors.values()):
             return to_tokens(super().forward(image))
-        depthwise, pointwise = (part.weight.flatten(1) for part in (self.depthwise, self.pointwise))
-        if self.pointwise.bias is None:
+        depthwise = tensors["depthwise.weight"].flatten(1)
+        pointwise = tensors["pointwise.weight"].flatten(1)
+        if "pointwise.bias" not in tensors:  # then the depthwise part has none either
             return stem(image, depthwise, pointwise)
-        assert self.depthwise.bias is not None  # both have one, or neither
         # The image is padded once, before the first, so that both are one full convolution.
         weight = (pointwise[:, :, None] * depthwise).flatten(1)
-        return conv_stem(image, weight, pointwise @ self.depthwise.bias + self.pointwise.bias)
+        bias = pointwise @ tensors["depthwise.bias"] + tensors["pointwise.bias"]
+        return conv_stem(image, weight, bias)
 
 
 class ConvStem(nn.Module):
@@ -244,14 +259,14 @@ class ConvStem(nn.Module):
     def __init__(self, spatial_dims: int, in_channels: int, width: int) -> None:
         super().__init__()
         self.conv = CONVOLUTIONS[spatial_dims](in_channels, width, 3, padding=1)
+        self._form = Form(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
-        weight, bias = self.conv.weight, self.conv.bias
-        assert bias is not None  # as built above
-        if runs_natively(image, weight, bias):
-            return conv_stem(image, weight.flatten(1), bias)
-        return to_tokens(self.conv(image))
+        tensors = self._form.tensors(self)
+        if tensors is None or not runs_natively(image, *tensors.values()):
+            return to_tokens(self.conv(image))
+        return conv_stem(image, tensors["conv.weight"].flatten(1), tensors["conv.bias"])
 
 
 class ConvNormStem(nn.Module):
@@ -312,6 +327,7 @@ class DecoderBlock(nn.Module):
         self.scale = nn.Parameter(torch.ones(in_channels, *[1] * spatial_dims))  # s'
         self.norm = make_norm(norm, spatial_dims, in_channels)
         self.halve = CONVOLUTIONS[spatial_dims](in_channels, out_channels, 1, bias=False)
+        self._form = Form(self)
 
     def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
         """Add, filter and halve.
@@ -324,18 +340,19 @@ class DecoderBlock(nn.Module):
         Returns:
             `(batch, length, out_channels)`.
         """
-        plain = isinstance(self.norm, nn.Identity)  # the native stage has no norm
-        if plain and runs_natively(low, skip, *self.parameters()):
+        # The native stage has no norm.
+        tensors = self._form.tensors(self) if isinstance(self.norm, nn.Identity) else None
+        if tensors is not None and runs_natively(low, skip, *tensors.values()):
             return decoder_stage(
                 low,
                 skip,
                 list(grid),
-                self.dwconv.depthwise.weight.flatten(1),
+                tensors["dwconv.depthwise.weight"].flatten(1),
                 None,
-                self.dwconv.pointwise.weight.flatten(1),
+                tensors["dwconv.pointwise.weight"].flatten(1),
                 None,
-                self.scale.flatten(),
-                self.halve.weight.flatten(1),
+                tensors["scale"].flatten(),
+                tensors["halve.weight"].flatten(1),
             )
         x = _add_skip(low, skip, grid)
         x = torch.addcmul(self.dwconv(x), self.scale, x)
@@ -345,21 +362,26 @@ class DecoderBlock(nn.Module):
 class Head(DWConv):
     """DWConv of the upsampled decoder's output plus the stem's: tokens in, logits out."""
 
+    def __init__(self, spatial_dims: int, channels: int, out_channels: int) -> None:
+        super().__init__(spatial_dims, channels, out_channels, bias=True)
+        self._form = Form(self)
+
     # A DWConv for its parameters' names; it is never called as one.
     def forward(  # type: ignore[override]
         self, low: Tensor, skip: Tensor, grid: Sequence[int]
     ) -> Tensor:
         """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
-        if not runs_natively(low, skip, *self.parameters()):
+        tensors = self._form.tensors(self)
+        if tensors is None or not runs_natively(low, skip, *tensors.values()):
             return super().forward(_add_skip(low, skip, grid))
         logits = decoder_stage(
             low,
             skip,
             list(grid),
-            self.depthwise.weight.flatten(1),
-            self.depthwise.bias,
-            self.pointwise.weight.flatten(1),
-            self.pointwise.bias,
+            tensors["depthwise.weight"].flatten(1),
+            tensors["depthwise.bias"],
+            tensors["pointwise.weight"].flatten(1),
+            tensors["pointwise.bias"],
             None,
             None,
         )

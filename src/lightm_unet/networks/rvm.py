@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightm_unet.networks.convolution import CONVOLUTIONS
+from lightm_unet.networks.native_form import Form, known_to_native
 from lightm_unet.networks.scan_order import ORDERS, reorder, restore, to_grid, to_tokens
 from lightm_unet.ops import causal_conv1d, gated_norm, selective_scan
 from lightm_unet.ops.native_layers import runs_natively, rvm_layer
@@ -24,6 +25,7 @@ from lightm_unet.ops.native_layers import runs_natively, rvm_layer
 POOLINGS = {2: F.max_pool2d, 3: F.max_pool3d}
 
 
+@known_to_native
 class CausalConv(nn.Module):
     """Depthwise convolution along the sequence with SiLU; each step sees itself and those before.
 
@@ -53,6 +55,7 @@ class SpatialConv(nn.Module):
         return to_tokens(F.silu(self.depthwise(to_grid(tokens.contiguous(), spatial))))
 
 
+@known_to_native
 class SSM(nn.Module):
     """The selective state-space model: delta, B and C from the input itself, then the scan.
 
@@ -76,13 +79,17 @@ class SSM(nn.Module):
             # softplus(bias) is spread evenly, on a log scale, from 0.001 to 0.1.
             dt = torch.exp(torch.empty(channels).uniform_(math.log(1e-3), math.log(1e-1)))
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+        self._dt_form = Form(self.dt_proj)
 
     def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
         """`(batch, length, channels)` to the same; multiplied by silu(gate) where there is one."""
         dt, B, C = self.x_proj(x).split(self.split, dim=-1)
-        # dt has 2 to 16 columns and millions of rows. With the weight stored the other way round,
-        # its gradient is a product that BLAS is 4 times faster at.
-        delta = dt @ self.dt_proj.weight.t().contiguous()
+        if self._dt_form.fits(self.dt_proj):
+            # dt has 2 to 16 columns and millions of rows. With the weight stored the other way
+            # round, its gradient is a product that BLAS is 4 times faster at.
+            delta, bias = dt @ self.dt_proj.weight.t().contiguous(), self.dt_proj.bias
+        else:
+            delta, bias = self.dt_proj(dt), None
         return selective_scan(
             x,
             delta,
@@ -91,11 +98,12 @@ class SSM(nn.Module):
             C,
             self.D,
             z=gate,
-            delta_bias=self.dt_proj.bias,
+            delta_bias=bias,
             delta_softplus=True,
         )
 
 
+@known_to_native
 class VSSModule(nn.Module):
     """Vision State-Space Module: a scanned branch and a gate, multiplied (equation 3).
 
@@ -133,6 +141,7 @@ class VSSModule(nn.Module):
         )
         self.norm = nn.LayerNorm(d_inner)
         self.out_proj = nn.Linear(d_inner, channels, bias=False)
+        self._norm_form = Form(self.norm)
 
     def forward(self, tokens: Tensor, spatial: Sequence[int]) -> Tensor:
         """`(batch, length, channels)` to the same; `spatial` is the grid the tokens come from."""
@@ -144,7 +153,34 @@ class VSSModule(nn.Module):
             for ssm, order in zip(self.ssm, self.orders, strict=True)
         )
         norm = self.norm
-        return self.out_proj(gated_norm(scanned, gate, norm.weight, norm.bias, norm.eps))
+        if self._norm_form.fits(norm):
+            gated = gated_norm(scanned, gate, norm.weight, norm.bias, norm.eps)
+        else:
+            gated = norm(scanned) * F.silu(gate)
+        return self.out_proj(gated)
+
+
+NATIVE_NAMES = {
+    "norm_weight": "norm.weight",
+    "norm_bias": "norm.bias",
+    "in_proj": "vssm.in_proj.weight",
+    "conv_weight": "vssm.conv.weight",
+    "conv_bias": "vssm.conv.bias",
+    "x_proj": "vssm.ssm.0.x_proj.weight",
+    "dt_weight": "vssm.ssm.0.dt_proj.weight",
+    "dt_bias": "vssm.ssm.0.dt_proj.bias",
+    "A_log": "vssm.ssm.0.A_log",
+    "D": "vssm.ssm.0.D",
+    "scan_norm_weight": "vssm.norm.weight",
+    "scan_norm_bias": "vssm.norm.bias",
+    "out_proj": "vssm.out_proj.weight",
+    "scale": "scale",
+    "projection_norm_weight": "projection_norm.weight",
+    "projection_norm_bias": "projection_norm.bias",
+    "projection_weight": "projection.weight",
+    "projection_bias": "projection.bias",
+}
+"""The weights of the native layer, and which parameters of an `RVMLayer` they are."""
 
 
 class RVMLayer(nn.Module):
@@ -166,37 +202,19 @@ class RVMLayer(nn.Module):
         self.scale = nn.Parameter(torch.ones(in_channels))  # s, the adjustment factor
         self.projection_norm = nn.LayerNorm(in_channels)
         self.projection = nn.Linear(in_channels, out_channels)
+        self._form = Form(self)
 
     @property
     def is_streamable(self) -> bool:
         """Whether the native layer has the options of this one: causal, in one direction."""
         return isinstance(self.vssm.conv, CausalConv) and self.vssm.orders == ORDERS[1]
 
-    def _native_weights(self) -> dict[str, Tensor]:
-        """The parameters by the names that the native layer gives them."""
-        vssm, conv, ssm = self.vssm, self.vssm.conv, self.vssm.ssm[0]
-        assert isinstance(conv, CausalConv)  # see `is_streamable`
-        assert isinstance(ssm, SSM)
-        return {
-            "norm_weight": self.norm.weight,
-            "norm_bias": self.norm.bias,
-            "in_proj": vssm.in_proj.weight,
-            "conv_weight": conv.weight,
-            "conv_bias": conv.bias,
-            "x_proj": ssm.x_proj.weight,
-            "dt_weight": ssm.dt_proj.weight,
-            "dt_bias": ssm.dt_proj.bias,
-            "A_log": ssm.A_log,
-            "D": ssm.D,
-            "scan_norm_weight": vssm.norm.weight,
-            "scan_norm_bias": vssm.norm.bias,
-            "out_proj": vssm.out_proj.weight,
-            "scale": self.scale,
-            "projection_norm_weight": self.projection_norm.weight,
-            "projection_norm_bias": self.projection_norm.bias,
-            "projection_weight": self.projection.weight,
-            "projection_bias": self.projection.bias,
-        }
+    def _native_weights(self) -> dict[str, Tensor] | None:
+        """The parameters by the names that the native layer gives them, if it may be used."""
+        tensors = self._form.tensors(self) if self.is_streamable else None
+        if tensors is None:
+            return None
+        return {name: tensors[path] for name, path in NATIVE_NAMES.items()}
 
     def forward(self, tokens: Tensor, spatial: Sequence[int], pool: bool = False) -> Tensor:
         """Run the layer, and 2x max-pooling behind it if asked.
@@ -209,10 +227,9 @@ class RVMLayer(nn.Module):
         Returns:
             `(batch, length, out_channels)`; pooled, 4 (2D) or 8 (3D) times shorter.
         """
-        if self.is_streamable:
-            weights = self._native_weights()
-            if runs_natively(tokens, *weights.values()):
-                return rvm_layer(tokens, weights, self.norm.eps, list(spatial) if pool else [])
+        weights = self._native_weights()
+        if weights is not None and runs_natively(tokens, *weights.values()):
+            return rvm_layer(tokens, weights, self.norm.eps, list(spatial) if pool else [])
         mixed = torch.addcmul(self.vssm(self.norm(tokens), spatial), self.scale, tokens)
         tokens = self.projection(self.projection_norm(mixed))
         if pool:

@@ -15,6 +15,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
 from torch.utils.flop_counter import register_flop_formula
 
 from lightm_unet.ops.dispatch import choose_backend, native
@@ -30,17 +33,43 @@ them with their shapes."""
 def runs_natively(*tensors: Tensor | None) -> bool:
     """Whether a native layer gives what the composed one would, for these tensors, here and now.
 
-    It needs the "cpu" backend, float32 throughout, no autocast, and nobody who waits for a
-    gradient. Compilers trace the composed layer instead.
+    It needs the "cpu" backend, plain float32 tensors throughout, no autocast, and nobody who waits
+    for a gradient. Who looks at or changes single operations (compilers, tracers, torch's function
+    transforms, forward-mode differentiation, modes) gets those of the composed layer.
     """
-    if native is None or torch.compiler.is_compiling():
+    if native is None or _operations_are_watched() or torch.is_autocast_enabled("cpu"):
         return False
-    there = [t for t in tensors if t is not None]
+    gradients = torch.is_grad_enabled()
+    for t in tensors:
+        if t is None:
+            continue
+        if (
+            type(t) not in _PLAIN
+            or t.dtype is not torch.float32
+            or t.device.type != "cpu"
+            or t.layout is not torch.strided
+            or (gradients and t.requires_grad)
+        ):
+            return False
+    return choose_backend(None, torch.device("cpu"), torch.float32) == "cpu"
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)
+"""Types whose operations are torch's own; a subclass may define others."""
+
+
+def _operations_are_watched() -> bool:
     return (
-        all(t.device.type == "cpu" and t.dtype == torch.float32 for t in there)
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in there))
-        and not torch.is_autocast_enabled("cpu")
-        and choose_backend(None, there[0].device, there[0].dtype) == "cpu"
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack() > 0
+        or (
+            torch._C._len_torch_function_stack() > 0
+            # A default device is no one who watches.
+            and any(type(mode) is not DeviceContext for mode in _get_current_function_mode_stack())
+        )
     )
 
 
