@@ -203,3 +203,84 @@ def test_a_plugin_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("LIGHTM_UNET_PLUGINS", "no_such_module")
     with pytest.raises(UsageError, match=r"'no_such_module', .* path of a .py file"):
         build_network("unet", 2, 1, 2)
+
+
+def shaped(answer):
+    """A builder of a plain module that gives `answer(image)`."""
+
+    class Plain(nn.Module):
+        def __init__(self, spatial_dims, in_channels, out_channels):
+            super().__init__()
+            self.spatial_dims, self.in_channels = spatial_dims, in_channels
+            self.out_channels, self.config = out_channels, {}
+
+        def forward(self, image):
+            return answer(image)
+
+    return Plain
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda image: image, r"gave \(2, 1, 9, 8\) .* expected \(2, 3, 9, 8\)"),
+        (lambda image: image.repeat(1, 3, 1, 1)[..., :8, :], r"gave \(2, 3, 8, 8\)"),
+        (lambda image: image.repeat(1, 3, 1, 1)[:1], r"gave \(1, 3, 9, 8\)"),
+        (lambda image: [image], "gave a list, expected logits"),
+        (lambda image: None, "gave a NoneType, expected logits"),
+    ],
+)
+def test_logits_of_another_shape_are_refused_whenever_they_come(answer, message):
+    register_network("my-net", shaped(answer))
+    network = build_network("my-net", 2, 1, 3)
+    for _ in range(2):
+        with pytest.raises(UsageError, match=f"my-net: the network {message}"):
+            network(torch.zeros(2, 1, 9, 8))
+
+
+def test_deep_supervision_may_give_halves_while_training():
+    def halves(image):
+        logits = image.repeat(1, 3, 1, 1)
+        return logits, logits[..., :5, :4]
+
+    register_network("my-net", shaped(halves))
+    network = build_network("my-net", 2, 1, 3)
+    assert len(network(torch.zeros(2, 1, 9, 8))) == 2
+    with pytest.raises(UsageError, match="gave a tuple, expected logits"):
+        network.eval()(torch.zeros(2, 1, 9, 8))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyError("gone"), r"my-net: it cannot be built \(KeyError: 'gone'\); mend its build func"),
+        (SystemExit(3), r"my-net: it cannot be built \(SystemExit: 3\)"),
+        (UsageError("my-net: too wide"), "^my-net: too wide$"),
+        (UsageError("too wide"), "^my-net: too wide$"),
+    ],
+)
+def test_a_builder_that_fails_is_named_once(error, message):
+    def build(spatial_dims, in_channels, out_channels):
+        raise error
+
+    register_network("my-net", build)
+    with pytest.raises(UsageError, match=message):
+        build_network("my-net", 2, 1, 2)
+
+
+def test_a_network_for_other_channels_than_asked_for_is_refused():
+    def build(spatial_dims, in_channels, out_channels):
+        return OneLayer(spatial_dims, in_channels, out_channels + 1)
+
+    register_network("my-net", build)
+    with pytest.raises(UsageError, match="my-net: out_channels of the network is 3, expected 2"):
+        build_network("my-net", 2, 1, 2)
+
+
+@pytest.mark.parametrize("default", [object(), {1, 2}, b"x", nn.ReLU, float("nan"), 1j])
+def test_a_default_that_no_file_can_hold_is_refused(default):
+    def build(spatial_dims, in_channels, out_channels, *, width=default):
+        return None
+
+    with pytest.raises(UsageError, match="my-net: width needs a value that JSON can hold"):
+        register_network("my-net", build)

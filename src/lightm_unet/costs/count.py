@@ -72,7 +72,7 @@ def count_networks(
                 network = build_network(spec, len(size), in_channels, classes, size)
             costs[str(spec)] = count_network(network, size)
         except UsageError as error:
-            raise UsageError(f"{spec}: {error}") from error
+            raise UsageError(spec.in_front_of(error)) from error
         except RuntimeError as error:  # more numbers than a tensor can have
             reason = str(error).splitlines()[0]
             raise UsageError(f"{spec} cannot be counted at {size}: {reason}") from error

@@ -67,11 +67,14 @@ class SegmentationNetwork(nn.Module):
         spatial = tuple(image.shape[2:])
         logits = self.compute(self.pad(image))
         if isinstance(logits, tuple):
-            return tuple(
+            logits = tuple(
                 crop(each, [math.ceil(size / 2**level) for size in spatial])
                 for level, each in enumerate(logits)
             )
-        return crop(logits, spatial)
+        elif isinstance(logits, Tensor):
+            logits = crop(logits, spatial)
+        check_logits(self.name, logits, image, self.out_channels, self.training)
+        return logits
 
     def pad(self, image: Tensor) -> Tensor:
         """The image at a size that `compute` takes."""
@@ -147,10 +150,10 @@ def is_count(value: object) -> TypeGuard[int]:
 
 
 def check_image(image: Tensor, spatial_dims: int, in_channels: int) -> None:
-    """Refuse an input that is not `(batch, in_channels, *spatial)`, or has nothing in it.
+    """Refuse an input that is not `(batch, in_channels, *spatial)`, or has no numbers in it.
 
     Raises:
-        UsageError: says which shape was expected.
+        UsageError: says which shape or numbers were expected.
     """
     fits = image.dim() == spatial_dims + 2 and image.shape[1] == in_channels
     if not fits or 0 in image.shape:
@@ -158,6 +161,39 @@ def check_image(image: Tensor, spatial_dims: int, in_channels: int) -> None:
             f"this network takes (batch, {in_channels}, {', '.join('DHW'[-spatial_dims:])}), "
             f"got {tuple(image.shape)}"
         )
+    if not image.is_floating_point():
+        raise UsageError(
+            f"this network takes floating-point numbers, got {image.dtype}; convert the image "
+            "first, for example with .float()"
+        )
+
+
+def check_logits(
+    name: str, logits: object, image: Tensor, out_channels: int, training: bool
+) -> None:
+    """Refuse what a network must not answer; its logits would be taken for another image's.
+
+    Args:
+        name: of the network.
+        logits: what it gave.
+        image: what it was given.
+        out_channels: classes, background included.
+        training: whether it may give a tuple, each half the size of the one before.
+
+    Raises:
+        UsageError: says which shape was expected.
+    """
+    levels = logits if training and isinstance(logits, tuple) and logits else (logits,)
+    for level, each in enumerate(levels):
+        spatial = [math.ceil(size / 2**level) for size in image.shape[2:]]
+        expected = (image.shape[0], out_channels, *spatial)
+        if not isinstance(each, Tensor):
+            raise UsageError(f"{name}: the network gave a {type(each).__name__}, expected logits")
+        if tuple(each.shape) != expected:
+            raise UsageError(
+                f"{name}: the network gave {tuple(each.shape)} for an image of "
+                f"{tuple(image.shape)}, expected {expected}: batch, classes, the image's own size"
+            )
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from lightm_unet.errors import UsageError
+from lightm_unet.errors import LightMUNetError, UsageError
+from lightm_unet.networks.base import SegmentationNetwork, check_logits
 from lightm_unet.networks.lightm_unet import LightMUNet, LightMUNetOptions
 from lightm_unet.networks.peers.authors import AuthorsLightMUNet
 from lightm_unet.networks.peers.monai_peers import UNETR, SegResNet, SwinUNETR
@@ -18,7 +20,8 @@ from lightm_unet.networks.peers.nnunet import PlainUNet
 from lightm_unet.networks.peers.umamba import UMamba
 from lightm_unet.networks.plugins import PLUGINS, import_plugins
 from lightm_unet.networks.spec import NetworkSpec
-from lightm_unet.system.choices import check_choice
+from lightm_unet.system.choices import nearest
+from lightm_unet.system.memory import free_bytes
 
 TO_REGISTER = (
     "one of your own needs lightm_unet.register_network first, in each process: "
@@ -34,7 +37,25 @@ class Entry(NamedTuple):
     """Takes spatial_dims, in_channels, out_channels, and options by keyword."""
     presets: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     """Options that make it what its name says, and so cannot be given otherwise."""
+    is_registered: bool = False
+    """Whether it came by `register_network`."""
 
+
+LARGEST = 2**20
+"""No number that a built-in network is built from is larger."""
+MOST_LAYERS = 1024
+"""Nor one that counts layers or blocks."""
+LAYER_COUNTS = {
+    "encoder_layers",
+    "bottleneck_layers",
+    "blocks_down",
+    "blocks_up",
+    "blocks_encoder",
+    "blocks_decoder",
+    "depths",
+    "num_layers",
+}
+"""Options that count them."""
 
 NETWORKS: dict[str, Entry] = {
     "lightm-unet": Entry(LightMUNet),
@@ -161,9 +182,28 @@ def build_network(
     image_size = options.pop("image_size", image_size)
     _check_options(spec.name, options)
     entry = _find(spec.name)
+    if not entry.is_registered:
+        channels = {"in_channels": in_channels, "out_channels": out_channels}
+        _check_sizes(spec.name, {**channels, **options})
     if "image_size" in inspect.signature(entry.build).parameters:
         options["image_size"] = image_size
-    network = entry.build(spatial_dims, in_channels, out_channels, **{**entry.presets, **options})
+    shape = spatial_dims, in_channels, out_channels
+    build = functools.partial(entry.build, *shape, **{**entry.presets, **options})
+    try:
+        if options and not entry.is_registered:
+            _check_memory(build)
+        network = build()
+    except UsageError as error:
+        raise UsageError(NetworkSpec(spec.name).in_front_of(error)) from error
+    except LightMUNetError:
+        raise
+    except (Exception, SystemExit) as error:
+        # What torch says of too much memory goes on for a page.
+        lines = str(error).strip().splitlines() or ["no message"]
+        raise UsageError(
+            f"{spec.name}: it cannot be built ({type(error).__name__}: {lines[0][:200]}); "
+            + ("mend its build function" if entry.is_registered else "choose other options")
+        ) from error
     # nn.Module declares its attributes as tensors and modules; a text is neither.
     network.name = spec.name  # type: ignore[assignment]
     return network
@@ -172,10 +212,43 @@ def build_network(
 def _check_options(name: str, options: Mapping[str, Any]) -> None:
     entry, known = _find(name), network_options(name)
     if unknown := sorted(set(options) - set(known)):
-        raise UsageError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+        meant = nearest(unknown[0], known)
+        raise UsageError(
+            f"{meant}{name} has no option {', '.join(unknown)}; it has {', '.join(known)}"
+        )
     for option, value in entry.presets.items():
         if options.get(option, value) != value:
             raise UsageError(f"{name} means {option}={value}, got {options[option]!r}")
+
+
+def _check_sizes(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse numbers that are a slip of the keys, before hours of building layers."""
+    for option, value in options.items():
+        largest = MOST_LAYERS if option in LAYER_COUNTS else LARGEST
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(number, (int, float)) and number > largest:
+                raise UsageError(f"{name}: {option} is at most {largest}, got {number!r}")
+        if isinstance(value, (list, tuple)) and len(value) > 16:
+            raise UsageError(f"{name}: {option} has at most 16 numbers, got {len(value)}")
+
+
+def _check_memory(build: Callable[[], nn.Module]) -> None:
+    """Refuse a network whose parameters do not fit, before the system ends the process for it."""
+    if torch.get_default_device().type != "cpu":
+        return
+    try:
+        with torch.device("meta"):
+            network = build()
+    except UsageError:
+        raise
+    except Exception:  # some initial values need a real device: then building it tells
+        return
+    needed = sum(p.numel() * p.element_size() for p in network.parameters())
+    if needed > (free := free_bytes()):
+        raise UsageError(
+            f"the network's parameters need {needed / 2**30:.0f} GiB, and {free / 2**30:.1f} GiB "
+            "are free; choose smaller options"
+        )
 
 
 def register_network(name: str, build: Callable[..., nn.Module]) -> None:
@@ -216,7 +289,7 @@ def register_network(name: str, build: Callable[..., nn.Module]) -> None:
     if name in NETWORKS:
         raise UsageError(f"a network is called {name!r} already; choose another name")
     _check_signature(name, build)
-    NETWORKS[name] = Entry(_checked(name, build))
+    NETWORKS[name] = Entry(_checked(name, build), is_registered=True)
 
 
 def _check_signature(name: str, build: Callable[..., nn.Module]) -> None:
@@ -233,6 +306,7 @@ def _check_signature(name: str, build: Callable[..., nn.Module]) -> None:
             f"{name}: build needs (spatial_dims, in_channels, out_channels, *, option=default), "
             f"got {signature}"
         )
+    NetworkSpec(name, {p.name: p.default for p in options})  # refuses what JSON cannot hold
 
 
 def _checked(name: str, build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
@@ -243,27 +317,51 @@ def _checked(name: str, build: Callable[..., nn.Module]) -> Callable[..., nn.Mod
         network = build(*shape, **options)
         if not isinstance(network, nn.Module):
             raise UsageError(f"{name}: build gave {network!r}, expected a torch.nn.Module")
-        promised = ("spatial_dims", "in_channels", "out_channels", "config")
+        asked = dict(zip(("spatial_dims", "in_channels", "out_channels"), shape, strict=True))
+        promised = (*asked, "config")
         if missing := [attribute for attribute in promised if not hasattr(network, attribute)]:
             raise UsageError(
                 f"{name}: the network has no {', '.join(missing)}; a subclass of "
                 "lightm_unet.SegmentationNetwork has them"
             )
+        for attribute, value in asked.items():
+            if getattr(network, attribute) != value:
+                raise UsageError(
+                    f"{name}: {attribute} of the network is {getattr(network, attribute)!r}, "
+                    f"expected {value}, for which it was to be built"
+                )
         config: Any = network.config  # a mapping, not the tensor nn.Module declares
+        if not isinstance(config, Mapping):
+            raise UsageError(f"{name}: the network's config is {config!r}, expected a dict")
         if lost := sorted(set(options) - {"image_size"} - set(config)):
             raise UsageError(
                 f"{name}: the network's config lacks {', '.join(lost)}, so that it could not be "
                 "built again; a SegmentationNetwork is told all of its options"
             )
+        NetworkSpec(name, config)  # refuses what JSON cannot hold
+        if not isinstance(network, SegmentationNetwork):  # which looks at its logits itself
+            network.register_forward_hook(_LogitsCheck(name, asked["out_channels"]))
         return network
 
     return checked
 
 
+class _LogitsCheck:
+    """A hook that refuses logits of another shape than `build_network` promises."""
+
+    def __init__(self, name: str, out_channels: int) -> None:
+        self.name, self.out_channels = name, out_channels
+
+    def __call__(self, network: nn.Module, arguments: tuple[Tensor, ...], logits: Any) -> None:
+        if arguments:
+            check_logits(self.name, logits, arguments[0], self.out_channels, network.training)
+
+
 def _find(name: str) -> Entry:
     import_plugins()
-    try:
-        check_choice("network", name, NETWORKS)
-    except UsageError as error:
-        raise UsageError(f"{error}; {TO_REGISTER}") from None
+    if name not in NETWORKS:
+        raise UsageError(
+            f"{nearest(name, NETWORKS)}network must be one of {', '.join(NETWORKS)}; "
+            f"got {name!r}; {TO_REGISTER}"
+        )
     return NETWORKS[name]

@@ -83,6 +83,19 @@ class NetworkSpec:
         pairs = (f"{option}={_write_value(value)}" for option, value in self.options.items())
         return ":".join([self.name, *pairs])
 
+    def in_front_of(self, error: Exception) -> str:
+        """The error's message with this network in front of it, once.
+
+        Example:
+            >>> spec = NetworkSpec("mine", {"width": 8})
+            >>> spec.in_front_of(ValueError("mine: no")), spec.in_front_of(ValueError("no"))
+            ('mine:width=8: no', 'mine:width=8: no')
+        """
+        message = str(error)
+        for prefix in (f"{self}: ", f"{self.name}: "):
+            message = message.removeprefix(prefix)
+        return f"{self}: {message}"
+
     def _fixed(self, option: str, value: object) -> Any:
         """The value with tuples for lists; only what JSON can hold."""
         if isinstance(value, (list, tuple)):

@@ -34,3 +34,14 @@ mean 'paper'?
         for close in difflib.get_close_matches(value.lower(), map(str, choices), n=1):
             message += f"; did you mean {close!r}?"
     raise UsageError(message)
+
+
+def nearest(value: Any, choices: Iterable[str]) -> str:
+    """A question about what was probably meant, to put in front of a long list; or nothing.
+
+    Example:
+        >>> nearest("papper", ["default", "paper"]), nearest("x", ["default", "paper"])
+        ("did you mean 'paper'? ", '')
+    """
+    close = difflib.get_close_matches(str(value).lower(), list(choices), n=3)
+    return f"did you mean {' or '.join(map(repr, close))}? " if close else ""

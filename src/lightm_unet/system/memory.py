@@ -16,6 +16,11 @@ def resident_bytes() -> int:
     return psutil.Process().memory_info().rss
 
 
+def free_bytes() -> int:
+    """Bytes that programs can have now without making the system swap."""
+    return psutil.virtual_memory().available
+
+
 def peak_bytes() -> int:
     """The most that this process has held, since it began or since `forget_peak`."""
     if _STATUS.exists():
