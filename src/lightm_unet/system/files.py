@@ -10,8 +10,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,8 +66,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         >>> path.read_bytes()
         b'whole'
     """
-    if path.exists() and not path.is_file():  # a folder, or a device such as /dev/null
-        raise UsageError(f"{path} is no regular file; choose another name for the output")
+    _expect_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _sibling(path)
     try:
@@ -91,8 +90,98 @@ def write_json(value: Any, path: Path) -> None:
     Raises:
         ValueError: the value holds NaN or an infinity, which JSON cannot express.
     """
+    write_bytes(encode_json(value), path)
+
+
+def encode_json(value: Any) -> bytes:
+    """The bytes that `write_json` writes."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes((text + "\n").encode(), path)
+    return encode_text(text + "\n")
+
+
+def encode_text(text: str) -> bytes:
+    r"""UTF-8; a byte of a file's name that is no text becomes an escape, which JSON reads back.
+
+    Example:
+        >>> encode_text("Größe \udcff")
+        b'Gr\xc3\xb6\xc3\x9fe \\udcff'
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
+def write_together(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write several files, all or none: earlier ones are replaced only when all are on the disk.
+
+    Args:
+        files: content by name.
+        folder: is made where it is missing.
+
+    Raises:
+        UsageError: one cannot be written; the earlier files are as they were.
+    """
+    temporary = {name: _sibling(folder / name) for name in files}
+    with _unwritable(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, data in files.items():
+                _expect_replaceable(folder / name)
+                with temporary[name].open("xb") as file:
+                    file.write(data)
+            for name in files:
+                os.replace(temporary[name], folder / name)
+        finally:
+            for path in temporary.values():
+                with suppress(OSError):
+                    path.unlink()
+
+
+def check_output_folder(folder: Path, names: Iterable[str]) -> None:
+    """Find out before a long computation whether files can be written into a folder.
+
+    The folder is made and a file is written in it, as will be later; then both are removed again.
+
+    Args:
+        folder: may be missing, with folders above it.
+        names: of the files that will be written.
+
+    Raises:
+        UsageError: they cannot be written.
+    """
+    with _unwritable(folder):
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; expected a folder for the output")
+        missing = [part for part in (folder, *folder.parents) if not part.exists()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                _expect_replaceable(folder / name)
+            probe = _sibling(folder / "probe")
+            try:
+                probe.write_bytes(b"probe")
+            finally:
+                probe.unlink(missing_ok=True)
+        finally:
+            for part in missing:
+                with suppress(OSError):
+                    part.rmdir()
+
+
+@contextmanager
+def _unwritable(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says against writing into one line."""
+    try:
+        yield
+    except UsageError:  # which is a ValueError too
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        message = f"{folder}: the output cannot be written ({reason}); choose another folder"
+        raise UsageError(message) from error
+
+
+def _expect_replaceable(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a folder, or a device such as /dev/null
+        raise UsageError(f"{path} is no regular file; choose another name for the output")
 
 
 @contextmanager
