@@ -13,8 +13,8 @@ Numbers have six significant digits. `write_published` makes the files from the 
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,8 +29,8 @@ from lightm_unet.comparison.speed import BENCH, find_speeds
 from lightm_unet.comparison.table import Row, make_rows
 from lightm_unet.costs.counting import NetworkCost
 from lightm_unet.evaluation.scores import METRICS, CaseScores, Evaluation, FailedCase, LabelScores
-from lightm_unet.reporting.formats import six_digits
-from lightm_unet.reporting.text_tables import csv_table
+from lightm_unet.reporting.formats import six_digits, six_digits_or_none
+from lightm_unet.reporting.text_tables import csv_table, read_csv
 from lightm_unet.system.files import read_json, write_bytes, write_json
 
 RUNS, CASES, NETWORKS = "runs.csv", "cases.csv", "networks.csv"
@@ -138,8 +138,8 @@ def _run_row(run: Run, result: RunResult | None) -> dict[str, Any]:
         "seed": run.seed,
         "status": result.status,
         "error": result.error,
-        "best_validation_dice": six_digits(result.best_dice),
-        "training_seconds": six_digits(result.seconds),
+        "best_validation_dice": six_digits_or_none(result.best_dice),
+        "training_seconds": six_digits_or_none(result.seconds),
     }
     if evaluation := result.evaluation:
         row["evaluation_seconds"] = six_digits(evaluation.seconds)
@@ -169,8 +169,8 @@ def _read_run(
         run,
         row["status"],
         row["error"] or None,
-        float(row["best_validation_dice"]),
-        float(row["training_seconds"]),
+        float(row["best_validation_dice"] or math.nan),
+        float(row["training_seconds"] or math.nan),
         evaluation,
     )
 
@@ -181,11 +181,11 @@ def _read_cases(path: Path, label_names: Sequence[str]) -> dict[Run, list[CaseSc
     for row in _csv_rows(path):
         run = Run(row["network"], int(row["seed"]))
         labels = scores.setdefault(run, {}).setdefault(row["case"], {})
-        labels[label_names.index(row["class"])] = LabelScores(
-            **{metric: float(row[metric]) for metric in METRICS},
-            pred_voxels=int(row["pred_voxels"]),
-            ref_voxels=int(row["ref_voxels"]),
-        )
+        sizes = {mask: int(row[mask]) for mask in ("pred_voxels", "ref_voxels")}
+        # An empty cell is a score that does not exist: see `evaluation.scores`.
+        missing = math.inf if any(sizes.values()) else math.nan
+        metrics = {metric: float(row[metric] or missing) for metric in METRICS}
+        labels[label_names.index(row["class"])] = LabelScores(**metrics, **sizes)
     return {
         run: [CaseScores(name, labels, spacing=()) for name, labels in cases.items()]
         for run, cases in scores.items()
@@ -237,8 +237,7 @@ def _csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _csv_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv(path.read_bytes().decode())
 
 
 def _compact_json(content: Mapping[str, Any]) -> str:

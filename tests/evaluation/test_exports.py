@@ -26,8 +26,8 @@ def test_csv_has_one_row_per_case_and_class_and_one_per_failure(save_mask, tmp_p
         ("c", "liver, left"),
         ("z", ""),
     ]
-    assert [row["dice"] for row in rows] == ["1", "0", "1", ""]
-    assert [row["hd95"] for row in rows] == ["0", "inf", "nan", ""]
+    assert [row["dice"] for row in rows] == ["1", "0", "", ""]
+    assert [row["hd95"] for row in rows] == ["0", "", "", ""]
     assert [row["ref_voxels"] for row in rows] == ["2", "2", "0", ""]
     assert "no reference named z" in rows[3]["error"]
 
@@ -41,7 +41,8 @@ def test_json_has_finite_numbers_and_counts_the_others(save_mask, tmp_path):
     summary = json.loads((output / "summary.json").read_text(), parse_constant=refuse)
     (label,) = summary["labels"]
     assert (label["value"], label["name"]) == (1, "liver, left")
-    assert label["dice"]["mean"] == 2 / 3
+    assert label["occurs"]
+    assert label["dice"]["mean"] == 1 / 2
     assert label["hd95"] == {
         "mean": 0.0,
         "std": None,

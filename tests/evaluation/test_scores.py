@@ -5,6 +5,7 @@ import pytest
 
 from lightm_unet.evaluation.scores import (
     ABSENT,
+    METRICS,
     CaseScores,
     Evaluation,
     LabelScores,
@@ -71,10 +72,22 @@ def test_masks_of_different_shapes_are_refused():
 def test_the_mean_is_over_cases_first_and_then_over_classes():
     result = evaluation([case("a", _1=1.0, _2=0.5), case("b", _1=0.0, _2=0.5), case("c", _1=0.5)])
     assert result.summary(1, "dice").mean == 0.5
-    # Case c has label 2 in neither mask, which counts as 1.
-    assert result.summary(2, "dice").mean == pytest.approx(2 / 3)
-    assert result.mean("dice") == pytest.approx((1 / 2 + 2 / 3) / 2)
+    # Case c has label 2 in neither mask and so no score of it.
+    assert result.summary(2, "dice").mean == 0.5
+    assert (result.summary(2, "dice").n, result.summary(2, "dice").undefined) == (2, 1)
+    assert result.mean("dice") == 0.5
     assert result.case_mean(result.cases[0], "dice") == 0.75
+    assert result.case_mean(result.cases[2], "dice") == 0.5
+
+
+def test_a_class_that_is_nowhere_has_no_score_and_does_not_raise_the_mean():
+    result = evaluation([case("a", _1=0.5), case("b")], labels=[1, 2])
+    assert result.occurs(1)
+    assert not result.occurs(2)
+    for metric in METRICS:
+        assert math.isnan(result.summary(2, metric).mean)
+        assert math.isnan(result.case_mean(result.cases[1], metric))
+    assert result.mean("dice") == 0.5
 
 
 def test_hd95_without_a_value_is_counted_and_left_out():

@@ -9,7 +9,7 @@ LINE = {1: [(1, 1, 1), (1, 1, 2)]}
 
 
 def printed(evaluation):
-    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console = Console(file=io.StringIO(), width=120, color_system=None)
     print_evaluation(evaluation, console)
     return console.file.getvalue()
 
@@ -23,8 +23,11 @@ def test_the_table_shows_means_and_what_they_leave_out(save_mask, tmp_path):
     assert "[liver]   0.667 ± 0.577" in text
     assert "HD95 (mm)" in text
     assert "NSD (2 mm)" in text
-    assert "[liver]: in only one of the masks of 1 case; " in text
-    assert "tumour: in neither mask of 3 cases; DSC, IoU and NSD count as 1" in text
+    assert "[liver]: in only one of the two masks of 1 case; " in text
+    assert "HD95 is the mean of 2 of 3 cases" in text
+    assert "tumour: does not occur in any mask" in text
+    row = next(line for line in text.splitlines() if line.startswith(" tumour"))
+    assert row.split() == ["tumour", "–", "–", "–", "–", "does", "not", "occur", "0", "of", "3"]
 
 
 def test_sizes_are_in_ml_for_volumes_and_pixels_for_pictures(save_mask, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +12,7 @@ from lightm_unet.comparison.results import RunResult
 from lightm_unet.comparison.table import SCORES, Row, cells, columns
 from lightm_unet.evaluation.scores import METRICS, MetricSummary
 from lightm_unet.reporting import console
-from lightm_unet.reporting.formats import finite_or_none, six_digits
+from lightm_unet.reporting.formats import finite_or_none, six_digits, six_digits_or_none
 from lightm_unet.reporting.text_tables import csv_table, markdown_table
 
 
@@ -54,10 +53,10 @@ def _network_cells(row: Row, per_class: Sequence[tuple[str, str]]) -> list[objec
         row.cost.scan_flops,
         six_digits(speed.latency.median) if speed else None,
         speed.peak_above_idle if speed else None,
-        _if_finite(row.training_seconds),
-        _if_finite(test.difference) if test else None,
-        _if_finite(test.p) if test else None,
-        _if_finite(test.p_holm) if test else None,
+        six_digits_or_none(row.training_seconds),
+        six_digits_or_none(test.difference) if test else None,
+        six_digits_or_none(test.p) if test else None,
+        six_digits_or_none(test.p_holm) if test else None,
         "; ".join(row.missing),
     ]
 
@@ -71,7 +70,7 @@ def cases_csv(results: Mapping[Run, RunResult]) -> str:
         for case in result.evaluation.cases:
             for label, name in result.evaluation.label_names.items():
                 scores = case.of(label)
-                numbers = [six_digits(getattr(scores, metric)) for metric in METRICS]
+                numbers = [six_digits_or_none(getattr(scores, metric)) for metric in METRICS]
                 sizes = [scores.pred_voxels, scores.ref_voxels]
                 rows.append([run.network, run.seed, case.name, name, *numbers, *sizes])
     head = ["network", "seed", "case", "class", *METRICS, "pred_voxels", "ref_voxels"]
@@ -172,8 +171,4 @@ def _summary(summary: MetricSummary) -> dict[str, float | None]:
 
 
 def _both(summary: MetricSummary) -> tuple[str | None, str | None]:
-    return _if_finite(summary.mean), _if_finite(summary.std)
-
-
-def _if_finite(value: float) -> str | None:
-    return six_digits(value) if math.isfinite(value) else None
+    return six_digits_or_none(summary.mean), six_digits_or_none(summary.std)

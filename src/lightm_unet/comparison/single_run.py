@@ -12,6 +12,7 @@ Prepared cases are shared by all runs; checkpoints are removed after the result 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import traceback
@@ -152,7 +153,8 @@ def describe(result: RunResult) -> str:
     """A result in a few words."""
     if result.evaluation is None:
         return f"{result.status}: {result.error}"
-    return f"test Dice {result.evaluation.mean('dice'):.4f}"
+    dice = result.evaluation.mean("dice")
+    return "no label in any test case" if math.isnan(dice) else f"test Dice {dice:.4f}"
 
 
 def one_line(error: BaseException) -> str:

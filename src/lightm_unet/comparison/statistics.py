@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,7 +33,8 @@ def paired_tests(
     """Test every network against the reference network.
 
     Args:
-        scores: for each network, one number for each case; cases may be missing.
+        scores: for each network, one number for each case; cases may be missing, or `nan` where
+            there was nothing to find and nothing was found.
         reference: for each of these networks, the scores of the reference network, averaged over
             the seeds that both have.
 
@@ -48,8 +50,9 @@ def paired_tests(
     differences = {}
     for network, own in scores.items():
         first = reference[network]
-        if shared := [case for case in first if case in own]:
-            differences[network] = [own[case] - first[case] for case in shared]
+        both = [own[case] - first[case] for case in first if case in own]
+        if known := [value for value in both if not math.isnan(value)]:
+            differences[network] = known
     p_values = {network: signed_rank_p(values) for network, values in differences.items()}
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     return {

@@ -97,12 +97,15 @@ def make_rows(
 
 
 def case_scores(evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    """Each case's mean Dice over the classes, averaged over evaluations of the same cases."""
+    """Each case's mean Dice over the classes, averaged over evaluations of the same cases.
+
+    `nan` for a case without any class in the masks of all these evaluations.
+    """
     values: dict[str, list[float]] = {}
     for evaluation in evaluations:
         for case in evaluation.cases:
             values.setdefault(case.name, []).append(evaluation.case_mean(case, "dice"))
-    return {name: sum(own) / len(own) for name, own in values.items()}
+    return {name: summarise(own).mean for name, own in values.items()}
 
 
 def _tests(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lightm_unet.evaluation.scores import METRICS, Evaluation
-from lightm_unet.reporting.formats import finite_or_none, six_digits
+from lightm_unet.reporting.formats import finite_or_none, six_digits_or_none
 from lightm_unet.reporting.provenance import Provenance
 from lightm_unet.reporting.text_tables import csv_table
 
@@ -16,14 +16,16 @@ CSV_COLUMNS = ("case", "label", "class", *METRICS, "pred_voxels", "ref_voxels", 
 def cases_csv(evaluation: Evaluation) -> str:
     """Every score of every case; a failed case has one row with its error.
 
-    HD95 is `inf` where exactly one mask is empty and `nan` where both are, which spreadsheets show
-    and pandas reads as such.
+    A score that does not exist is an empty cell: all of a class that neither mask has, and the
+    distances of a class that only one has.
     """
     rows: list[list[object]] = []
     for case in evaluation.cases:
+        if not evaluation.label_names:
+            rows.append([case.name, *[None] * (len(CSV_COLUMNS) - 1)])
         for label, name in evaluation.label_names.items():
             scores = case.of(label)
-            numbers = [six_digits(getattr(scores, metric)) for metric in METRICS]
+            numbers = [six_digits_or_none(getattr(scores, metric)) for metric in METRICS]
             sizes = [scores.pred_voxels, scores.ref_voxels]
             rows.append([case.name, label, name, *numbers, *sizes, None])
     blank = [None] * (len(CSV_COLUMNS) - 2)
@@ -42,6 +44,7 @@ def summary_json(evaluation: Evaluation, made: Provenance) -> dict[str, Any]:
         {
             "value": label,
             "name": name,
+            "occurs": evaluation.occurs(label),
             **{
                 metric: {
                     key: finite_or_none(value)

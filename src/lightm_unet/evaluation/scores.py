@@ -1,7 +1,18 @@
 """The scores of one case, of many cases, and their means.
 
-A case gets one `LabelScores` per class. The mean of a metric is taken as in the paper: over cases
-within each class first, then over the classes, the background left out of both.
+A case gets one `LabelScores` per class that occurs in its prediction or in its reference. A class
+that occurs in neither has no score there: there was nothing to find, and the usual 1 for two empty
+masks would raise the mean by cases that say nothing about the masks. nnU-Net's evaluation leaves
+them out in the same way.
+
+| the class is in  | dice | iou | hd95 | nsd  |
+| ---------------- | ---- | --- | ---- | ---- |
+| both masks       | number | number | number | number |
+| only one of them | 0    | 0   | none (`inf`) | 0 |
+| neither          | none (`nan`) | none | none | none |
+
+The mean of a metric is taken as in the paper: over cases within each class first, then over the
+classes, the background left out of both. What has no score is left out and counted.
 """
 
 from __future__ import annotations
@@ -18,11 +29,13 @@ from lightm_unet.evaluation.metrics import dice, iou, surface_distances
 
 METRICS = ("dice", "iou", "hd95", "nsd")
 """The four metrics of each class in each case; attributes of `LabelScores`."""
+DISTANCES = ("hd95",)
+"""Those that exist only where both masks have the class."""
 
 
 @dataclass(frozen=True)
 class LabelScores:
-    """How well one class of one case was found; the rule for empty masks is in `metrics`."""
+    """How well one class of one case was found; see above for what an empty mask scores."""
 
     dice: float
     iou: float
@@ -33,8 +46,10 @@ class LabelScores:
     ref_voxels: int
 
 
-ABSENT = LabelScores(dice=1.0, iou=1.0, hd95=math.nan, nsd=1.0, pred_voxels=0, ref_voxels=0)
-"""The scores of a class that is neither in the prediction nor in the reference."""
+ABSENT = LabelScores(
+    dice=math.nan, iou=math.nan, hd95=math.nan, nsd=math.nan, pred_voxels=0, ref_voxels=0
+)
+"""A class that is neither in the prediction nor in the reference, and so has no score."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,11 @@ class CaseScores:
     def of(self, label: int) -> LabelScores:
         """The scores of one label value."""
         return self.labels.get(label, ABSENT)
+
+    def occurs(self, label: int) -> bool:
+        """Whether a label value is in the prediction or in the reference."""
+        scores = self.of(label)
+        return scores.pred_voxels + scores.ref_voxels > 0
 
 
 @dataclass(frozen=True)
@@ -71,9 +91,9 @@ class MetricSummary:
     n: int
     """Number of cases that `mean`, `std` and `median` are taken over."""
     infinite: int
-    """Cases left out because exactly one of their masks is empty (HD95 only)."""
+    """Cases left out because exactly one of their masks has the class (distances only)."""
     undefined: int
-    """Cases left out because both masks are empty (HD95 only)."""
+    """Cases left out because neither mask has the class."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +113,19 @@ class Evaluation:
     references: Path
     seconds: float
 
+    def occurs(self, label: int) -> bool:
+        """Whether a label value is in any mask of any case."""
+        return any(case.occurs(label) for case in self.cases)
+
     def summary(self, label: int, metric: str) -> MetricSummary:
         """One of `METRICS` for one label value, over all cases."""
         return summarise([getattr(case.of(label), metric) for case in self.cases])
 
     def mean(self, metric: str) -> float:
-        """Mean over cases within each class, then over the classes; `nan` if there is no value."""
+        """Mean over cases within each class, then over the classes; `nan` if there is no value.
+
+        Classes without a value in any case are left out.
+        """
         means = [self.summary(label, metric).mean for label in self.label_names]
         return _mean([value for value in means if not math.isnan(value)])
 
@@ -130,7 +157,7 @@ def score_case(
         >>> ref = np.array([[0, 1, 1, 2]])
         >>> case = score_case("a", np.array([[0, 1, 0, 0]]), ref, (1, 1), 2.0)
         >>> round(case.of(1).dice, 4), case.of(2).dice, case.of(3).dice
-        (0.6667, 0.0, 1.0)
+        (0.6667, 0.0, nan)
     """
     if pred.shape != ref.shape:
         raise ValueError(f"`pred` and `ref` need one shape, got {pred.shape} and {ref.shape}")

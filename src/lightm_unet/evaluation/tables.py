@@ -6,7 +6,14 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lightm_unet.evaluation.scores import METRICS, CaseScores, Evaluation, LabelScores
+from lightm_unet.evaluation.scores import (
+    DISTANCES,
+    METRICS,
+    CaseScores,
+    Evaluation,
+    LabelScores,
+    MetricSummary,
+)
 from lightm_unet.reporting import formats
 from lightm_unet.reporting.console import print_table
 
@@ -14,14 +21,34 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+DOES_NOT_OCCUR = "does not occur"
+"""Shown for a class that is in no mask of the evaluation."""
+
+
 def show(metric: str, value: float) -> str:
-    """A score as text: HD95 is a length, the others are fractions.
+    """A score as text: distances are lengths, the others are fractions.
+
+    A distance is infinite where only one mask has the class; it is shown as missing, as it is
+    left out of every mean.
 
     Example:
-        >>> show("dice", 0.95123), show("hd95", 3.14159)
-        ('0.951', '3.14')
+        >>> show("dice", 0.95123), show("hd95", 3.14159), show("hd95", math.inf)
+        ('0.951', '3.14', '–')
     """
-    return formats.length(value) if metric == "hd95" else formats.share(value)
+    if not math.isfinite(value):
+        return formats.NO_VALUE
+    return formats.length(value) if metric in DISTANCES else formats.share(value)
+
+
+def share_of_cases(summary: MetricSummary) -> str:
+    """How many of the cases a mean is taken over.
+
+    Example:
+        >>> from lightm_unet.evaluation.scores import summarise
+        >>> share_of_cases(summarise([1.0, 3.0, math.inf]))
+        '2 of 3'
+    """
+    return f"{summary.n} of {summary.n + summary.infinite + summary.undefined}"
 
 
 def metric_titles(evaluation: Evaluation) -> dict[str, str]:
@@ -54,19 +81,30 @@ def show_sizes(evaluation: Evaluation, case: CaseScores, scores: LabelScores) ->
 
 def left_out(evaluation: Evaluation) -> list[str]:
     """Sentences on classes with empty masks: what the means count, and what they leave out."""
-    notes = []
+    if not evaluation.label_names:
+        return ["No mask has any label: there is nothing to compare."]
+    notes, absent = [], []
     for label, name in evaluation.label_names.items():
         summary = evaluation.summary(label, "hd95")
+        if not evaluation.occurs(label):
+            absent.append(name)
+            continue
         if summary.undefined:
             notes.append(
-                f"{name}: in neither mask of {formats.plural(summary.undefined, 'case')}; "
-                "DSC, IoU and NSD count as 1, HD95 is left out."
+                f"{name}: in neither mask of {formats.plural(summary.undefined, 'case')}, left "
+                f"out of its means, which are over the other {summary.n + summary.infinite}."
             )
         if summary.infinite:
             notes.append(
-                f"{name}: in only one of the masks of {formats.plural(summary.infinite, 'case')}; "
-                "DSC, IoU and NSD count as 0, HD95 is left out."
+                f"{name}: in only one of the two masks of "
+                f"{formats.plural(summary.infinite, 'case')}; DSC, IoU and NSD count as 0. There "
+                f"is no distance: HD95 is the mean of {share_of_cases(summary)} cases."
             )
+    if absent:
+        notes.append(
+            f"{', '.join(absent)}: {DOES_NOT_OCCUR} in any mask, so there is no score; left out "
+            "of the mean over the classes."
+        )
     return notes
 
 
@@ -86,13 +124,18 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
             formats.mean_and_std(summary.mean, summary.std, partial(show, metric))
             for metric, summary in summaries.items()
         ]
-        rows.append([name, *cells])
-    means = ["mean", *(show(metric, evaluation.mean(metric)) for metric in METRICS)]
+        counts = [share_of_cases(summaries[metric]) for metric in ("dice", *DISTANCES)]
+        if not evaluation.occurs(label):
+            counts[0] = DOES_NOT_OCCUR
+        rows.append([name, *cells, *counts])
+    means = [show(metric, evaluation.mean(metric)) for metric in METRICS]
+    total = ["mean", *means, *("" for _ in ("cases", *DISTANCES))]
+    of_distances = (f"{titles[metric].split()[0]} cases" for metric in DISTANCES)
     print_table(
         formats.plural(len(evaluation.cases), "case") + spread,
-        ["class", *titles.values()],
+        ["class", *titles.values(), "cases", *of_distances],
         rows,
         left_out(evaluation),
-        total=means if len(rows) > 1 else None,
+        total=total if len(rows) > 1 else None,
         console=console,
     )

@@ -191,6 +191,16 @@ def six_digits(value: float) -> str:
     return f"{value:.6g}"
 
 
+def six_digits_or_none(value: float) -> str | None:
+    """The same, and None, which is an empty cell, for a number that does not exist.
+
+    Example:
+        >>> six_digits_or_none(2 / 3), six_digits_or_none(math.nan)
+        ('0.666667', None)
+    """
+    return six_digits(value) if math.isfinite(value) else None
+
+
 def finite_or_none(value: float) -> float | None:
     """A number for a JSON file, which knows neither `nan` nor `inf`.
 
