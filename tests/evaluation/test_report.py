@@ -79,8 +79,9 @@ def test_the_page_loads_nothing(evaluate_cases):
 def test_means_are_shown_as_in_the_table(evaluate_cases):
     page = evaluate_cases(a=5, b=5, c=0)
     words = " ".join(page.text.split())
-    assert "liver 0.667 ± 0.577" in words
-    assert "liver: in only one of the masks of 1 case;" in words
+    assert "liver 0.667 ± 0.577 3 of 3 cases" in words
+    assert "liver: in only one of the two masks of 1 case;" in words
+    assert "HD95 is the mean of 2 of 3 cases" in words
 
 
 def test_names_from_files_are_shown_as_text(save_mask, tmp_path):

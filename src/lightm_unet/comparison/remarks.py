@@ -73,8 +73,9 @@ def _what_was_made(plan: Plan) -> tuple[str, ...]:
     batch = settings.batch_size or recipe.batch_size_for(len(plan.size))
     epochs = settings.epochs or recipe.epochs
     return (
-        f"{len(split.training)} training cases, {len(split.validation)} validation cases to select "
-        f"the best epoch, {len(split.test)} test cases; the same for every network and seed.",
+        f"{formats.plural(len(split.training), 'training case')}, "
+        f"{formats.plural(len(split.validation), 'validation case')} to select the best epoch, "
+        f"{formats.plural(len(split.test), 'test case')}; the same for every network and seed.",
         f"Recipe {settings.recipe!r}: {recipe.optimizer.upper()}, learning rate "
         f"{settings.learning_rate or recipe.learning_rate:g}, batch {batch}, "
         f"{formats.plural(epochs, 'epoch')}, augmentation {settings.augmentation}, "
@@ -130,8 +131,10 @@ def _legend(plan: Plan, rows: Sequence[Row]) -> tuple[str, ...]:
     size = formats.size(plan.size)
     spread = " ± standard deviation over the seeds" if any(len(r.seeds) > 1 for r in rows) else ""
     lines = [
-        f"DSC and IoU: mean over the {len(plan.split.test)} test cases on the images' own grids, "
-        f"then over the classes without the background{spread}. The mean IoU is the mIoU.",
+        f"DSC (Dice) and IoU measure the overlap with the reference, from 0 (none) to 1 "
+        f"(identical): mean over the {len(plan.split.test)} test cases on the images' own grids, "
+        f"then over the classes without the background{spread}. A class that neither the reference "
+        "nor the prediction of a case has is left out there. The mean IoU is the mIoU.",
         f"GMACs: billions of multiply-adds for one image of {size}; the selective scans' "
         "operations are listed separately.",
     ]
@@ -145,6 +148,7 @@ def _legend(plan: Plan, rows: Sequence[Row]) -> tuple[str, ...]:
         )
     lines.append(
         f"Difference: mean DSC of each case minus that of {plan.networks[0]}, over the seeds that "
-        "both have. p: two-sided Wilcoxon signed-rank test with Holm's correction for all networks."
+        "both have. p: how probable a difference as large would be by chance alone, by the "
+        "two-sided Wilcoxon signed-rank test with Holm's correction for all networks."
     )
     return tuple(lines)

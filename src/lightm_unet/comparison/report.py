@@ -13,18 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightm_unet.comparison.exports import cases_csv, comparison_json, markdown, networks_csv
 from lightm_unet.comparison.plan import Plan, Run
 from lightm_unet.comparison.remarks import Remarks, make_remarks
 from lightm_unet.comparison.results import RunResult
 from lightm_unet.comparison.scatter import COLOURS, draw_scatter
-from lightm_unet.comparison.slices import draw_slices
+from lightm_unet.comparison.slices import (
+    Example,
+    draw_figure,
+    draw_panels,
+    label_colours,
+    read_examples,
+)
 from lightm_unet.comparison.table import Row, cells, columns
 from lightm_unet.reporting.formats import NO_VALUE, minutes, share
 from lightm_unet.reporting.page import render_page
+from lightm_unet.reporting.palette import Colour
 from lightm_unet.reporting.provenance import Provenance, made_now
-from lightm_unet.system.files import write_bytes, write_json
+from lightm_unet.system.files import encode_json, encode_text, write_together
 
 REPORT, FIGURE_1, FIGURE_3 = "report.html", "score-against-size.png", "slices.png"
 
@@ -45,20 +53,22 @@ def write_report(
     """
     remarks = make_remarks(plan, rows)
     made = made_now(["torch"])
+    examples = read_examples(folder, plan, results)
     pictures = {
         FIGURE_1: draw_scatter(rows, plan.size),
-        FIGURE_3: draw_slices(folder, plan, results),
+        FIGURE_3: draw_figure(examples, plan),
     }
-    page = render_report(plan, rows, results, remarks, made, pictures)
-    write_bytes(networks_csv(plan, rows).encode(), folder / "networks.csv")
-    write_bytes(cases_csv(results).encode(), folder / "cases.csv")
     content = comparison_json(plan, rows, results, remarks, made.to_json_dict())
-    write_json(content, folder / "comparison.json")
-    write_bytes(markdown(plan, rows, remarks).encode(), folder / "table.md")
-    for name, png in pictures.items():
-        if png is not None:
-            write_bytes(png, folder / name)
-    write_bytes(page.encode(), folder / REPORT)
+    page = render_report(plan, rows, results, remarks, made, pictures[FIGURE_1], examples)
+    files = {
+        "networks.csv": encode_text(networks_csv(plan, rows)),
+        "cases.csv": encode_text(cases_csv(results)),
+        "comparison.json": encode_json(content),
+        "table.md": encode_text(markdown(plan, rows, remarks)),
+        **{name: png for name, png in pictures.items() if png is not None},
+        REPORT: encode_text(page),
+    }
+    write_together(files, folder)
 
 
 def render_report(
@@ -67,9 +77,11 @@ def render_report(
     results: Mapping[Run, RunResult],
     remarks: Remarks,
     made: Provenance,
-    pictures: Mapping[str, bytes | None],
+    scatter: bytes | None,
+    examples: Sequence[Example],
 ) -> str:
     """The page as HTML; figures and styles are inside, nothing is loaded from elsewhere."""
+    colours = label_colours(plan)
     return render_page(
         "comparison/comparison.html.jinja",
         made=made,
@@ -85,9 +97,28 @@ def render_report(
             for case in result.evaluation.failed
         ],
         runs=[_run_cells(run, results.get(run)) for run in plan.runs],
-        figure_1=pictures[FIGURE_1],
-        figure_3=pictures[FIGURE_3],
+        scatter=scatter,
+        labels=[(colours[value].css, name) for value, name in _labels(plan)],
+        examples=[_example(example, colours) for example in examples],
     )
+
+
+def _labels(plan: Plan) -> list[tuple[int, str]]:
+    return list(enumerate(plan.label_names))[1:]
+
+
+def _example(example: Example, colours: Mapping[int, Colour]) -> dict[str, Any]:
+    """What the page's macro for examples shows."""
+    return {
+        "title": example.title,
+        "name": example.case,
+        "detail": example.view.caption,
+        "pictures": [
+            (picture, caption, f"{example.case}: {', '.join(caption)}")
+            for caption, picture in draw_panels(example, colours)
+        ],
+        "note": "",
+    }
 
 
 def _run_cells(run: Run, result: RunResult | None) -> list[str]:

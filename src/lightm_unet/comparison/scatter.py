@@ -98,7 +98,8 @@ def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
         for side in (-1, 1)
     ]
     margin = max(0.002, 0.12 * (max(ends) - min(ends)))
-    axes.set_ylim(min(ends) - margin, max(ends) + margin)
+    # A standard deviation may reach beyond the scale of the score.
+    axes.set_ylim(max(min(ends) - margin, -0.02), min(max(ends) + margin, 1.02))
     axes.set_xlabel(f"GMACs for one image of {formats.size(size)} (logarithmic)")
     axes.set_ylabel("mean DSC on the test cases")
     families = [family for family in COLOURS if any(row.family == family for row in rows)]

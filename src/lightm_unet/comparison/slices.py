@@ -1,12 +1,11 @@
 """Figure 3 of the paper: the same slices as segmented by each network, with errors marked.
 
-Where a network agrees with the reference, the label is tinted, every second label more strongly.
-Missed voxels, added voxels and voxels with another label have one colour each; the colours can be
-distinguished with any kind of colour vision.
+`reporting.overlay` explains the marks.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from lightm_unet.comparison.plan import Plan, Run
 from lightm_unet.comparison.results import DATA, MASKS, RunResult, run_folder
@@ -25,17 +25,14 @@ from lightm_unet.imaging.image import has_spacing, read_mask, split_ending
 from lightm_unet.reporting.examples import pick_examples
 from lightm_unet.reporting.figures import new_figure, save_figure
 from lightm_unet.reporting.formats import share
-from lightm_unet.reporting.palette import GREEN, SKY_BLUE, VERMILION, YELLOW, on_grey
-from lightm_unet.reporting.pictures import SliceView, view_slice
+from lightm_unet.reporting.palette import Colour, label_colour, on_grey
+from lightm_unet.reporting.pictures import Picture, SliceView, draw_slice, view_slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-AGREED, MISSED, ADDED, CONFUSED = map(on_grey, (GREEN, SKY_BLUE, VERMILION, YELLOW))
-"""Colours for: same label; label only in the reference; label only in the prediction; different
-labels in both."""
-TINT, STRONG_TINT, OPACITY = 0.3, 0.65, 0.85
 COLUMNS = 5
+LEGEND = "line: reference    tint: predicted    ///: missed    tint with \\\\\\: added"
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,8 @@ class Example:
     """One case with the masks of all networks that segmented it."""
 
     title: str
+    """Such as "Best"."""
+    case: str
     view: SliceView
     """The slice; the first mask is the reference, the others are in the order of `panels`."""
     panels: Sequence[tuple[str, float]]
@@ -66,8 +65,8 @@ def mean_scores(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     }
 
 
-def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> bytes | None:
-    """Draw the figure, as PNG.
+def read_examples(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> list[Example]:
+    """The best, the median and the worst test case by the mean over all networks.
 
     Args:
         folder: the comparison's folder, from which masks and images are read.
@@ -76,7 +75,7 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
                 masks exist; results may have been copied without masks.
 
     Returns:
-        The PNG file's bytes; None if no finished run has its masks.
+        Up to three; none if no finished run has its masks.
     """
     first: dict[str, Run] = {}
     scores: dict[str, dict[str, float]] = {}
@@ -84,35 +83,39 @@ def draw_slices(folder: Path, plan: Plan, results: Mapping[Run, RunResult]) -> b
         name, evaluation = str(run.network), results[run].evaluation if run in results else None
         if evaluation and name not in first and (run_folder(folder, run) / MASKS).is_dir():
             first[name], scores[name] = run, case_scores([evaluation])
-    examples = [
+    return [
         _read_example(folder, title, case, first, scores)
         for title, case in pick_examples(mean_scores(scores))
     ]
-    return _draw(examples) if examples else None
 
 
-def mark_differences(grey: np.ndarray, pred: np.ndarray, ref: np.ndarray) -> np.ndarray:
-    """A grey slice with agreement tinted and errors marked.
+def draw_panels(example: Example, colours: Mapping[int, Colour]) -> list[tuple[list[str], Picture]]:
+    """The reference and the mask of each network, drawn on the slice.
 
     Args:
-        grey: uint8, `(rows, columns)`.
-        pred: the network's labels, same shape.
-        ref: the reference's labels, same shape.
+        example: the case.
+        colours: by label value, such as `label_colours` gives.
 
     Returns:
-        uint8, `(rows, columns, 3)`.
+        The lines of the caption, and the picture.
     """
-    picture = np.repeat(grey[..., None], 3, axis=2).astype(float)
-    agreed = (pred == ref) & (ref > 0)
-    for colour, opacity, where in (
-        (AGREED, TINT, agreed & (ref % 2 == 1)),
-        (AGREED, STRONG_TINT, agreed & (ref % 2 == 0)),
-        (MISSED, OPACITY, (pred == 0) & (ref > 0)),
-        (ADDED, OPACITY, (pred > 0) & (ref == 0)),
-        (CONFUSED, OPACITY, (pred > 0) & (ref > 0) & (pred != ref)),
-    ):
-        picture[where] = (1 - opacity) * picture[where] + opacity * np.asarray(colour)
-    return picture.round().astype(np.uint8)
+    reference, *masks = example.view.masks
+    captions = [["reference"], *(_caption(name, score) for name, score in example.panels)]
+    return [
+        (caption, draw_slice(example.view, mask, reference, colours))
+        for caption, mask in zip(captions, (reference, *masks), strict=True)
+    ]
+
+
+def _caption(network: str, score: float) -> list[str]:
+    """The network, its options if it has some, and its score in the case."""
+    name, *options = network.split(":")
+    return [name, *([", ".join(options)] if options else []), f"DSC {share(score)}"]
+
+
+def label_colours(plan: Plan) -> dict[int, Colour]:
+    """The colour of each label, as it is drawn on grey."""
+    return {value: on_grey(label_colour(value)) for value in range(1, len(plan.label_names))}
 
 
 def _read_example(
@@ -134,8 +137,7 @@ def _read_example(
         geometry,
         is_photo=not has_spacing(case.labels),
     )
-    title = f"{title}: {case_name}" + (f", {view.caption}" if view.caption else "")
-    return Example(title, view, [(name, scores[name][case_name]) for name in shown])
+    return Example(title, case_name, view, [(name, scores[name][case_name]) for name in shown])
 
 
 def _mask_file(folder: Path, run: Run, case: str) -> Path:
@@ -143,9 +145,21 @@ def _mask_file(folder: Path, run: Run, case: str) -> Path:
     return next(file for file in sorted(masks.iterdir()) if split_ending(file)[0] == case)
 
 
-def _draw(examples: Sequence[Example]) -> bytes:
+def draw_figure(examples: Sequence[Example], plan: Plan) -> bytes | None:
+    """All examples in one figure, for documents.
+
+    Args:
+        examples: as `read_examples` gives them.
+        plan: the comparison's plan.
+
+    Returns:
+        The PNG file's bytes; None if there are no examples.
+    """
+    if not examples:
+        return None
     from matplotlib.patches import Patch
 
+    colours = label_colours(plan)
     most = max(1 + len(example.panels) for example in examples)
     columns = min(most, COLUMNS)
     lines = [math.ceil((1 + len(example.panels)) / columns) for example in examples]
@@ -155,37 +169,42 @@ def _draw(examples: Sequence[Example]) -> bytes:
     figure = new_figure(panel * columns, 0.5 + sum(ratios))
     parts = figure.subfigures(len(examples), 1, height_ratios=ratios, squeeze=False)[:, 0]
     for part, example, rows in zip(parts, examples, lines, strict=True):
-        part.suptitle(example.title + "\n", x=0.01, ha="left", fontsize=11, linespacing=0.9)
+        # A dollar in a case's name begins no formula.
+        part.suptitle(
+            _heading(example) + "\n",
+            x=0.01,
+            ha="left",
+            fontsize=11,
+            linespacing=0.9,
+            parse_math=False,
+        )
         axes = part.subplots(rows, columns, squeeze=False).ravel()
-        reference, *masks = example.view.masks
-        _show(axes[0], example.view, reference, "reference")
-        for place, mask, (name, score) in zip(axes[1:], masks, example.panels, strict=False):
-            _show(place, example.view, mask, f"{_wrapped(name)}\nDSC {share(score)}")
+        for place, (caption, picture) in zip(axes, draw_panels(example, colours), strict=False):
+            _show(place, picture, caption)
         for place in axes:
             place.set_axis_off()
-    names = {AGREED: "as the reference", MISSED: "missed", ADDED: "added"}
-    if any(mask.max(initial=0) > 1 for example in examples for mask in example.view.masks):
-        names[CONFUSED] = "another label"
-    handles = [Patch(facecolor=colour.css, label=name) for colour, name in names.items()]
+    marks = [Patch(alpha=0, label=LEGEND)]
+    if len(colours) > 1:
+        marks += [Patch(color=c.css, label=plan.label_names[value]) for value, c in colours.items()]
     figure.legend(
-        handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10
+        handles=marks, loc="outside lower left", ncols=COLUMNS, frameon=False, fontsize=10
     )
     return save_figure(figure)
 
 
-def _show(axes: Axes, view: SliceView, mask: np.ndarray, title: str) -> None:
-    picture = mark_differences(view.grey, mask, view.masks[0])
-    axes.imshow(picture, aspect=view.pixel_mm[0] / view.pixel_mm[1], interpolation="nearest")
-    axes.set_title(title, fontsize=9)
+def _heading(example: Example) -> str:
+    caption = example.view.caption
+    return f"{example.title}: {example.case}" + (f", {caption}" if caption else "")
+
+
+def _show(axes: Axes, picture: Picture, caption: Sequence[str]) -> None:
+    with PillowImage.open(io.BytesIO(picture.png)) as opened:
+        axes.imshow(np.asarray(opened))
+    lines = [short for line in caption for short in textwrap.wrap(line, 34)]
+    axes.set_title("\n".join(lines), fontsize=9)
 
 
 def _aspect(view: SliceView) -> float:
     """Height over width, as displayed."""
     rows, columns = view.grey.shape
     return rows * view.pixel_mm[0] / (columns * view.pixel_mm[1])
-
-
-def _wrapped(network: str) -> str:
-    """A network's name, followed by each option on its own line."""
-    name, *options = network.split(":")
-    return "\n".join([name, *textwrap.wrap(", ".join(options), 34)])

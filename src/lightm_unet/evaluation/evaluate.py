@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from lightm_unet.evaluation.scores import (
 from lightm_unet.evaluation.settings import EvaluationSettings
 from lightm_unet.imaging.image import has_spacing
 from lightm_unet.system.extras import require_extra
+from lightm_unet.system.files import check_output_folder
 from lightm_unet.system.progress import Progress, track
 
 
@@ -53,14 +55,17 @@ def evaluate(
 
     Raises:
         DataError: a path is missing or contains no masks, or no case can be scored.
-        UsageError: the tolerance is below 0, two masks have the same name, or masks with and
-                without spacing are mixed.
+        UsageError: the tolerance is below 0, two masks have the same name, masks with and
+                without spacing are mixed, or the output cannot be written.
         MissingPartError: `output` is given, and a package for the report is not installed.
     """
+    if not 0 <= tolerance_mm < math.inf:
+        raise UsageError(f"the tolerance needs 0 or a positive number, got {tolerance_mm}")
     if output is not None:
         require_extra("report", "a report", "jinja2")
-    if not tolerance_mm >= 0:
-        raise UsageError(f"the tolerance needs 0 or a positive number, got {tolerance_mm}")
+        from lightm_unet.evaluation.report import FILES
+
+        check_output_folder(Path(output), FILES)
     start = time.perf_counter()
     pairing = pair_masks(Path(predictions), Path(references), Path(images) if images else None)
     unit = _unit(pairing.pairs)

@@ -1,9 +1,8 @@
 """Overlays of a prediction and its reference on the image, for people to look at.
 
-The prediction is a translucent fill, the reference an outline of the same hue: where the two agree
-the fill ends at the line. Volumes are shown as a radiologist reads them, in three planes: seen
-from the feet and from the front with the patient's right on the left, from the side with the face
-to the left. Pixels are drawn square in mm, masks as they are, voxel by voxel.
+`overlay` draws the masks. Volumes are shown as a radiologist reads them, in three planes: seen from
+the feet and from the front with the patient's right on the left, from the side with the face to the
+left. Pixels are drawn square in mm, masks as they are, voxel by voxel.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
-from scipy.ndimage import binary_erosion
 
 from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.reporting.overlay import overlay
 from lightm_unet.reporting.palette import Colour
 
 LONGEST_SIDE_PX = 480
-FILL_OPACITY = 0.38
-OUTLINE_PX = 2
+SLICE_SIDE_PX = 360
+"""Longest side of a slice that is shown beside many others."""
 CT_WINDOW_HU = (-160.0, 240.0)
 """What soft tissue is read in: level 40, width 400."""
 
@@ -147,6 +146,22 @@ def draw_case(
     return pictures
 
 
+def draw_slice(
+    view: SliceView, pred: np.ndarray, ref: np.ndarray, colours: Mapping[int, Colour]
+) -> Picture:
+    """Draw two masks of a slice on it.
+
+    Args:
+        view: the slice.
+        pred: predicted labels, `(rows, columns)`; one of the view's masks.
+        ref: reference labels, same shape.
+        colours: by label value; other labels are not drawn.
+    """
+    longest_mm = max(n * mm for n, mm in zip(view.grey.shape, view.pixel_mm, strict=True))
+    scale = SLICE_SIDE_PX / longest_mm
+    return _picture(_draw(view.grey, pred, ref, view.pixel_mm, scale, colours), view.caption)
+
+
 def _contrast(values: np.ndarray) -> tuple[float, float]:
     """The intensities shown as black and as white, chosen over the whole image."""
     # A few hundred thousand voxels tell as much as the hundred million of a whole scan.
@@ -208,17 +223,8 @@ def _draw(
     smooth = PillowImage.fromarray(np.ascontiguousarray(grey)).resize(
         (columns, rows), PillowImage.Resampling.BICUBIC
     )
-    canvas = np.repeat(np.asarray(smooth)[..., None], 3, axis=2)
     pred, ref = (_enlarge(labels, (rows, columns)) for labels in (pred, ref))
-    for label, colour in colours.items():
-        filled = pred == label
-        blend = (1 - FILL_OPACITY) * canvas[filled] + FILL_OPACITY * np.asarray(colour)
-        canvas[filled] = blend.round().astype(np.uint8)
-    for label, colour in colours.items():
-        mask = ref == label
-        if mask.any():
-            canvas[mask & ~binary_erosion(mask, iterations=OUTLINE_PX)] = colour
-    return PillowImage.fromarray(canvas)
+    return PillowImage.fromarray(overlay(np.asarray(smooth), pred, ref, colours))
 
 
 def _enlarge(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
