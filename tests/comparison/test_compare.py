@@ -73,7 +73,9 @@ def test_the_report_holds_every_network_and_both_figures_and_loads_nothing(stopp
     for network in done.plan.networks:
         assert f">{network}<" in page
     assert "Cases: 4 of the 6 training cases" in page
-    assert page.count('src="data:image/png;base64,') == 2
+    # The scatter plot; of two test cases the reference and three networks.
+    assert page.count('src="data:image/png;base64,') == 1 + 2 * 4
+    assert page.count('alt="') == 1 + 2 * 4
     assert not re.search(r"""(src|href|url|@import)[=(\s]*["']?(?!data:)(https?:)?//""", page)
     assert "http" not in page.split("</style>")[1]
     for name in ("score-against-size.png", "slices.png"):

@@ -38,3 +38,13 @@ def test_networks_are_paired_by_case():
     assert tests["better"].cases == 2
     assert tests["better"].difference == pytest.approx(0.15)
     assert tests["better"].p == tests["better"].p_holm == 0.5
+
+
+def test_a_case_with_nothing_to_find_is_not_part_of_the_test():
+    nan = float("nan")
+    tests = paired_tests(
+        {"a": {"x": 0.5, "y": nan, "z": 0.75}, "b": {"x": nan}},
+        {"a": {"x": 0.25, "y": 0.5, "z": 0.25}, "b": {"x": 0.5}},
+    )
+    assert (tests["a"].cases, tests["a"].difference) == (2, 0.375)
+    assert "b" not in tests

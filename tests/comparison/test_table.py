@@ -1,8 +1,10 @@
+import math
+
 import pytest
 
 from lightm_unet.comparison.plan import Run
 from lightm_unet.comparison.results import FAILED, RunResult
-from lightm_unet.comparison.table import cells, columns, make_rows
+from lightm_unet.comparison.table import case_scores, cells, columns, make_rows
 
 
 def rows_of(plan, results, costs):
@@ -62,3 +64,18 @@ def test_columns_and_cells_agree_with_and_without_classes(make_plan, make_result
     brief = dict(zip(columns(plan, rows, False), cells(plan, rows[0], rows, False), strict=True))
     assert "DSC left" not in brief
     assert brief["IoU mean"] == "0.312"
+
+
+def test_a_case_without_any_label_has_no_score_and_an_absent_class_no_mean(
+    make_plan, make_result, costs
+):
+    plan = make_plan(("lightm-unet", "nnu-net"))
+    results = [make_result(name, {"d": (0.5, 0.25), "e": (0.5, 0.5)}) for name in plan.networks]
+    for result in results:
+        d, e = result.evaluation.cases
+        del d.labels[2], e.labels[1], e.labels[2]
+    first, second = rows_of(plan, results, costs)
+    assert math.isnan(case_scores([results[0].evaluation])["e"])
+    assert first.by_class["dice"]["left"].mean == first.mean["dice"].mean == 0.5
+    assert math.isnan(first.by_class["dice"]["right"].mean)
+    assert second.test.cases == 1

@@ -151,3 +151,32 @@ def test_masks_without_any_label_have_a_report_without_pictures(save_mask, tmp_p
     page = Page((tmp_path / "out" / "report.html").read_text())
     assert "1 case compared with its reference" in " ".join(page.text.split())
     assert page.pictures == []
+
+
+def test_long_lists_are_cut_and_the_page_says_so(save_mask, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightm_unet.evaluation.report.MOST_ROWS", 3)
+    monkeypatch.setattr("lightm_unet.evaluation.report.MOST_FAILED", 1)
+    monkeypatch.setattr("lightm_unet.evaluation.report.MOST_CHARTED", 1)
+    for number in range(3):
+        voxels = {1: WHOLE[: number + 2], 2: [(4, 4, 4)]}
+        save_mask(f"ref/{number}.nii", {1: WHOLE, 2: [(4, 4, 4)]})
+        save_mask(f"pred/{number}.nii", voxels)
+        save_mask(f"pred/extra {number}.nii", voxels)
+    evaluate(tmp_path / "pred", tmp_path / "ref", tmp_path / "out")
+    words = " ".join(Page((tmp_path / "out" / "report.html").read_text()).text.split())
+    assert "The 3 of 6 rows with the lowest DSC." in words
+    assert "The other 2 are in cases.csv." in words
+    assert "Shown: 1 of 2 classes, those with the lowest mean DSC." in words
+
+
+def test_a_page_is_for_every_reader(evaluate_cases, tmp_path):
+    page = evaluate_cases(a=5, b=3)
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert '<html lang="en">' in html
+    assert "prefers-color-scheme: dark" in html
+    assert "width=device-width" in html
+    assert [int(level) for level in re.findall(r"<h(\d)", html)][:3] == [1, 2, 2]
+    for picture in page.pictures:
+        assert "reference and prediction; DSC" in picture["alt"]
+    for words in ("missed, in the reference only", "added, in the prediction only"):
+        assert words in page.text

@@ -39,9 +39,10 @@ def comparison(tmp_path):
         },
         (0.5, 0.5),
     )
+    without_left = CaseScores("=f", {2: LabelScores(1.0, 1.0, 0.0, 1.0, 3, 3)}, (0.5, 0.5))
     evaluation = Evaluation(
         {1: "left", 2: "right"},
-        (case,),
+        (case, without_left),
         (FailedCase("e", 'no mask; "e", they say'),),
         "mm",
         2.0,
@@ -80,9 +81,12 @@ def test_what_is_read_is_what_was_written(comparison, tmp_path):
     done = found.results[first]
     assert (done.best_dice, done.seconds) == (0.75, 60.5)
     assert done.evaluation.failed == (FailedCase("e", 'no mask; "e", they say'),)
-    (case,) = done.evaluation.cases
+    case, without_left = done.evaluation.cases
     assert case.of(1) == LabelScores(0.666667, 0.5, 1.5, 0.25, 10, 20)
     assert case.of(2) == LabelScores(0.0, 0.0, math.inf, 0.0, 0, 7)
+    assert without_left.name == "=f"
+    assert not without_left.occurs(1)
+    assert math.isnan(without_left.of(1).dice)
     measured, unmeasured = found.speeds.values()
     assert measured.case == BenchCase(NETWORKS[0], (32, 48))
     assert measured.seconds == (0.25, 0.5)

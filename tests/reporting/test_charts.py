@@ -1,7 +1,7 @@
 import re
 from xml.etree import ElementTree
 
-from lightm_unet.reporting.charts import ChartRow, nice_ticks, strip_chart
+from lightm_unet.reporting.charts import LONGEST_NAME, ChartRow, nice_ticks, strip_chart
 from lightm_unet.reporting.palette import Colour
 
 
@@ -28,3 +28,9 @@ def test_a_class_without_values_says_so():
 
 def test_equal_values_have_one_tick():
     assert nice_ticks(3.0, 3.0) == [3.0]
+
+
+def test_a_long_name_is_cut_where_the_chart_ends():
+    chart = strip_chart([ChartRow("n" * 300, [], Colour(1, 2, 3))], "HD95", 0.0, 1.0)
+    assert "n" * (LONGEST_NAME - 1) + "…" in chart
+    assert "n" * LONGEST_NAME not in chart

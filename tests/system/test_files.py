@@ -5,12 +5,14 @@ import pytest
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.system.files import (
+    check_output_folder,
     new_folder,
     open_atomic,
     read_bytes,
     read_json,
     write_bytes,
     write_json,
+    write_together,
 )
 
 
@@ -84,3 +86,38 @@ def test_a_device_is_never_replaced_by_a_file():
     with pytest.raises(UsageError, match="is no regular file"):
         write_bytes(b"text", Path(os.devnull))
     assert not Path(os.devnull).is_file()
+
+
+def test_files_are_written_together_or_not_at_all(tmp_path):
+    write_together({"a": b"old", "b": b"old"}, tmp_path / "new")
+    files = {file.name: file.read_bytes() for file in (tmp_path / "new").iterdir()}
+    assert files == {"a": b"old", "b": b"old"}
+    (tmp_path / "new" / "c").mkdir()
+    with pytest.raises(UsageError, match="c is no regular file"):
+        write_together({"a": b"new", "b": b"new", "c": b"new"}, tmp_path / "new")
+    assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["a", "b", "c"]
+    assert (tmp_path / "new" / "a").read_bytes() == b"old"
+
+
+def test_what_the_system_says_against_writing_is_one_line(tmp_path):
+    (tmp_path / "file").write_bytes(b"mine")
+    for folder in (tmp_path / "file" / "below", tmp_path / "zero\0byte", tmp_path / ("n" * 300)):
+        for try_it in (check_output_folder, lambda f, names: write_together({"a": b""}, f)):
+            with pytest.raises(UsageError, match="cannot be written") as caught:
+                try_it(folder, ["a"])
+            assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_folder_is_tried_without_a_trace(tmp_path):
+    check_output_folder(tmp_path / "new" / "below", ["a"])
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a").write_bytes(b"old")
+    check_output_folder(tmp_path, ["a"])
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_name_that_is_no_text_is_read_back_from_json(tmp_path):
+    name = os.fsdecode(b"\xff")
+    write_json({"name": name}, tmp_path / "a.json")
+    assert read_json(tmp_path / "a.json") == {"name": name}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DOES_NOT_OCCUR = "does not occur"
 """Shown for a class that is in no mask of the evaluation."""
+MOST_NOTES = 12
+"""Sentences on single classes, and names in one sentence."""
 
 
 def show(metric: str, value: float) -> str:
@@ -80,30 +82,50 @@ def show_sizes(evaluation: Evaluation, case: CaseScores, scores: LabelScores) ->
 
 
 def left_out(evaluation: Evaluation) -> list[str]:
-    """Sentences on classes with empty masks: what the means count, and what they leave out."""
+    """Sentences on classes with empty masks: what the means count, and what they leave out.
+
+    Of many classes only the first are named; the table counts the cases of all of them.
+    """
     if not evaluation.label_names:
         return ["No mask has any label: there is nothing to compare."]
-    notes, absent = [], []
+    notes = []
+    absent = [n for label, n in evaluation.label_names.items() if not evaluation.occurs(label)]
     for label, name in evaluation.label_names.items():
         summary = evaluation.summary(label, "hd95")
-        if not evaluation.occurs(label):
-            absent.append(name)
-            continue
-        if summary.undefined:
-            notes.append(
-                f"{name}: in neither mask of {formats.plural(summary.undefined, 'case')}, left "
-                f"out of its means, which are over the other {summary.n + summary.infinite}."
-            )
-        if summary.infinite:
-            notes.append(
-                f"{name}: in only one of the two masks of "
-                f"{formats.plural(summary.infinite, 'case')}; DSC, IoU and NSD count as 0. There "
-                f"is no distance: HD95 is the mean of {share_of_cases(summary)} cases."
-            )
+        if evaluation.occurs(label):
+            notes += _notes_on_class(name, summary)
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [
+            f"{len(notes) - MOST_NOTES} more notes of this kind on other classes."
+        ]
     if absent:
+        more = f" and {len(absent) - MOST_NOTES} more" if len(absent) > MOST_NOTES else ""
         notes.append(
-            f"{', '.join(absent)}: {DOES_NOT_OCCUR} in any mask, so there is no score; left out "
-            "of the mean over the classes."
+            f"{', '.join(absent[:MOST_NOTES])}{more}: {DOES_NOT_OCCUR} in any mask, so there is no "
+            "score; left out of the mean over the classes."
+        )
+    return notes
+
+
+def _notes_on_class(name: str, summary: MetricSummary) -> list[str]:
+    """What is left out of the means of one class.
+
+    Args:
+        name: of the class.
+        summary: of a distance.
+    """
+    notes = []
+    if summary.undefined:
+        notes.append(
+            f"{name}: in neither mask of {formats.plural(summary.undefined, 'case')}, left "
+            f"out of its means, which are over the other {summary.n + summary.infinite}."
+        )
+    if summary.infinite:
+        mean = f"is the mean of {share_of_cases(summary)} cases" if summary.n else "has no value"
+        notes.append(
+            f"{name}: in only one of the two masks of "
+            f"{formats.plural(summary.infinite, 'case')}; DSC, IoU and NSD count as 0. There is "
+            f"no distance between the two: HD95 {mean}."
         )
     return notes
 

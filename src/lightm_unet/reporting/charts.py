@@ -15,6 +15,8 @@ WIDTH = 400
 ROW_HEIGHT = 58
 MARGIN = 14
 AXIS_HEIGHT = 26
+LONGEST_NAME = 42
+"""Letters of a name that fit above its row."""
 DOT_OFFSETS = (0, 6, -6, 3, -3, 9, -9)
 """Dots of neighbouring cases are moved up and down in turn, so that they do not hide each other."""
 
@@ -60,7 +62,8 @@ def strip_chart(rows: Sequence[ChartRow], title: str, low: float, high: float) -
         parts.append(f'<text class="tick" x="{place(tick)}" y="{bottom + 17}">{tick:g}</text>')
     for index, row in enumerate(rows):
         top, middle = index * ROW_HEIGHT, index * ROW_HEIGHT + 37
-        parts.append(f'<text class="name" x="{MARGIN}" y="{top + 15}">{escape(row.name)}</text>')
+        name = escape(_shortened(row.name))
+        parts.append(f'<text class="name" x="{MARGIN}" y="{top + 15}">{name}</text>')
         if not row.values:
             parts.append(f'<text class="none" x="{MARGIN}" y="{middle + 4}">no values</text>')
             continue
@@ -82,6 +85,10 @@ def strip_chart(rows: Sequence[ChartRow], title: str, low: float, high: float) -
         )
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def nice_ticks(low: float, high: float) -> list[float]:

@@ -48,7 +48,8 @@ def overlay(
     rows, columns = np.indices(grey.shape)
     rising, falling = ((step % PERIOD_PX) < LINE_PX for step in (rows + columns, rows - columns))
     wrong = pred != ref
-    present = [(label, colour) for label, colour in colours.items() if _has(label, pred, ref)]
+    found = {int(label) for mask in (pred, ref) for label in np.unique(mask)}
+    present = [(label, colour) for label, colour in colours.items() if label in found]
     for label, colour in present:
         predicted, true = pred == label, ref == label
         _blend(canvas, predicted, colour, TINT)
@@ -58,10 +59,6 @@ def overlay(
         true = ref == label
         canvas[true & ~binary_erosion(true, iterations=LINE_PX)] = colour
     return canvas
-
-
-def _has(label: int, *masks: np.ndarray) -> bool:
-    return any((mask == label).any() for mask in masks)
 
 
 def _blend(canvas: np.ndarray, where: np.ndarray, colour: Colour, opacity: float) -> None:

@@ -1,0 +1,347 @@
+"""Evaluations of masks that are empty, tiny, many or oddly named, and outputs that cannot be."""
+
+import csv
+import json
+import os
+import re
+import resource
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faults import fault
+
+SECTION = "Evaluation and reports"
+FILES = ["cases.csv", "report.html", "summary.json"]
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write a pair of masks, each 8x9 with values at places: `save("a", {(1, 1): 2}, {})`."""
+
+    def save(name, pred, ref, shape=(8, 9)):
+        for folder, places in (("pred", pred), ("ref", ref)):
+            mask = np.zeros(shape, np.uint8)
+            for place, value in places.items():
+                mask[place] = value
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(mask).save(os.fsencode(tmp_path / folder / name) + b".png")
+
+    return save
+
+
+@pytest.fixture
+def evaluate(run, tmp_path):
+    """Run `evaluate` on what was saved; returns exit code, standard output and error."""
+    return lambda *words: run(
+        "evaluate", tmp_path / "pred", tmp_path / "ref", "--output", tmp_path / "out", *words
+    )
+
+
+def written(tmp_path):
+    out = tmp_path / "out"
+    return sorted(file.name for file in out.iterdir()) if out.exists() else []
+
+
+def rows(tmp_path):
+    with (tmp_path / "out" / "cases.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def summary(tmp_path):
+    return json.loads((tmp_path / "out" / "summary.json").read_text(), parse_constant=refuse)
+
+
+def refuse(literal):
+    raise AssertionError(f"{literal} is not JSON")
+
+
+def page(tmp_path):
+    return (tmp_path / "out" / "report.html").read_text()
+
+
+DOT, OTHER = {(2, 3): 1}, {(5, 6): 1}
+
+
+@fault(
+    SECTION,
+    "healthy masks at the limits: two empty ones, all of them empty, one pixel, one case, a label "
+    "only in the prediction, only in the reference, another one in each",
+    "7 of 7 have a report, exit code 0",
+)
+def test_small_masks(save, evaluate, tmp_path):
+    good = 0
+    for pairs, shape in (
+        ([({}, {})], (8, 9)),
+        ([({}, {}), ({}, {}), ({}, {})], (8, 9)),
+        ([({(0, 0): 1}, {(0, 0): 1})], (1, 1)),
+        ([(DOT, OTHER)], (8, 9)),
+        ([(DOT, {})], (8, 9)),
+        ([({}, DOT)], (8, 9)),
+        ([({(1, 1): 1}, {(1, 1): 2})], (8, 9)),
+    ):
+        for folder in ("pred", "ref", "out"):
+            for file in (tmp_path / folder).glob("*"):
+                file.unlink()
+        for number, pair in enumerate(pairs):
+            save(f"case {number}", *pair, shape=shape)
+        code, _, _ = evaluate()
+        good += code == 0 and written(tmp_path) == FILES
+    return f"{good} of 7 have a report, exit code 0"
+
+
+@fault(
+    SECTION,
+    "a label with a name that occurs in no mask",
+    "shown as `does not occur`, no score, and the mean over the classes is that of the others, 0.5",
+)
+def test_an_absent_label(save, evaluate, tmp_path):
+    save("a", {(1, 1): 1, (1, 2): 1, (1, 3): 1}, {(1, 3): 1})
+    _, out, _ = evaluate("--labels", "liver,tumour")
+    shown = "does not occur" in out and "does not occur in any mask" in page(tmp_path)
+    found = summary(tmp_path)
+    score = found["labels"][1]["dice"]["mean"]
+    return (
+        f"shown as `{'does not occur' if shown else '?'}`, {'no' if score is None else 'a'} score, "
+        f"and the mean over the classes is that of the others, {found['mean']['dice']}"
+    )
+
+
+@fault(
+    SECTION,
+    "a case in which neither mask has any label, among others",
+    "it has no score and is neither the best case nor the worst; the mean is over the other 2",
+)
+def test_an_empty_case(save, evaluate, tmp_path):
+    save("nothing", {}, {})
+    save("good", DOT, DOT)
+    save("bad", DOT, OTHER)
+    evaluate("--labels", "liver")
+    (label,) = summary(tmp_path)["labels"]
+    text = page(tmp_path)
+    ranked = re.findall(r"(?:Best|Median|Worst): \w+", text) == ["Best: good", "Worst: bad"]
+    score = next(row["dice"] for row in rows(tmp_path) if row["case"] == "nothing")
+    return (
+        f"it has {score if score else 'no score'} and is "
+        f"{'neither the best case nor the worst' if ranked else 'shown'}; "
+        f"the mean is over the other {label['dice']['n']}"
+    )
+
+
+@fault(
+    SECTION,
+    "8 of 20 cases where only one of the two masks has the label, which have no distance",
+    "terminal and page say that HD95 is the mean of 12 of 20 cases; no NaN and no infinity in "
+    "CSV and JSON",
+)
+def test_distances_that_do_not_exist(save, evaluate, tmp_path):
+    for number in range(20):
+        save(f"{number:02}", DOT, {} if number < 8 else OTHER)
+    _, out, _ = evaluate()
+    said = "12 of 20" in out and "HD95 is the mean of 12 of 20 cases" in page(tmp_path)
+    empty = [row["hd95"] for row in rows(tmp_path)].count("") == 8
+    summary(tmp_path)  # it refuses them
+    text = (tmp_path / "out" / "cases.csv").read_text()
+    clean = empty and "nan" not in text and "inf" not in text
+    return (
+        f"terminal and page {'say' if said else 'do not say'} that HD95 is the mean of 12 of 20 "
+        f"cases; {'no NaN and no infinity' if clean else text} in CSV and JSON"
+    )
+
+
+@fault(
+    SECTION,
+    "200 labels in one mask",
+    "a row for each in cases.csv, a page below 1 MB",
+)
+def test_many_labels(save, evaluate, tmp_path):
+    places = {divmod(number, 20): number + 1 for number in range(200)}
+    save("a", places, places | {(0, 0): 2}, shape=(10, 20))
+    evaluate()
+    size = (tmp_path / "out" / "report.html").stat().st_size
+    each = len(rows(tmp_path)) == 200
+    return (
+        f"{'a row for each' if each else len(rows(tmp_path))} in cases.csv, "
+        f"a page {'below 1 MB' if size < 1e6 else f'of {size} bytes'}"
+    )
+
+
+class _Texts(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = set(), ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@fault(
+    SECTION,
+    "names of labels and cases with HTML, formulas, pipes, quotes, dollars, brackets, 300 letters",
+    "text on the page, no element of theirs; no CSV cell that a spreadsheet runs",
+)
+def test_names_that_are_code(save, evaluate, tmp_path):
+    names = ["=1+1", "@SUM(A1)", "-2+3|x", "+4", "<iframe src=x>", "$x^{", "a'b\"c", "[red]&amp;"]
+    for number, name in enumerate(names, 1):
+        save(name.replace("/", " "), {(1, number): number}, {(1, number): number}, shape=(3, 12))
+    save("n" * 200, DOT, DOT, shape=(3, 12))
+    labels = [name.replace(",", " ") for name in names] + [("long " * 60).strip()]
+    code, _, _ = evaluate("--labels", ",".join(labels))
+    parsed = _Texts(page(tmp_path))
+    shown = code == 0 and all(name in parsed.text for name in labels)
+    foreign = "iframe" in parsed.tags
+    cells = [cell for row in rows(tmp_path) for cell in row.values()]
+    runs = [cell for cell in cells if cell[:1] in ("=", "+", "-", "@") and cell != "+4"]
+    return (
+        f"{'text' if shown else 'not'} on the page, {'an' if foreign else 'no'} element of theirs; "
+        f"{runs[0] if runs else 'no CSV cell that a spreadsheet runs'}"
+    )
+
+
+@fault(
+    SECTION,
+    "a file's name that is not valid text (bytes FF FE)",
+    "exit code 0, all three files written",
+)
+def test_names_that_are_no_text(save, evaluate, tmp_path):
+    save(os.fsdecode(b"\xff\xfe"), DOT, DOT)
+    try:
+        code, _, _ = evaluate()
+    except UnicodeEncodeError as error:
+        return str(error)
+    files = "all three" if written(tmp_path) == FILES else "not all"
+    return f"exit code {code}, {files} files written"
+
+
+@fault(
+    SECTION,
+    "predictions and references without a name in common",
+    "exit code 3, one line, nothing written",
+)
+def test_nothing_in_common(save, evaluate, tmp_path):
+    save("a", DOT, DOT)
+    (tmp_path / "ref" / "a.png").rename(tmp_path / "ref" / "b.png")
+    code, _, error = evaluate()
+    return (
+        f"exit code {code}, {_lines(error)}, {'nothing' if not written(tmp_path) else '?'} written"
+    )
+
+
+def _lines(error):
+    return "one line" if error.count("\n") == 1 and "Traceback" not in error else error
+
+
+@contextmanager
+def full_disk(free):
+    """Let no file become larger than so many bytes, as on a disk without more room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@fault(
+    SECTION,
+    "an output folder that cannot be: a file is there, below a file, in /proc, a name of 300 "
+    "letters, a folder named `report.html` in it",
+    "5 of 5 end with exit code 2 and one line before the first mask is read",
+)
+def test_outputs_that_cannot_be(save, run, tmp_path, monkeypatch):
+    save("a", DOT, DOT)
+    monkeypatch.setattr("lightm_unet.evaluation.evaluate.pair_masks", _never)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "taken" / "report.html").mkdir(parents=True)
+    good = 0
+    for output in (
+        tmp_path / "file",
+        tmp_path / "file" / "below",
+        Path("/proc/report"),
+        tmp_path / ("n" * 300),
+        tmp_path / "taken",
+    ):
+        code, _, error = run("evaluate", tmp_path / "pred", tmp_path / "ref", "--output", output)
+        good += code == 2 and _lines(error) == "one line"
+    assert (tmp_path / "file").read_text() == "mine"
+    return f"{good} of 5 end with exit code 2 and one line before the first mask is read"
+
+
+def _never(*_):
+    raise AssertionError("the masks were read before the output was tried")
+
+
+@fault(
+    SECTION,
+    "a disk that becomes full while the report is written, over an earlier report",
+    "exit code 2, one line, the earlier report as it was, nothing half-written",
+)
+def test_a_full_disk(save, evaluate, tmp_path):
+    save("a", DOT, DOT)
+    evaluate()
+    before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    save("b", OTHER, DOT)
+    with full_disk(4096):  # enough for the two small files, not for the page
+        code, _, error = evaluate()
+    after = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    return (
+        f"exit code {code}, {_lines(error)}, "
+        f"the earlier report {'as it was' if after == before else 'changed'}, "
+        f"{'nothing' if after.keys() == before.keys() else 'files'} half-written"
+    )
+
+
+@fault(
+    SECTION,
+    "an evaluation that fails after its output folder was tried",
+    "the folder is not left behind",
+)
+def test_a_tried_folder(save, evaluate, tmp_path):
+    save("a", DOT, DOT)
+    (tmp_path / "pred" / "a.png").write_text("rubbish")
+    evaluate()
+    return f"the folder is {'' if (tmp_path / 'out').exists() else 'not '}left behind"
+
+
+@fault(
+    SECTION,
+    "100 cases of two labels, on a page for a phone",
+    "the page is below 1 MB, loads nothing, every picture has words, headings are in order",
+)
+def test_a_page_of_many_cases(save, evaluate, tmp_path):
+    for number in range(100):
+        save(f"case {number}", DOT | {(6, 2): 2}, (OTHER if number % 3 else DOT) | {(6, 3): 2})
+    evaluate()
+    html = page(tmp_path)
+    parsed = _Page(html)
+    return (
+        f"the page is {'below 1 MB' if len(html) < 1e6 else f'{len(html)} bytes'}, "
+        f"loads {'nothing' if parsed.inside else 'something'}, "
+        f"{'every picture has words' if parsed.described else 'a picture has no words'}, "
+        f"headings {'are in order' if parsed.in_order else 'skip a level'}"
+    )
+
+
+class _Page(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.inside, self.described, self.in_order, self.level = True, True, True, 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        for name in ("src", "href", "srcset"):
+            self.inside &= values.get(name, "data:").startswith("data:")
+        if tag == "img":
+            self.described &= len(values.get("alt") or "") > 10
+        if tag in ("h1", "h2", "h3", "h4"):
+            self.in_order &= int(tag[1]) <= self.level + 1
+            self.level = int(tag[1])
