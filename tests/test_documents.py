@@ -48,6 +48,13 @@ def test_every_run_has_a_score_for_each_test_case_and_class(comparison):
         assert all(set(case.labels) == classes for case in cases)
 
 
+@pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda folder: folder.name)
+def test_no_published_score_depends_on_how_empty_masks_count(comparison):
+    for result in read_published(comparison).results.values():
+        for case in result.evaluation.cases:
+            assert all(scores.pred_voxels and scores.ref_voxels for scores in case.labels.values())
+
+
 def test_the_results_page_shows_the_published_tables():
     page = (ROOT / "docs" / "results.md").read_text()
     for comparison in COMPARISONS:

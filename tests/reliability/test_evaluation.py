@@ -252,9 +252,9 @@ def full_disk(free):
 
 @fault(
     SECTION,
-    "an output folder that cannot be: a file is there, below a file, in /proc, a name of 300 "
-    "letters, a folder named `report.html` in it",
-    "5 of 5 end with exit code 2 and one line before the first mask is read",
+    "an output folder that cannot be: a file is there, below a file, in /proc, in the read-only "
+    "/sys, a name of 300 letters, a folder named `report.html` in it",
+    "6 of 6 end with exit code 2 and one line before the first mask is read",
 )
 def test_outputs_that_cannot_be(save, run, tmp_path, monkeypatch):
     save("a", DOT, DOT)
@@ -266,13 +266,14 @@ def test_outputs_that_cannot_be(save, run, tmp_path, monkeypatch):
         tmp_path / "file",
         tmp_path / "file" / "below",
         Path("/proc/report"),
+        Path("/sys/report"),
         tmp_path / ("n" * 300),
         tmp_path / "taken",
     ):
         code, _, error = run("evaluate", tmp_path / "pred", tmp_path / "ref", "--output", output)
         good += code == 2 and _lines(error) == "one line"
     assert (tmp_path / "file").read_text() == "mine"
-    return f"{good} of 5 end with exit code 2 and one line before the first mask is read"
+    return f"{good} of 6 end with exit code 2 and one line before the first mask is read"
 
 
 def _never(*_):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sys
-from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
@@ -57,8 +56,6 @@ def _show_completion() -> None:
 def main() -> None:
     """Run the command that `sys.argv` holds; the process ends with one of the exit codes."""
     words = sys.argv[1:]
-    if isinstance(sys.stdout, TextIOWrapper):  # a file's name may hold what cannot be printed
-        sys.stdout.reconfigure(errors="backslashreplace")
     with print_log():
         try:
             if words:

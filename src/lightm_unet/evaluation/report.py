@@ -82,7 +82,7 @@ def render_report(
     titles = metric_titles(evaluation)
     charted = _lowest_classes(evaluation, MOST_CHARTED) if len(evaluation.cases) > 1 else []
     rows = _case_rows(evaluation)
-    volumes = len(evaluation.cases[0].spacing) == 3
+    volumes = any(len(case.spacing) == 3 for case in evaluation.cases)
     return render_page(
         "evaluation/report.html.jinja",
         made=made,
