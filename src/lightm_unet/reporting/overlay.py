@@ -22,12 +22,12 @@ from lightm_unet.reporting.palette import Colour
 
 TINT = 0.28
 """Opacity of the fill."""
-HATCHING = 0.75
+HATCHING = 0.9
 """Opacity of the hatching's lines."""
 LINE_PX = 2
 """Width of outlines, and of the hatching's lines along a row."""
-PERIOD_PX = 9
-"""Distance of the hatching's lines along a row."""
+PERIOD_PX = 14
+"""Distance of the hatching's lines along a row; closer ones look like a tint on a phone."""
 
 
 def overlay(
