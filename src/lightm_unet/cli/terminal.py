@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lightm_unet.system.logs import forget_remarks
+
 if TYPE_CHECKING:
     from lightm_unet.system.progress import Progress
 
@@ -33,6 +35,7 @@ def progress_bars() -> AbstractContextManager[Progress | None]:
 @contextmanager
 def print_log() -> Iterator[None]:
     """Print the package's log messages within the block on standard error."""
+    forget_remarks()
     logger, handler = logging.getLogger("lightm_unet"), _Lines()
     level = logger.level
     logger.setLevel(logging.INFO)
