@@ -112,7 +112,8 @@ def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Ima
 
     Args:
         paths: a file, or the files of the channels in order; all on the same grid.
-        channels: how many channels the image should have; None accepts what is there.
+        channels: how many channels the image should have; None accepts what is there. 1 makes
+            grey of a picture that is stored in colour with three equal channels.
 
     Raises:
         DataError: a file cannot be used, files lie on different grids, voxels are NaN or
@@ -218,7 +219,7 @@ def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
         stored, affine = read_nifti(path)
         array, geometry = _nifti_channels(stored, affine, path, channels)
     else:
-        array = read_picture(path)
+        array = read_picture(path, channels)
         geometry = Geometry(array.shape[1:], np.eye(4))
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
         array = np.ascontiguousarray(array, dtype=np.float32)
