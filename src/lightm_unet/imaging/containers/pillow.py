@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,8 @@ from lightm_unet.imaging.containers.stored import check_size
 
 if TYPE_CHECKING:
     from PIL import Image
+
+_one_at_a_time = threading.Lock()
 
 
 def open_pillow(data: bytes, container: str, path: Path) -> Image.Image:
@@ -34,6 +40,27 @@ def pixels(picture: Image.Image) -> np.ndarray:
     picture.load()
     array = np.asarray(picture)
     return array[..., None] if array.ndim == 2 else array
+
+
+@contextmanager
+def libtiff_is_silent() -> Iterator[None]:
+    """Keep what libtiff prints on standard error from the user, who is told in one line.
+
+    It prints through the process's own file descriptor, past Python. One thread at a time.
+    """
+    with _one_at_a_time:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        try:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def exif_orientation(picture: Image.Image) -> int:

@@ -11,7 +11,7 @@ from lightm_unet.errors import DataError
 
 MAX_VALUES = 150_000_000
 """Pixels times channels of the largest picture that is read: 0.6 GB as float32."""
-MAX_BYTES = 600_000_000
+MAX_BYTES = 300_000_000
 """Size of the largest picture, decoded."""
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.containers import segments
-from lightm_unet.imaging.containers.pillow import open_pillow, pixels
+from lightm_unet.imaging.containers.pillow import libtiff_is_silent, open_pillow, pixels
 from lightm_unet.imaging.containers.stored import StoredPicture, check_size, varying_alpha
 
 if TYPE_CHECKING:
@@ -189,7 +189,9 @@ def _by_pillow(data: bytes, page: TiffPage, orientation: int, path: Path) -> Sto
         # Pillow would turn the picture.
         upright = (1).to_bytes(2, "little" if page.parent.byteorder == "<" else "big")
         data = data[: tag.valueoffset] + upright + data[tag.valueoffset + 2 :]
-    picture = open_pillow(data, "TIFF", path)
+    with libtiff_is_silent():
+        picture = open_pillow(data, "TIFF", path)
+        samples = pixels(picture)
     is_jpeg = page.compression == _JPEG
     if is_jpeg:
         readable = picture.mode in ("L", "RGB") and page.photometric in (1, _RGB, _YCBCR)
@@ -204,8 +206,8 @@ def _by_pillow(data: bytes, page: TiffPage, orientation: int, path: Path) -> Sto
         )
     if is_jpeg:
         reason = "JPEG compression within the TIFF, which changes label values"
-        return StoredPicture(pixels(picture), unfit_for_labels=reason, orientation=orientation)
-    shown = pixels(picture).astype(np.uint8)
+        return StoredPicture(samples, unfit_for_labels=reason, orientation=orientation)
+    shown = samples.astype(np.uint8)
     if page.photometric != _WHITE_IS_ZERO:
         return StoredPicture(shown, orientation=orientation)
     return StoredPicture(
