@@ -302,8 +302,8 @@ def test_broken_pngs_are_refused(tmp_path):
 @fault(
     "Pictures",
     "X-rays stored in colour with equal channels, for a model of one channel",
-    "exit codes of check-dataset, train, predict and evaluate 0, 0, 0, 0; one line of each run says "
-    "that they are read as grey",
+    "check-dataset, train, predict, evaluate end with 0, 0, 0, 0; one line of each run says that "
+    "they are read as grey",
 )
 def test_grey_stored_in_colour_works_in_every_command(run, tmp_path):
     root, run_folder, masks = tmp_path / "data", tmp_path / "run", tmp_path / "masks"
@@ -336,7 +336,8 @@ def test_grey_stored_in_colour_works_in_every_command(run, tmp_path):
     codes = ", ".join(str(code) for code, _, _ in results)
     lines = [len(re.findall("read as grey", error)) for _, _, error in results[:3]]
     said = "one line of each run says" if lines == [1, 1, 1] else f"{lines} lines say"
-    return f"exit codes of check-dataset, train, predict and evaluate {codes}; {said} that they are read as grey"
+    ends = f"check-dataset, train, predict, evaluate end with {codes}"
+    return f"{ends}; {said} that they are read as grey"
 
 
 @fault(

@@ -194,6 +194,18 @@ def test_jpeg_within_tiff_is_a_lossy_picture(tmp_path, mode):
         read_label_picture(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("photometric", ["rgb", "ycbcr", "minisblack"])
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 16}, {"tile": (32, 32)}])
+def test_jpeg_strips_and_tiles_are_put_together(tmp_path, photometric, layout):
+    array = np.add.outer(np.arange(50), np.arange(70)).astype(np.uint8)
+    if photometric != "minisblack":
+        array = np.stack([array, array[::-1], array[:, ::-1]], -1)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric=photometric, compression="jpeg", **layout)
+    expected = tifffile.imread(path).reshape(*array.shape[:2], -1).astype(int)
+    assert abs(read_stored(path).samples.astype(int) - expected).max() <= 1
+
+
 REFUSED = {
     "CMYK": dict(data=noise("uint8", 4), photometric="separated", found="a TIFF in CMYK"),
     "five channels": dict(data=noise("uint8", 5), photometric="minisblack", found="5 samples"),

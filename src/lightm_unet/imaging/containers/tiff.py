@@ -7,6 +7,7 @@ is packed as JPEG or as a fax, where it keeps every level.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import re
@@ -103,6 +104,41 @@ def _by_segments(data: bytes, page: TiffPage, orientation: int, path: Path) -> S
 
 def _samples(data: bytes, page: TiffPage, bits: int, dtype: np.dtype, path: Path) -> np.ndarray:
     """All samples, `(height, width, samples)`, in the machine's byte order."""
+    _check_packing(page, bits, dtype, path)
+    width, height, samples = page.imagewidth, page.imagelength, page.samplesperpixel
+    planes = samples if page.planarconfig == 2 else 1
+    across, down = (
+        (page.tilewidth, page.tilelength)
+        if page.is_tiled
+        else (width, min(max(page.rowsperstrip, 1), height))
+    )
+    if min(across, down) < 1:
+        raise ValueError("its tiles have no pixels")
+    check_size(path, across, down, samples // planes, max(dtype.itemsize, bits / 8))
+    needed = planes * -(-height // down) * -(-width // across)
+    if not len(page.dataoffsets) == len(page.databytecounts) == needed:
+        raise ValueError(f"{len(page.dataoffsets)} strips or tiles where {needed} are needed")
+    corners = itertools.product(range(planes), range(0, height, down), range(0, width, across))
+    array = np.empty((height, width, samples), dtype.newbyteorder("="))
+    row_bytes = -(-across * (samples // planes) * bits // 8)
+    for (plane, top, left), offset, count in zip(
+        corners, page.dataoffsets, page.databytecounts, strict=True
+    ):
+        rows = down if page.is_tiled else min(down, height - top)
+        packed = data[offset : offset + count]
+        if len(packed) < count:
+            raise ValueError("the file is cut short")
+        unpacked = segments.unpack(packed, page.compression, rows * row_bytes)
+        part = segments.to_samples(
+            unpacked, rows, across, samples // planes, dtype, bits, page.predictor
+        )
+        channels = slice(plane, plane + 1) if planes > 1 else slice(None)
+        target = array[top : top + down, left : left + across, channels]
+        target[:] = part[: target.shape[0], : target.shape[1]]
+    return array
+
+
+def _check_packing(page: TiffPage, bits: int, dtype: np.dtype, path: Path) -> None:
     predictor = page.predictor
     if page.compression not in _PACKED:
         raise DataError(
@@ -120,41 +156,6 @@ def _samples(data: bytes, page: TiffPage, bits: int, dtype: np.dtype, path: Path
             "fill order 1 and a predictor that fits its samples",
             "save it without compression, or as PNG",
         )
-    width, height, samples = page.imagewidth, page.imagelength, page.samplesperpixel
-    planes = samples if page.planarconfig == 2 else 1
-    across, down = (
-        (page.tilewidth, page.tilelength)
-        if page.is_tiled
-        else (width, min(max(page.rowsperstrip, 1), height))
-    )
-    if min(across, down) < 1:
-        raise ValueError("its tiles have no pixels")
-    check_size(path, across, down, samples // planes, max(dtype.itemsize, bits / 8))
-    corners = [
-        (plane, top, left)
-        for plane in range(planes)
-        for top in range(0, height, down)
-        for left in range(0, width, across)
-    ]
-    if not len(page.dataoffsets) == len(page.databytecounts) == len(corners):
-        raise ValueError(f"{len(page.dataoffsets)} strips or tiles where {len(corners)} are needed")
-    array = np.empty((height, width, samples), dtype.newbyteorder("="))
-    row_bytes = -(-across * (samples // planes) * bits // 8)
-    for (plane, top, left), offset, count in zip(
-        corners, page.dataoffsets, page.databytecounts, strict=True
-    ):
-        rows = down if page.is_tiled else min(down, height - top)
-        packed = data[offset : offset + count]
-        if len(packed) < count:
-            raise ValueError("the file is cut short")
-        unpacked = segments.unpack(packed, page.compression, rows * row_bytes)
-        part = segments.to_samples(
-            unpacked, rows, across, samples // planes, dtype, bits, predictor
-        )
-        channels = slice(plane, plane + 1) if planes > 1 else slice(None)
-        target = array[top : top + down, left : left + across, channels]
-        target[:] = part[: target.shape[0], : target.shape[1]]
-    return array
 
 
 def _sample_type(page: TiffPage, path: Path) -> tuple[int, np.dtype]:
@@ -200,8 +201,9 @@ def _by_pillow(data: bytes, page: TiffPage, orientation: int, path: Path) -> Sto
     if not readable or page.planarconfig != 1 or page.tags.valueof(266, 1) not in (1, 2):
         raise DataError(
             path,
-            f"a TIFF packed as {'JPEG' if is_jpeg else 'fax'} in mode {picture.mode}",
-            "grey or RGB of 8 bits" if is_jpeg else "black and white",
+            f"a TIFF packed as {'JPEG' if is_jpeg else 'fax'} in mode {picture.mode} with photometric "
+            f"interpretation {page.photometric:d} and planar configuration {page.planarconfig:d}",
+            "grey with black at 0, or RGB, of 8 bits and side by side" if is_jpeg else "one bit",
             "save it without compression, or as PNG",
         )
     if is_jpeg:
