@@ -114,7 +114,7 @@ def test_all_levels_are_kept(tmp_path):
 
 @fault(
     "Pictures",
-    "the same stored mask as PNG and as TIFF, JPEG-like notes 1 to 8 on how to turn it",
+    "one mask as PNG and as two kinds of TIFF, with each of the eight orientation notes",
     "Dice 1 of all 24 pairs; a line of the log says that the note is not followed",
 )
 def test_a_note_on_orientation_changes_no_mask(tmp_path, listen):

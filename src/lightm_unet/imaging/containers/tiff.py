@@ -139,6 +139,7 @@ def _samples(data: bytes, page: TiffPage, bits: int, dtype: np.dtype, path: Path
 
 
 def _check_packing(page: TiffPage, bits: int, dtype: np.dtype, path: Path) -> None:
+    """Refuse what `segments` does not undo."""
     predictor = page.predictor
     if page.compression not in _PACKED:
         raise DataError(
@@ -198,11 +199,12 @@ def _by_pillow(data: bytes, page: TiffPage, orientation: int, path: Path) -> Sto
         readable = picture.mode in ("L", "RGB") and page.photometric in (1, _RGB, _YCBCR)
     else:
         readable = picture.mode == "1"
+    packed = "JPEG" if is_jpeg else "fax"
     if not readable or page.planarconfig != 1 or page.tags.valueof(266, 1) not in (1, 2):
         raise DataError(
             path,
-            f"a TIFF packed as {'JPEG' if is_jpeg else 'fax'} in mode {picture.mode} with photometric "
-            f"interpretation {page.photometric:d} and planar configuration {page.planarconfig:d}",
+            f"a TIFF packed as {packed} in mode {picture.mode} with photometric interpretation "
+            f"{page.photometric:d} and planar configuration {page.planarconfig:d}",
             "grey with black at 0, or RGB, of 8 bits and side by side" if is_jpeg else "one bit",
             "save it without compression, or as PNG",
         )
