@@ -22,7 +22,7 @@ from lightm_unet.training.settings import TrainingSettings
 
 TRAINING = (
     "--recipe --epochs --batch-size --learning-rate --size --patch --spacing --normalization "
-    "--augmentation --samples-per-case --device --precision --workers"
+    "--augmentation --mirror-axes --samples-per-case --device --precision --workers"
 )
 OPTIONS = {
     "doctor": "",

@@ -68,14 +68,45 @@ def test_labels_move_with_the_image(preprocessing):
         assert 2 * (bright & labelled).sum() > 0.75 * (bright.sum() + labelled.sum())
 
 
-def test_default_mirrors_left_and_right_only():
-    """Top and bottom never change places: the mean of a vertical ramp's halves tells."""
-    augment = build_augmentation(FLAT)
-    ramp = torch.linspace(0, 1, 24)[None, :, None].expand(1, 24, 20).contiguous()
+@pytest.mark.parametrize("axis", ["left-right", "up-down"])
+def test_a_picture_is_mirrored_along_the_named_axis_only(axis):
+    """Of a ramp the halves' means tell which way it rises."""
+    augment = build_augmentation(FLAT, mirror_axes=[axis])
+    rises = {"left-right": 0, "up-down": 0}
+    for seed in range(20):
+        for ramp_axis, line in (("left-right", [1, 20]), ("up-down", [24, 1])):
+            ramp = torch.linspace(0, 1, max(line)).reshape(1, *line).expand(1, 24, 20).contiguous()
+            augment.set_random_state(seed=seed)
+            image = np.asarray(augment({"image": ramp.clone(), "labels": ramp.clone()})["image"])[0]
+            first, second = np.array_split(image, 2, axis=1 if line[0] == 1 else 0)
+            rises[ramp_axis] += second.mean() > first.mean()
+    (other,) = set(rises) - {axis}
+    assert rises[other] == 20
+    assert 5 < rises[axis] < 15
+
+
+@pytest.mark.parametrize(
+    ("axis", "place"), [("left-right", 1), ("front-back", 2), ("head-foot", 3)]
+)
+def test_a_volume_is_mirrored_along_the_named_axis_only(axis, place):
+    augment = build_augmentation(VOLUME, mirror_axes=[axis])
+    ramps = torch.stack(torch.meshgrid(*map(torch.arange, VOLUME.size), indexing="ij")).float()
+    rises = np.zeros(3)
     for seed in range(20):
         augment.set_random_state(seed=seed)
-        image = np.asarray(augment({"image": ramp.clone(), "labels": ramp.clone()})["image"])[0]
-        assert image[12:].mean() > image[:12].mean()
+        image = np.asarray(
+            augment({"image": ramps[:2].clone(), "labels": ramps[2:].clone()})["image"]
+        )
+        moved = np.asarray(
+            augment.set_random_state(seed=seed)(
+                {"image": ramps[1:].clone(), "labels": ramps[:1].clone()}
+            )["image"]
+        )
+        for ramp, channel in enumerate((image[0], image[1], moved[1])):
+            first, second = np.array_split(channel, 2, axis=ramp)
+            rises[ramp] += second.mean() > first.mean()
+    assert 5 < rises[place - 1] < 15
+    assert (np.delete(rises, place - 1) == 20).all()
 
 
 def test_an_unknown_strength_is_refused():

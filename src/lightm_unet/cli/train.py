@@ -20,6 +20,7 @@ GROUPS = {
         "spacing_mm",
         "normalization",
         "augmentation",
+        "mirror_axes",
         "samples_per_case",
     ),
     "Training": ("recipe", "epochs", "batch_size", "learning_rate", "seed"),

@@ -2,14 +2,17 @@
 
 Images arrive on canonical axes, so "left-right" has a meaning: a mirrored body is a plausible
 body, one that stands on its head is not, and a network of this size should not spend its capacity
-on it. "strong" does so all the same, for images without an up, such as microscopy.
+on it. "strong" does so all the same, for images without an up, such as microscopy. Axes along
+which the labels have sides are left out, see `preprocessing.mirroring`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lightm_unet.datasets.sides import MIRROR_AXES
 from lightm_unet.errors import UsageError
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.choices import check_choice
@@ -20,12 +23,14 @@ if TYPE_CHECKING:
 STRENGTHS = ("none", "default", "strong", "radiograph")
 
 
-def build_augmentation(preprocessing: Preprocessing, strength: str = "default") -> Compose:
+def build_augmentation(
+    preprocessing: Preprocessing, strength: str = "default", mirror_axes: Sequence[str] = ()
+) -> Compose:
     """A MONAI transform on `{"image": (channels, *grid), "labels": (1, *grid)}`.
 
     | | default | strong |
     | --- | --- | --- |
-    | mirror | left-right | every axis |
+    | mirror | `mirror_axes`, each in half of the samples | the same |
     | rotate, scale, shift | 15 degrees, 15 %, 5 % | 30 degrees, 25 %, 10 % |
     | contrast (gamma), brightness | 0.7 to 1.5, 0.1 standard deviations | the same |
     | noise, blur | 0.1 standard deviations, 0.5 to 1 voxels | the same |
@@ -37,6 +42,7 @@ def build_augmentation(preprocessing: Preprocessing, strength: str = "default") 
     Args:
         preprocessing: says how many dimensions the images have.
         strength: one of `STRENGTHS`.
+        mirror_axes: names from `MIRROR_AXES`, as `plan_mirroring` chooses them for the labels.
 
     Returns:
         Called with a sample, it gives the changed one; seed it with `set_random_state(seed)`.
@@ -58,8 +64,7 @@ def build_augmentation(preprocessing: Preprocessing, strength: str = "default") 
         from lightm_unet.preprocessing.film_effects import film_effects
 
         effects = [*film_effects()]
-    # Left-right is the first canonical axis of a volume and the columns of a picture.
-    flip_axes = range(dims) if strong else [0 if dims == 3 else 1]
+    flip_axes = [MIRROR_AXES[dims][axis] for axis in mirror_axes]
     angle = math.radians(30 if strong else 15)
     scale = 0.25 if strong else 0.15
     extent = preprocessing.size or preprocessing.roi_size

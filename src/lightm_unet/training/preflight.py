@@ -10,6 +10,7 @@ import torch
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.registry import build_network, check_spec
 from lightm_unet.preprocessing.augmentation import STRENGTHS
+from lightm_unet.preprocessing.mirroring import check_mirror_axes
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.device import choose_device
 from lightm_unet.training.recipes import RECIPES
@@ -42,6 +43,7 @@ def check_settings(settings: TrainingSettings) -> None:
         ("precision", PRECISIONS),
     ):
         check_choice(name, getattr(settings, name), known)
+    check_mirror_axes(settings.mirror_axes, settings.augmentation)
     check_spec(settings.network)
     try:
         with torch.device("meta"):  # without memory: the network is built only to check its options

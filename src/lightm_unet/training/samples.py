@@ -6,13 +6,14 @@ All randomness of a sample depends on (seed, epoch, index), and the order of sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from lightm_unet.preprocessing.augmentation import build_augmentation
+from lightm_unet.preprocessing.mirroring import AUTO, plan_mirroring
 from lightm_unet.preprocessing.normalization import padding_value
 from lightm_unet.training.prepared_cases import PreparedCases
 
@@ -70,14 +71,22 @@ class TrainingDataset(torch.utils.data.Dataset):
         seed: the run's seed; the same seed, epoch and index give the same sample, to the bit.
         strength: strength of the augmentation, see `build_augmentation`.
         repeats: samples drawn from each case per epoch.
+        mirror_axes: axes to mirror, see `plan_mirroring`; by default as the labels' names allow.
     """
 
     def __init__(
-        self, cases: PreparedCases, seed: int, strength: str = "default", repeats: int = 1
+        self,
+        cases: PreparedCases,
+        seed: int,
+        strength: str = "default",
+        repeats: int = 1,
+        mirror_axes: Sequence[str] = (AUTO,),
     ) -> None:
         self.cases, self.seed, self.repeats = cases, seed, repeats
         self.roi_size = cases.preprocessing.roi_size
-        self.augment = build_augmentation(cases.preprocessing, strength)
+        labels, dims = cases.dataset.label_names, cases.preprocessing.spatial_dims
+        self.mirroring = plan_mirroring(labels, dims, strength, mirror_axes)
+        self.augment = build_augmentation(cases.preprocessing, strength, self.mirroring.axes)
 
     def __len__(self) -> int:
         return len(self.cases) * self.repeats

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.preprocessing.mirroring import AUTO, parse_mirror_axes
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS = get_args(Precision)
@@ -41,6 +42,11 @@ class TrainingSettings:
     zscore otherwise."""
     augmentation: Literal["none", "default", "strong", "radiograph"] = "default"
     """Random changes to training images; radiograph adds the looks of other hospitals' X-rays."""
+    mirror_axes: tuple[str, ...] = (AUTO,)
+    """Axes along which training images are mirrored at random: left-right, front-back, head-foot
+    of volumes, left-right, up-down of pictures, separated by commas; or none. auto is left-right,
+    and with strong augmentation every axis, without those along which a label's name says a
+    side, as "left kidney" does."""
     samples_per_case: int = 1
     """Number of samples drawn from each case in an epoch."""
     seed: int = 0
@@ -59,6 +65,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", NetworkSpec.parse(self.network))  # accepts a text
+        object.__setattr__(self, "mirror_axes", parse_mirror_axes(self.mirror_axes))
 
 
 def make_settings(given: Mapping[str, Any]) -> TrainingSettings:

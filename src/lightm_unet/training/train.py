@@ -20,6 +20,7 @@ from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
 from lightm_unet.models.model_folder import save_model
 from lightm_unet.networks.registry import build_network
+from lightm_unet.preprocessing.mirroring import plan_mirroring
 from lightm_unet.preprocessing.planning import plan_preprocessing
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.extras import require_extra
@@ -95,6 +96,14 @@ def train(
             f"validation, {len(plan.split.test)} for the test; "
             f"{sum(p.numel() for p in network.parameters()):,} parameters"
         )
+    mirroring = plan_mirroring(
+        plan.data.label_names,
+        plan.preprocessing.spatial_dims,
+        plan.settings.augmentation,
+        plan.settings.mirror_axes,
+    )
+    if first:
+        _log.log(logging.WARNING if mirroring.is_doubtful else logging.INFO, mirroring.remark)
     with nullcontext() if resume else run_folder.nothing_left_behind(output):
         samples = _prepare(plan, output / run_folder.PREPARED, progress)
     if first and not resume:
@@ -164,7 +173,11 @@ def _prepare(
     training.prepare("prepare training cases", progress)
     validation.prepare("prepare validation cases", progress)
     samples = TrainingDataset(
-        training, settings.seed, settings.augmentation, settings.samples_per_case
+        training,
+        settings.seed,
+        settings.augmentation,
+        settings.samples_per_case,
+        settings.mirror_axes,
     )
     return samples, _ValidationCases(validation)
 
@@ -207,6 +220,7 @@ def _fit(
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
+            "mirror_axes": list(training.mirroring.axes),
         }
         best = SaveBestModel(
             lambda scores: save_model(
