@@ -129,6 +129,12 @@ def test_a_label_map_on_another_grid_is_refused(make_dataset, shape, spacing, me
         ({"labels": {"background": 0}}, "without a gap"),
         ({"labels": {"background": 0, "liver": 2}}, "without a gap"),
         ({"labels": {"background": 0, "liver": "x"}}, "without a gap"),
+        ({"labels": {"background": 0, "liver": 1.5}}, "without a gap"),
+        ({"labels": {"background": 0, "liver": True}}, "without a gap"),
+        ({"labels": {"background": 0, "liver": 1, "spleen": 1}}, "without a gap"),
+        ({"labels": {"0": "background", "1": "liver"}}, "each name before its value"),
+        ({"labels": {"liver": 1, "spleen": 2}}, "no label of value 0"),
+        ({"labels": {"liver": 0, "Background": 1}}, "another value than 0"),
         ({"labels": {"background": 0, "whole": [1, 2]}}, "regions"),
         ({"labels": {"background": 0, "liver": 1, "ignore": 2}}, "ignore"),
         ({"file_ending": "../x"}, "file_ending"),
@@ -141,6 +147,34 @@ def test_a_wrong_dataset_json_says_what_is_wrong(make_dataset, changes, message)
     edit(root, **changes)
     with pytest.raises(DataError, match=message):
         open_dataset(root)
+
+
+def test_the_background_may_have_any_name(make_dataset):
+    root = make_dataset(cases=1)
+    edit(root, labels={"block": 1, "Hintergrund": "0"})
+    assert open_dataset(root).label_names == ("Hintergrund", "block")
+
+
+def test_white_is_label_1_only_where_there_is_one_label(tmp_path):
+    """The rule of `read_mask`, with the number of labels that dataset.json says."""
+    for names, expected in ((["a"], [0, 1]), (["a", "b"], None)):
+        root = tmp_path / str(len(names))
+        write_picture(np.zeros((1, 2)), root / "imagesTr" / "x_0000.png")
+        write_picture(np.array([[0, 255]]), root / "labelsTr" / "x.png")
+        write_dataset_json(
+            root,
+            name="White",
+            channel_names=["grey"],
+            label_names=["background", *names],
+            training_cases=1,
+            file_ending=".png",
+        )
+        dataset = open_dataset(root)
+        if expected:
+            assert open_case_labels(dataset, dataset.training[0]).ravel().tolist() == expected
+        else:
+            with pytest.raises(DataError, match="255 often means ignore"):
+                open_case_labels(dataset, dataset.training[0])
 
 
 def test_a_folder_that_is_no_data_set_says_what_one_looks_like(tmp_path):

@@ -7,9 +7,11 @@ left kidney/right kidney, l kidney/r kidney, L_kidney/R_kidney, lt lung/rt lung,
 ren sinister/ren dexter, pulmo sin./pulmo dex., Niere links/Niere rechts, linke Niere/rechte Niere,
 rein gauche/rein droit, riñón izquierdo/riñón derecho, riñón izq/riñón der,
 rene sinistro/rene destro, rim esquerdo/rim direito, vasen/oikea, venstre/høyre, vänster/höger,
-левая почка/правая почка, почка лев./почка прав., 左肾/右肾, kidneyL/kidneyR, KidneyLeft/KidneyRight,
+левая почка/правая почка, почка лев./почка прав., 左肾/右肾, kidneyL/kidneyR,
+KidneyLeft/KidneyRight,
 left-kidney/right-kidney, lung_l/lung_r, LK/RK, LV/RV, LUL/RUL, leftkidney/rightkidney,
-lkidney/rkidney, LKidney/RKidney, kidney1L/kidney1R, rib_L1/rib_R1, Left/Right, L/R, KIDNEY_LT/KIDNEY_RT,
+lkidney/rkidney, LKidney/RKidney, kidney1L/kidney1R, rib_L1/rib_R1, Left/Right, L/R,
+KIDNEY_LT/KIDNEY_RT,
 Kidney (L)/Kidney (R), lung.left/lung.right, niere_li/niere_re, OS/OD, lh-cortex/rh-cortex,
 left1/right1, sinistra/destra, 左/右
 """

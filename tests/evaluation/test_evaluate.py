@@ -108,6 +108,40 @@ def test_a_black_and_white_picture_is_a_mask_of_label_1(tmp_path):
     assert result.mean("dice") == 1
 
 
+@pytest.mark.parametrize("side", ["pred", "ref"])
+def test_without_names_other_labels_anywhere_make_255_no_label(tmp_path, side):
+    """In one mask of a pair, in the other mask, or in another case."""
+    plain, white, two = [[0, 1, 1]], [[0, 255, 255]], [[0, 1, 2]]
+    other = "ref" if side == "pred" else "pred"
+    for name, one, another in (
+        ("other_case", white, plain),
+        ("other_mask", white, two),
+        ("same_mask", [[0, 1, 255]], plain),
+        ("sound", two, two),
+    ):
+        save_picture(tmp_path / side / f"{name}.png", one)
+        save_picture(tmp_path / other / f"{name}.png", another)
+    result = evaluate(tmp_path / "pred", tmp_path / "ref")
+    assert [case.name for case in result.cases] == ["sound"]
+    assert [case.name for case in result.failed] == ["other_case", "other_mask", "same_mask"]
+    assert all("255 often means ignore" in case.error for case in result.failed)
+
+
+def test_names_say_whether_255_is_a_label(tmp_path):
+    save_picture(tmp_path / "pred" / "a.png", [[0, 1, 1]])
+    save_picture(tmp_path / "ref" / "a.png", [[0, 255, 255]])
+    assert evaluate(tmp_path / "pred", tmp_path / "ref", labels=["lung"]).mean("dice") == 1
+    with pytest.raises(DataError, match="255 often means ignore"):
+        evaluate(tmp_path / "pred", tmp_path / "ref", labels=["lung", "heart"])
+
+
+def test_255_in_a_volume_is_no_label_of_a_data_set(save_mask, save_dataset, tmp_path):
+    root = save_dataset({"a": {1: [(0, 0, 0)], 255: [(1, 1, 1)]}})
+    save_mask("pred/a.nii.gz", LINE)
+    with pytest.raises(DataError, match="255 often means ignore"):
+        evaluate(tmp_path / "pred", root)
+
+
 def test_pixels_and_mm_are_not_mixed(save_mask, tmp_path):
     for folder in ("pred", "ref"):
         save_mask(f"{folder}/a.nii", LINE)

@@ -1,3 +1,6 @@
+import re
+import struct
+
 import nibabel
 import numpy as np
 import pytest
@@ -200,6 +203,56 @@ def test_a_picture_of_0_and_255_alone_is_a_mask_of_label_1(tmp_path, values, exp
 def test_in_a_volume_255_is_a_label(tmp_path):
     write_nifti(np.array([[[0, 255]]], dtype=np.uint8), np.eye(4), tmp_path / "a.nii")
     assert read_mask(tmp_path / "a.nii")[0].ravel().tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "message"),
+    [
+        ([0, 255], 3, "255 in 1 of 2 voxels; expected the values 0 to 2"),
+        ([0, 1, 255], 2, "255 often means ignore"),
+        ([0, 1, 2, 255], 3, "255 often means ignore"),
+        ([255, 255], 255, "255 often means ignore"),
+    ],
+)
+def test_255_that_is_no_label_is_refused(tmp_path, values, classes, message):
+    write_picture(np.array([values]), tmp_path / "a.png")
+    with pytest.raises(DataError, match=message):
+        read_mask(tmp_path / "a.png", classes)
+    write_nifti(np.array([[values]], np.uint8), np.eye(4), tmp_path / "a.nii")
+    with pytest.raises(DataError, match="255 often means ignore"):
+        read_mask(tmp_path / "a.nii", classes)
+
+
+def test_255_is_label_1_of_one_label_and_itself_of_255_labels(tmp_path):
+    write_picture(np.array([[0, 255]]), tmp_path / "a.png")
+    assert read_mask(tmp_path / "a.png", 2)[0].tolist() == [[0, 1]]
+    assert read_mask(tmp_path / "a.png", 256)[0].tolist() == [[0, 255]]
+    write_nifti(np.array([[[0, 255]]], dtype=np.uint8), np.eye(4), tmp_path / "a.nii")
+    with pytest.raises(DataError, match="import-dataset --kind pairs"):
+        read_mask(tmp_path / "a.nii", 2)
+
+
+@pytest.mark.parametrize("value", [0.99999994, 1.0005, 1.9995, -0.0004])
+def test_values_near_a_whole_number_are_rounded_and_told_once(tmp_path, caplog, value):
+    path = tmp_path / "a.nii"
+    write_nifti(np.array([[[0, value]]], np.float32), np.eye(4), path)
+    for _ in range(2):
+        assert read_labels(path)[0].ravel().tolist() == [0, round(value)]
+    assert caplog.text.count(f"{path}: 1 label value(s) rounded") == 1
+
+
+def test_a_scaling_by_1_over_255_is_rounded(tmp_path):
+    data = bytearray(nibabel.Nifti1Image(np.full((1, 1, 2), 255, np.uint8), np.eye(4)).to_bytes())
+    struct.pack_into("<ff", data, 112, 1 / 255, 0)  # scl_slope, scl_inter
+    (tmp_path / "a.nii").write_bytes(data)
+    assert read_labels(tmp_path / "a.nii")[0].ravel().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("value", [0.998, 0.5, 1.002, np.inf, 1e12])
+def test_the_message_shows_the_value_that_is_no_label(tmp_path, value):
+    write_nifti(np.array([[[0, value]]]), np.eye(4), tmp_path / "a.nii")
+    with pytest.raises(DataError, match=re.escape(f"the label value {value:g}")):
+        read_labels(tmp_path / "a.nii")
 
 
 def test_only_volumes_store_a_voxel_size():

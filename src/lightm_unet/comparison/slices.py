@@ -128,9 +128,11 @@ def _read_example(
     data = open_dataset(folder / DATA)
     case = data.case(case_name)
     assert case.labels is not None  # it has scores
-    reference, geometry = read_mask(case.labels)
+    classes = len(data.label_names)
+    reference, geometry = read_mask(case.labels, classes)
     shown = [name for name in runs if case_name in scores[name]]
-    masks = [read_mask(_mask_file(folder, runs[name], case_name))[0] for name in shown]
+    files = [_mask_file(folder, runs[name], case_name) for name in shown]
+    masks = [read_mask(file, classes)[0] for file in files]
     view = view_slice(
         open_case_images(data, case).array,
         [reference, *masks],

@@ -23,7 +23,7 @@ import numpy as np
 
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.image import IMAGE_ENDINGS, Image, is_image_name, read_image, read_labels
+from lightm_unet.imaging.image import IMAGE_ENDINGS, Image, is_image_name, read_image, read_mask
 from lightm_unet.system.files import read_json, write_json
 
 MAX_LABELS = 256
@@ -232,7 +232,8 @@ def open_case_labels(dataset: Dataset, case: Case, geometry: Geometry | None = N
         uint8, `(*shape)`.
 
     Raises:
-        DataError: no label map, another grid than the image's, or a value without a name.
+        DataError: no label map, another grid than the image's, or a value without a name; see
+            `read_mask` for 255.
     """
     if case.labels is None:
         raise DataError(
@@ -240,7 +241,7 @@ def open_case_labels(dataset: Dataset, case: Case, geometry: Geometry | None = N
         )
     if geometry is None:
         geometry = open_case_images(dataset, case).geometry
-    labels, label_geometry = read_labels(case.labels)
+    labels, label_geometry = read_mask(case.labels, len(dataset.label_names))
     check_labels_fit(labels, label_geometry, geometry, len(dataset.label_names), case.labels)
     return labels.astype(np.uint8)
 
@@ -321,9 +322,33 @@ def _label_names(content: dict[str, Any], path: Path) -> tuple[str, ...]:
     if any(isinstance(value, (list, tuple)) for value in values):
         raise DataError(path, "regions (lists of values)", expected, "give each label one value")
     try:
-        by_value = {int(value): str(label) for label, value in labels.items()}
+        by_value = {_label_value(value): str(label) for label, value in labels.items()}
     except (TypeError, ValueError) as error:
-        raise DataError(path, f"labels {labels!r}", expected, "correct it") from error
+        advice = "write each name before its value" if "0" in labels else "correct it"
+        raise DataError(path, f"labels {labels!r}", expected, advice) from error
+    if 0 not in by_value:
+        raise DataError(
+            path,
+            f"no label of value 0 ({labels!r})",
+            'the background, under any name: {"background": 0, ...}',
+            "add it, and give 0 to the voxels of no structure; label maps that start at 1 without "
+            "such voxels need one label less",
+        )
     if sorted(by_value) != list(range(len(labels))) or len(labels) > MAX_LABELS:
         raise DataError(path, f"label values {sorted(map(str, values))}", expected, "correct it")
-    return tuple(by_value[value] for value in range(len(labels)))
+    names = tuple(by_value[value] for value in range(len(labels)))
+    if any(name.casefold() == "background" for name in names[1:]):
+        raise DataError(
+            path,
+            f'"background" with another value than 0 ({labels!r})',
+            expected,
+            "exchange the values in dataset.json and in the label maps",
+        )
+    return names
+
+
+def _label_value(value: object) -> int:
+    """2 of 2, 2.0 or "2"; nothing of 1.5 or true."""
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(value)
+    return int(value)  # type: ignore[call-overload]

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 MIRROR_AXES = {
     2: {"left-right": 1, "up-down": 0},
@@ -82,7 +83,8 @@ _JOINED = {
 """Words that are joined with another one: "leftkidney", "superiorfrontal", "anterolateral"."""
 
 _OPPOSITES = {
-    "left-right": """left/right l/r lt/rt lft/rgt lh/rh lhs/rhs li/re lk/re lks/rts le/re os/od sin/dex
+    "left-right": """left/right l/r lt/rt lft/rgt lh/rh lhs/rhs li/re lk/re
+        lks/rts le/re os/od sin/dex
         sin/dext sin/dx sn/dx sx/dx s/d g/d v/h izq/der izdo/dcho izda/dcha esq/dir bal/jobb sol/sag
         trai/phai links/rechts gauche/droite gauche/droit izquierd/derech esquerd/direit
         sinistr/destr sinistr/dextr sinister/dexter venstre/høyre venstre/højre vanster/hoger
@@ -162,7 +164,7 @@ def _has_letter(words: tuple[str, ...]) -> bool:
         and (words[0] in ("l", "r") or words[-1] in ("l", "r"))
         and not any(
             {first, second} & {"l", "r"} and (first.isdigit() or second.isdigit())
-            for first, second in zip(words, words[1:], strict=False)
+            for first, second in pairwise(words)
         )
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +71,14 @@ def evaluate(
     unit = _unit(pairing.pairs)
     names = _given_names(labels, pairing)
     strict = labels is not None or pairing.names_are_complete
+    classes = len(names) + 1 if names else None
 
     cases: list[CaseScores] = []
     failed = list(pairing.unpaired)
     errors: list[DataError] = []
     for pair in track(pairing.pairs, "evaluate", progress, lambda pair: pair.name):
         try:
-            pred, ref, geometry = read_pair(pair)
+            pred, ref, geometry = read_pair(pair, classes)
             if strict:
                 _check_values(pred, pair.prediction, names)
                 _check_values(ref, pair.reference, names)
@@ -86,6 +87,12 @@ def evaluate(
             failed.append(FailedCase(pair.name, str(error)))
         else:
             cases.append(score_case(pair.name, pred, ref, geometry.spacing_mm, tolerance_mm))
+    if classes is None:
+        for error, name in _white_is_no_label(cases, pairing.pairs):
+            errors.append(error)
+            failed.append(FailedCase(name, str(error)))
+        unusable = {case.name for case in failed}
+        cases = [case for case in cases if case.name not in unusable]
     if not cases:
         raise errors[0]
 
@@ -105,6 +112,20 @@ def evaluate(
         pairs = {pair.name: pair for pair in pairing.pairs}
         write_report(evaluation, pairs, pairing.label_colours, Path(output))
     return evaluation
+
+
+def _white_is_no_label(
+    cases: Sequence[CaseScores], pairs: Iterable[Pair]
+) -> Iterator[tuple[DataError, str]]:
+    """The cases in which 255 was taken for label 1, though other cases have more labels."""
+    most = max((label for case in cases for label in case.labels), default=0)
+    one_label = {case.name for case in cases if set(case.labels) <= {1}}
+    for pair in pairs if most > 1 else ():
+        if pair.name in one_label:
+            try:
+                read_pair(pair, most + 1)
+            except DataError as error:
+                yield error, pair.name
 
 
 def _unit(pairs: Iterable[Pair]) -> str:

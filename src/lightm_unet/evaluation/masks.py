@@ -9,20 +9,30 @@ import numpy as np
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.pairing import Pair
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.image import read_mask
+from lightm_unet.imaging.image import IGNORE, read_mask
 
 
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, Geometry]:
+def read_pair(pair: Pair, classes: int | None = None) -> tuple[np.ndarray, np.ndarray, Geometry]:
     """Read the two masks of a case and check that they have the same grid.
+
+    `imaging.image.read_mask` says what 255 means. Where nobody names the labels, the two masks
+    tell: a second label in one of them makes 255 no label in both.
+
+    Args:
+        pair: the case's files.
+        classes: number of labels, background included; None if nobody names them.
 
     Returns:
         Prediction and reference, integers `(*shape)`, and their geometry.
 
     Raises:
-        DataError: a mask cannot be read or has negative values; the grids differ.
+        DataError: a mask cannot be read, has negative values or 255 that is no label; the grids
+            differ.
     """
-    pred, geometry = _read_mask(pair.prediction)
-    ref, ref_geometry = _read_mask(pair.reference)
+    pred, geometry = _read_mask(pair.prediction, classes)
+    ref, ref_geometry = _read_mask(pair.reference, classes)
+    if classes is None and (most := max(map(_second_label, (pred, ref)))):
+        return read_pair(pair, most + 1)
     if difference := ref_geometry.difference(geometry):
         raise DataError(
             pair.prediction,
@@ -33,8 +43,14 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, Geometry]:
     return pred, ref, ref_geometry
 
 
-def _read_mask(path: Path) -> tuple[np.ndarray, Geometry]:
-    mask, geometry = read_mask(path)
+def _second_label(mask: np.ndarray) -> int:
+    """The largest label but 255, if it is a second one beside background and label 1; or 0."""
+    most = int(mask.max(initial=0, where=mask != IGNORE))
+    return most if most > 1 or (most == 1 and (mask == IGNORE).any()) else 0
+
+
+def _read_mask(path: Path, classes: int | None) -> tuple[np.ndarray, Geometry]:
+    mask, geometry = read_mask(path, classes)
     if mask.min() < 0:
         raise DataError(
             path, f"the label value {mask.min()}", "0 or larger", "save the mask without scaling"

@@ -6,6 +6,7 @@ file is one `DataError`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,17 @@ from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.nifti import read_nifti, write_nifti
 from lightm_unet.imaging.picture import read_label_picture, read_picture, write_picture
 
+_log = logging.getLogger(__name__)
+
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 """File endings that can be read, in lower case; upper case is accepted too."""
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 """Those of them that hold volumes."""
+IGNORE = 255
+"""A value that often marks pixels to leave out; see `read_mask`."""
+ROUNDING = 1e-3
+"""Label values are rounded if they are this near to a whole number."""
 _LOSSY_ENDINGS = (".jpg", ".jpeg")
 
 
@@ -144,6 +151,9 @@ def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Ima
 def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
     """Read a label map with its original values.
 
+    Values within `ROUNDING` of a whole number are rounded, such as 0.99999994, or 255 under a
+    header's scaling by 1/255; a line is logged once for each file.
+
     Returns:
         Integers `(*shape)`, uint8 where the values fit and int64 otherwise; and the grid.
 
@@ -158,34 +168,61 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
         array = read_label_picture(path)
         geometry = Geometry(array.shape, np.eye(4))
     if array.dtype.kind == "f":
-        wrong = array[~(np.isfinite(array) & (array == np.rint(array)))]
-        if wrong.size:
-            raise DataError(
-                path,
-                f"the label value {wrong.flat[0]:g}",
-                "whole numbers",
-                "save the mask without scaling or smoothing",
-            )
+        array = _whole_numbers(array, path)
     fits = array.min() >= 0 and array.max() <= 255
     return np.ascontiguousarray(array, dtype=np.uint8 if fits else np.int64), geometry
 
 
-def read_mask(path: Path) -> tuple[np.ndarray, Geometry]:
-    """Read a label map, with black and white in a picture taken for 0 and 1.
+def read_mask(path: Path, classes: int | None = None) -> tuple[np.ndarray, Geometry]:
+    """Read a label map; this is the one place that says what 255 means.
 
-    A picture whose only values are 0 and 255 is a mask of label 1: that is how masks come out of
-    drawing programs and many public data sets. In NIfTI, 255 is a label like any other.
+    - A picture whose only values are 0 and 255 is a mask of label 1, if there is one label besides
+      the background: that is how masks come out of drawing programs and many public data sets.
+    - Everywhere else 255 is no label, unless `classes` is 256: it often marks pixels that were
+      left out, and those must be neither learnt nor scored as a structure.
+
+    Args:
+        path: the label map's file.
+        classes: number of labels, background included; None if nobody knows. Black and white is
+            then a mask of label 1, and 255 beside other values is left to the caller, see
+            `refuse_ignore`.
 
     Returns:
         As `read_labels`.
 
     Raises:
-        DataError: as `read_labels`.
+        DataError: as `read_labels`; 255 that is no label.
     """
     labels, geometry = read_labels(path)
-    if not has_spacing(path) and labels.max() == 255 and ((labels == 0) | (labels == 255)).all():
-        labels = (labels > 0).astype(np.uint8)
+    if classes in (None, 2) and is_black_and_white(labels, path):
+        return (labels > 0).astype(np.uint8), geometry
+    if classes is not None and classes <= IGNORE:
+        refuse_ignore(labels, path, f"the values 0 to {classes - 1}")
     return labels, geometry
+
+
+def is_black_and_white(labels: np.ndarray, path: Path) -> bool:
+    """Whether a picture's only values are 0 and 255, with some 255."""
+    return not has_spacing(path) and bool(
+        labels.max() == IGNORE and ((labels == 0) | (labels == IGNORE)).all()
+    )
+
+
+def refuse_ignore(labels: np.ndarray, path: Path, expected: str) -> None:
+    """Refuse 255 in a label map in which it is no label.
+
+    Raises:
+        DataError: says what to do with such voxels.
+    """
+    if count := int(np.count_nonzero(labels == IGNORE)):
+        raise DataError(
+            path,
+            f"the label value 255 in {count} of {labels.size} voxels",
+            expected,
+            "255 often means ignore: give these voxels the background's 0 or their true label; "
+            "where 0 and 255 are a mask of one label, lightm-unet import-dataset --kind pairs "
+            "writes it as 0 and 1",
+        )
 
 
 def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
@@ -211,6 +248,35 @@ def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
         write_nifti(values.reshape(values.shape + (1,) * geometry.unit_axes), geometry.affine, path)
     else:
         write_picture(values, path)
+
+
+_rounded: set[Path] = set()
+"""Files whose rounding has been told."""
+
+
+def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        whole = np.rint(array)
+        off = np.abs(array - whole)
+    wrong = array[~(np.isfinite(array) & (off <= ROUNDING) & (np.abs(whole) < 2**31))]
+    if wrong.size:
+        raise DataError(
+            path,
+            f"the label value {wrong.flat[0]:.9g}",
+            "whole numbers",
+            "save the mask without scaling or smoothing",
+        )
+    if off.any() and path not in _rounded:
+        _rounded.add(path)
+        place = np.unravel_index(np.argmax(off), array.shape)
+        _log.warning(
+            "%s: %d label value(s) rounded to whole numbers, such as %.9g to %d",
+            path,
+            np.count_nonzero(off),
+            array[place],
+            whole[place],
+        )
+    return whole
 
 
 def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
