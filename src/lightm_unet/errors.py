@@ -6,6 +6,7 @@ one line without a traceback; Python callers catch `LightMUNetError`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -41,6 +42,22 @@ class DataError(LightMUNetError):
     def __init__(self, path: str | Path, found: str, expected: str, advice: str) -> None:
         self.path, self.found, self.expected, self.advice = Path(path), found, expected, advice
         super().__init__(f"{path}: found {found}; expected {expected}; {advice}")
+
+
+def refuse_all(path: str | Path, messages: Sequence[str]) -> None:
+    """Raise one error for one problem or more; several are listed in it, each on its own line.
+
+    Args:
+        path: where they are.
+        messages: what is wrong, in one line each; without any, nothing is raised.
+
+    Raises:
+        DataError: there is a problem.
+    """
+    if messages:
+        error = DataError(path, f"{len(messages)} problem(s)", "none", "correct them:")
+        error.args = ("\n".join([str(error), *messages][len(messages) == 1 :]),)
+        raise error
 
 
 class MissingPartError(LightMUNetError, ImportError):

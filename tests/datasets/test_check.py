@@ -5,7 +5,7 @@ import pytest
 
 from lightm_unet.datasets.check import check_dataset
 from lightm_unet.errors import DataError
-from lightm_unet.imaging.nifti import write_nifti
+from lightm_unet.imaging.nifti import read_nifti, write_nifti
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
 
@@ -98,3 +98,115 @@ def test_a_label_that_no_case_holds_is_a_problem(make_dataset):
 def test_a_folder_without_dataset_json_is_a_data_error(tmp_path):
     with pytest.raises(DataError):
         check_dataset(tmp_path)
+
+
+def test_test_cases_are_read_too(make_dataset):
+    root = make_dataset(cases=3)
+    good = (root / "imagesTr" / "case_0_0000.nii.gz").read_bytes()
+    for folder in ("imagesTs", "labelsTs"):
+        (root / folder).mkdir()
+    for name in ("value", "shape", "no_labels"):
+        (root / "imagesTs" / f"{name}_0000.nii.gz").write_bytes(good)
+    write_nifti(np.full((6, 7, 8), 7, np.uint8), AFFINE, root / "labelsTs" / "value.nii.gz")
+    write_nifti(np.zeros((6, 7, 9), np.uint8), AFFINE, root / "labelsTs" / "shape.nii.gz")
+    write_nifti(np.zeros((6, 7, 8), np.uint8), AFFINE, root / "labelsTs" / "orphan.nii.gz")
+    (root / "imagesTs" / "rubbish_0000.nii.gz").write_bytes(b"rubbish")
+    (root / "imagesTs" / "unused.nii.gz").write_bytes(good)
+    report = check_dataset(root)
+    assert sorted(problem.case for problem in report.problems) == [
+        "", "orphan", "rubbish", "shape", "value",
+    ]  # fmt: skip
+    assert (report.cases, report.test_cases) == (3, 4)
+
+
+def store_split(root, **parts):
+    (root / "split.json").write_text(json.dumps(parts))
+
+
+def test_a_patient_in_two_parts_is_a_problem(make_dataset):
+    patients = {"case_0": "p", "case_1": "p", "case_2": "q", "case_3": "q", "case_4": 7}
+    root = make_dataset(cases=5, patients=patients)
+    store_split(
+        root, training=["case_0", "case_2"], validation=["case_1"], test=["case_3", "case_4"]
+    )
+    messages = [problem.message for problem in check_dataset(root).problems]
+    assert len(messages) == 1
+    assert "patient p in training and in validation, q in training and in test" in messages[0]
+
+
+@pytest.mark.parametrize("patients", [None, {"case_0": "p", "new": "p"}])
+def test_a_patient_in_training_and_test_folder_is_a_problem(make_dataset, patients):
+    """Where the data set names no patients, a case's name is its patient."""
+    root = make_dataset(cases=3, patients=patients)
+    (root / "imagesTs").mkdir()
+    name = "new" if patients else "case_0"
+    write_nifti(np.eye(6)[None], AFFINE, root / "imagesTs" / f"{name}_0000.nii.gz")
+    (problem,) = check_dataset(root).problems
+    assert f"patient {'p' if patients else 'case_0'} in imagesTr and in imagesTs" in problem.message
+
+
+def copy_case(root, source, name, part="Tr"):
+    for folder, ending in (("images", "_0000"), ("labels", "")):
+        target = root / f"{folder}{part}" / f"{name}{ending}.nii.gz"
+        target.parent.mkdir(exist_ok=True)
+        original = root / f"{folder}Tr" / f"{source}{ending}.nii.gz"
+        # other bytes, the same voxels
+        array, affine = read_nifti(original)
+        write_nifti(array.astype(np.float64), affine, target)
+
+
+@pytest.mark.parametrize(
+    ("split", "part", "patients", "words"),
+    [
+        (True, "Tr", None, ["case_0 (training)", "case_3 (test)", "too good"]),
+        (False, "Tr", None, ["case_0 (imagesTr)", "case_3 (imagesTr)", 'under "patients"']),
+        (False, "Tr", {"case_0": "p", "case_3": "p"}, ["case_3 (imagesTr): remove one"]),
+        (False, "Ts", None, ["case_0 (imagesTr)", "twin (imagesTs)", "too good"]),
+    ],
+)
+def test_one_image_under_two_names_is_warned_of(make_dataset, split, part, patients, words):
+    root = make_dataset(cases=4, patients=patients)
+    copy_case(root, "case_0", "case_3" if part == "Tr" else "twin", part)
+    if split:
+        store_split(root, training=["case_0", "case_1"], validation=["case_2"], test=["case_3"])
+    report = check_dataset(root)
+    assert report.ok
+    (warning,) = report.warnings
+    assert all(word in warning for word in words)
+
+
+def test_blank_images_are_no_twins(make_dataset):
+    root = make_dataset(cases=3)
+    for name in ("case_0", "case_1"):
+        image = np.full((6, 7, 8), 5.0)
+        write_nifti(image, AFFINE, root / "imagesTr" / f"{name}_0000.nii.gz")
+    assert check_dataset(root).warnings == ()
+
+
+def test_a_label_that_the_training_or_test_part_lacks_is_told(make_dataset):
+    root = make_dataset(cases=4)
+    empty = np.zeros((6, 7, 8), np.uint8)
+    write_nifti(empty, AFFINE, root / "labelsTr" / "case_0.nii.gz")
+    store_split(root, training=["case_1", "case_2"], validation=["case_3"], test=["case_0"])
+    report = check_dataset(root)
+    assert report.ok
+    assert "no test case of the split holds the label(s) block" in report.warnings[0]
+    store_split(root, training=["case_0"], validation=["case_3"], test=["case_1", "case_2"])
+    (problem,) = check_dataset(root).problems
+    assert "no training case of the split holds the label(s) block" in problem.message
+
+
+def test_patients_of_cases_that_are_not_there_are_warned_of(make_dataset):
+    root = make_dataset(cases=3, patients={"case_0": "p", "cse_1": "p"})
+    (warning,) = check_dataset(root).warnings
+    assert '"patients" names 1 case(s) that are not there, such as cse_1' in warning
+
+
+def test_sides_in_the_labels_names_are_told(make_dataset):
+    root = make_dataset(cases=3)
+    assert check_dataset(root).mirroring == ""
+    content = json.loads((root / "dataset.json").read_text())
+    content["labels"] = {"background": 0, "left block": 1}
+    (root / "dataset.json").write_text(json.dumps(content))
+    expected = "not left-right (the label left block names a side)"
+    assert check_dataset(root).mirroring == expected

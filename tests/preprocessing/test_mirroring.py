@@ -37,10 +37,9 @@ def test_the_remark_names_the_labels():
 def test_axes_that_are_asked_for_are_mirrored_with_a_warning_where_labels_have_sides():
     asked = plan_mirroring(KIDNEYS, 3, asked=("head-foot", "left-right"))
     assert asked.axes == ("left-right", "head-foot")
-    assert asked.is_doubtful
-    assert "left kidney, right kidney" in asked.remark
+    assert "left kidney, right kidney" in asked.doubt
     asked = plan_mirroring(PLAIN, 3, asked=("left-right",))
-    assert not asked.is_doubtful
+    assert asked.doubt == ""
     assert plan_mirroring(PLAIN, 3, asked=("none",)).axes == ()
 
 

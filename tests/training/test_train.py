@@ -227,13 +227,18 @@ def test_progress_tells_of_the_cases_and_then_of_the_steps_of_each_epoch(
     events = []
     train_tiny(xray, tmp_path / "run", epochs=1, progress=events.append)
     cases = json.loads((tmp_path / "run" / "split.json").read_text())
-    assert [event.item for event in events[:7]] == [
+    assert [event.item for event in events[:14]] == [
+        *cases["training"],
+        *cases["validation"],
+        *cases["test"],
+        "",
         *cases["training"],
         "",
         *cases["validation"],
         "",
     ]
     assert [(event.task, event.done, event.total) for event in events] == [
+        *(("check cases", done, 6) for done in range(7)),
         *(("prepare training cases", done, 4) for done in range(5)),
         *(("prepare validation cases", done, 1) for done in range(2)),
         *(("train, epoch 1/1", done, 2) for done in range(3)),

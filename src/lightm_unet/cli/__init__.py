@@ -67,7 +67,8 @@ def main() -> None:
             complain(f"lightm-unet: {explain(error)}")
             code = 2
         except LightMUNetError as error:
-            complain(f"lightm-unet: {error}")
+            for line in f"lightm-unet: {error}".splitlines():  # several problems, one on each line
+                complain(line)
             code = error.exit_code
         except BrokenPipeError:  # the reader of standard output, such as `head`, has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -45,6 +45,8 @@ def check_dataset(dataset: Path, /) -> int:
         report = run(dataset, progress)
     for problem in report.problems:
         complain(f"{problem.case or dataset}: {problem.message}")
+    for warning in report.warnings:
+        complain(f"warning: {warning}")
     for title, spread in (("voxels", report.shapes), ("spacing, mm", report.spacings_mm)):
         if spread:
             print(
@@ -55,7 +57,15 @@ def check_dataset(dataset: Path, /) -> int:
         print(f"{'intensities':<13} {report.intensity_range[0]:g} to {report.intensity_range[1]:g}")
     for name, voxels in report.label_voxels.items():
         print(f"{name:<13} {voxels:,} voxels in {report.label_cases[name]} cases")
-    print(f"{_counted(report.cases, 'case')}, {_counted(len(report.problems), 'problem')}")
+    if report.mirroring:
+        print(f"{'mirroring':<13} {report.mirroring}")
+    counts = [(report.cases, "case"), (report.test_cases, "test case")][
+        : 1 + (report.test_cases > 0)
+    ]
+    counts += [(len(report.problems), "problem")]
+    if report.warnings:
+        counts += [(len(report.warnings), "warning")]
+    print(", ".join(_counted(number, what) for number, what in counts))
     return 0 if report.ok else 3
 
 

@@ -1,8 +1,14 @@
-"""Look at every case of a data set before hours of training find the broken one."""
+"""Look at every case of a data set before hours of training find the broken one.
+
+`check_dataset` reports on a whole data set; `refuse_unusable` is the same look at the cases of one
+training, before it starts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +21,15 @@ from lightm_unet.datasets.dataset import (
     open_case_images,
     open_case_labels,
 )
-from lightm_unet.datasets.splits import find_split
-from lightm_unet.errors import DataError
+from lightm_unet.datasets.sides import describe_forbidden, forbidden_axes
+from lightm_unet.datasets.splits import SPLIT_FILE, Split, find_split
+from lightm_unet.errors import DataError, refuse_all
 from lightm_unet.imaging.geometry import canonical_axes
-from lightm_unet.imaging.image import Image, is_image_name, split_ending
+from lightm_unet.imaging.image import is_image_name, split_ending
 from lightm_unet.system.files import read_json
 from lightm_unet.system.progress import Progress, track
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,12 @@ class DatasetReport:
     """Cases in which each label occurs."""
     intensity_range: tuple[float, float] | None
     """Smallest and largest intensity of any image."""
+    test_cases: int = 0
+    """Cases of imagesTs, the broken ones included."""
+    warnings: tuple[str, ...] = ()
+    """What should be known but stops nothing, such as one image under two names; one line each."""
+    mirroring: str = ""
+    """The axes that training does not mirror since labels name sides along them; or empty."""
 
     @property
     def ok(self) -> bool:
@@ -66,12 +81,28 @@ class DatasetReport:
         return not self.problems
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What is remembered of a case that could be read."""
+
+    case: Case
+    shape: tuple[int, ...]
+    """In canonical axis order, like the next."""
+    spacing_mm: tuple[float, ...]
+    range: tuple[float, float]
+    voxels: np.ndarray | None
+    """Voxels of each label; None without a label map."""
+    digest: str
+    """The same for two images that hold the same values; empty for a blank image."""
+
+
 def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport:
-    """Read every case of a data set and list all problems.
+    """Read every case of a data set, the test cases included, and list all problems.
 
     Besides files that cannot be used, these are problems: label maps without an image, another
     number of cases than dataset.json says, images of 2 and 3 dimensions mixed, a label that occurs
-    in no case, and a stored split that does not fit.
+    in no case or in no training case of a stored split, a stored split that does not fit, and a
+    patient in two parts.
 
     Args:
         root: the data set's folder.
@@ -82,58 +113,219 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
     """
     dataset, incomplete = list_dataset(Path(root))
     problems = [Problem(name, str(error)) for name, error in incomplete]
-    problems += _count_problems(dataset)
-    known = {name for name, _ in incomplete}
-    shapes, spacings, ranges = [], [], []
-    voxels = np.zeros(len(dataset.label_names), np.int64)
-    occurs = np.zeros(len(dataset.label_names), np.int64)
-    for case in track(dataset.training, "check cases", progress, lambda case: case.name):
-        if case.name not in known:
-            try:
-                image, counts = _read(dataset, case)
-            except DataError as error:
-                problems.append(Problem(case.name, str(error)))
-            else:
-                axes, _ = canonical_axes(image.geometry)
-                shapes.append([image.geometry.shape[axis] for axis in axes])
-                spacings.append([image.geometry.spacing_mm[axis] for axis in axes])
-                ranges.append((float(image.array.min()), float(image.array.max())))
-                voxels += counts
-                occurs += counts > 0
+    problems += _problems_of_names(dataset)
+    split, split_problems = _default_split(dataset)
+    problems += split_problems
+    cases = (*dataset.training, *dataset.test)
+    read, unread = _read_cases(dataset, cases, {name for name, _ in incomplete}, progress)
+    problems += unread
+    mixed = _mixed_dimensions(dataset, read)
+    problems += mixed
 
-    mixed = len({len(shape) for shape in shapes}) > 1
-    if mixed:
-        flat = sum(len(shape) == 2 for shape in shapes)
-        message = f"{root}: {flat} image(s) are 2D and {len(shapes) - flat} are 3D; separate them"
-        problems.append(Problem("", message))
-    if shapes and not problems:
+    training = [each for each in read if each.case in dataset.training]
+    voxels = _sum(dataset, training)
+    warnings = [*_twins(read, _parts(dataset, split)), *_warn_of_patients(dataset)]
+    if training and not problems:
         problems += [
             Problem("", f"{root}: no case holds the label {name}; remove it or add such cases")
             for name, count in zip(dataset.label_names, voxels, strict=True)
             if count == 0
         ]
+    if split and not problems:
+        for part, labels in _absent(dataset, split, read).items():
+            message = (
+                f"{root}: no {part} case of the split holds the label(s) {', '.join(labels)}, "
+            )
+            if part == "training":
+                message += "which cannot be learnt; change split.json, or --seed without one"
+            else:
+                message += "whose scores say nothing there"
+            if part == "training" and (dataset.root / SPLIT_FILE).exists():
+                problems.append(Problem("", message))
+            else:
+                warnings.append(message)
     return DatasetReport(
         cases=len(dataset.training),
         problems=tuple(problems),
-        shapes=None if mixed else _spread(shapes),
-        spacings_mm=None if mixed else _spread(spacings),
+        shapes=None if mixed else _spread([each.shape for each in training]),
+        spacings_mm=None if mixed else _spread([each.spacing_mm for each in training]),
         label_voxels=dict(zip(dataset.label_names, voxels.tolist(), strict=True)),
-        label_cases=dict(zip(dataset.label_names, occurs.tolist(), strict=True)),
+        label_cases={
+            name: sum(bool(each.voxels is not None and each.voxels[value]) for each in training)
+            for value, name in enumerate(dataset.label_names)
+        },
         intensity_range=(
-            (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
+            (min(each.range[0] for each in training), max(each.range[1] for each in training))
+            if training
+            else None
         ),
+        test_cases=len(dataset.test),
+        warnings=tuple(warnings),
+        mirroring="" if mixed or not read else _mirroring(dataset, len(read[0].shape)),
     )
 
 
-def _read(dataset: Dataset, case: Case) -> tuple[Image, np.ndarray]:
-    """A case's image, and how many voxels each label has."""
+def refuse_unusable(
+    dataset: Dataset,
+    split: Split,
+    incomplete: Iterable[tuple[str, DataError]] = (),
+    progress: Progress | None = None,
+) -> None:
+    """Read every case that a training uses, its test part included.
+
+    One image under two names in different parts is logged as a warning.
+
+    Args:
+        dataset: the data set.
+        split: the cases that are used.
+        incomplete: cases that lack a file, from `list_dataset`.
+        progress: takes an event for each case.
+
+    Raises:
+        DataError: names every case that cannot be used, or the labels that no training case holds.
+    """
+    names = (*split.training, *split.validation, *split.test)
+    problems = [Problem(name, str(error)) for name, error in incomplete if name in names]
+    known = {problem.case for problem in problems}
+    cases = [dataset.case(name) for name in names]
+    read, unread = _read_cases(dataset, cases, known, progress)
+    problems += [*unread, *_mixed_dimensions(dataset, read)]
+    refuse_all(dataset.root, [problem.message for problem in problems])
+    if labels := _absent(dataset, split, read).get("training"):
+        raise DataError(
+            dataset.root,
+            f"no training case with the label(s) {', '.join(labels)}",
+            "every label in a training case, to be learnt",
+            "add such cases, take the label out of dataset.json, or change split.json (or --seed "
+            "where there is none)",
+        )
+    for message in _twins(read, _parts(dataset, split), only_apart=True):
+        _log.warning(message)
+
+
+def _read_cases(
+    dataset: Dataset, cases: Collection[Case], known: Collection[str], progress: Progress | None
+) -> tuple[list[_Read], list[Problem]]:
+    """Read all cases but those whose problem is known."""
+    read, problems = [], []
+    for case in track(cases, "check cases", progress, lambda case: case.name):
+        if case.name not in known:
+            try:
+                read.append(_read(dataset, case))
+            except DataError as error:
+                problems.append(Problem(case.name, str(error)))
+    return read, problems
+
+
+def _read(dataset: Dataset, case: Case) -> _Read:
     image = open_case_images(dataset, case)
-    labels = open_case_labels(dataset, case, image.geometry)
-    return image, np.bincount(labels.ravel(), minlength=len(dataset.label_names))
+    voxels = None
+    if case.labels is not None:
+        labels = open_case_labels(dataset, case, image.geometry)
+        voxels = np.bincount(labels.ravel(), minlength=len(dataset.label_names))
+    axes, _ = canonical_axes(image.geometry)
+    low, high = float(image.array.min()), float(image.array.max())
+    # Two blank images are no sign of one image under two names.
+    digest = hashlib.blake2b(image.array, digest_size=16).hexdigest() if low < high else ""
+    return _Read(
+        case=case,
+        shape=tuple(image.geometry.shape[axis] for axis in axes),
+        spacing_mm=tuple(image.geometry.spacing_mm[axis] for axis in axes),
+        range=(low, high),
+        voxels=voxels,
+        digest=digest and f"{image.array.shape} {digest}",
+    )
 
 
-def _count_problems(dataset: Dataset) -> list[Problem]:
-    """What the files' names alone tell."""
+def _sum(dataset: Dataset, read: Iterable[_Read]) -> np.ndarray:
+    """Voxels of each label, over all cases."""
+    zeros = np.zeros(len(dataset.label_names), np.int64)
+    return sum((each.voxels for each in read if each.voxels is not None), zeros)
+
+
+def _mixed_dimensions(dataset: Dataset, read: Sequence[_Read]) -> list[Problem]:
+    flat = sum(len(each.shape) == 2 for each in read)
+    if flat in (0, len(read)):
+        return []
+    message = f"{flat} image(s) are 2D and {len(read) - flat} are 3D; separate them"
+    return [Problem("", f"{dataset.root}: {message}")]
+
+
+def _absent(dataset: Dataset, split: Split, read: Sequence[_Read]) -> dict[str, list[str]]:
+    """For the training and the test part: the labels that none of its cases holds."""
+    absent = {}
+    for part, names in (("training", split.training), ("test", split.test)):
+        voxels = _sum(dataset, [each for each in read if each.case.name in names])
+        labels = [
+            name for name, count in zip(dataset.label_names, voxels, strict=True) if not count
+        ]
+        if names and labels:
+            absent[part] = labels
+    return absent
+
+
+def _default_split(dataset: Dataset) -> tuple[Split | None, list[Problem]]:
+    """The split that `train` would use, and what is wrong with a stored one."""
+    try:
+        return find_split(dataset), []
+    except DataError as error:
+        return None, [Problem("", line) for line in str(error).splitlines()]
+
+
+def _parts(dataset: Dataset, split: Split | None) -> dict[Case, str]:
+    """The part of each case, by its name; of a random split nobody knows it."""
+    parts = {case: "imagesTr" for case in dataset.training}
+    if split and (dataset.root / SPLIT_FILE).exists():
+        part_of = split.part_of
+        parts = {case: part_of.get(case.name, "imagesTr") for case in dataset.training}
+    return parts | {case: "imagesTs" for case in dataset.test}
+
+
+def _twins(read: Iterable[_Read], parts: Mapping[Case, str], only_apart: bool = False) -> list[str]:
+    """A line for each image that several cases hold."""
+    groups: dict[str, list[Case]] = {}
+    for each in read:
+        if each.digest:
+            groups.setdefault(each.digest, []).append(each.case)
+    lines = []
+    for cases in groups.values():
+        places = {parts[case] for case in cases}
+        patients = {case.patient for case in cases}
+        if len(cases) == 1 or (only_apart and len(places) == 1):
+            continue
+        named = ", ".join(f"{case.name} ({parts[case]})" for case in cases)
+        if len(places) > 1:
+            why = "scores on images that were trained on are too good; remove one"
+        elif len(patients) > 1:
+            why = (
+                'name one patient for them under "patients" in dataset.json, so that a random '
+                "split keeps them together, or remove one"
+            )
+        else:
+            why = "remove one"
+        lines.append(f"the same image as {named}: {why}")
+    return lines
+
+
+def _warn_of_patients(dataset: Dataset) -> list[str]:
+    """Patients are given for cases that are not there, perhaps by a slip."""
+    names = {case.name for case in (*dataset.training, *dataset.test)}
+    given = read_json(dataset.root / "dataset.json").get("patients", {})
+    if gone := sorted(set(given) - names):
+        return [
+            f'{dataset.root / "dataset.json"}: "patients" names {len(gone)} case(s) that are not '
+            f"there, such as {gone[0]}"
+        ]
+    return []
+
+
+def _mirroring(dataset: Dataset, spatial_dims: int) -> str:
+    forbidden = forbidden_axes(dataset.label_names, spatial_dims)
+    return describe_forbidden(forbidden)
+
+
+def _problems_of_names(dataset: Dataset) -> list[Problem]:
+    """What the files' names and the patients' alone tell."""
     problems = []
     declared = read_json(dataset.root / "dataset.json").get("numTraining")
     if declared != len(dataset.training):
@@ -142,9 +334,27 @@ def _count_problems(dataset: Dataset) -> list[Problem]:
             f"{len(dataset.training)}, the cases in imagesTr; correct it or add the missing cases"
         )
         problems.append(Problem("", message))
-    names = {case.name for case in dataset.training}
-    used = {file for case in dataset.training for file in case.images}
-    for file in sorted((dataset.root / "imagesTr").iterdir()):
+    for part, cases in (("Tr", dataset.training), ("Ts", dataset.test)):
+        problems += _stray_files(dataset, part, cases)
+    training = {case.patient for case in dataset.training}
+    for patient in sorted({case.patient for case in dataset.test} & training):
+        error = DataError(
+            dataset.root,
+            f"patient {patient} in imagesTr and in imagesTs",
+            "every patient in one of them",
+            "move the cases together, or correct the case's name or patients in dataset.json",
+        )
+        problems.append(Problem("", str(error)))
+    return problems
+
+
+def _stray_files(dataset: Dataset, part: str, cases: Iterable[Case]) -> list[Problem]:
+    """Images that no case uses, and label maps without an image."""
+    problems = []
+    names = {case.name for case in cases}
+    used = {file for case in cases for file in case.images}
+    images, labels = dataset.root / f"images{part}", dataset.root / f"labels{part}"
+    for file in sorted(images.iterdir()) if images.is_dir() else ():
         if is_image_name(file) and file not in used:
             error = DataError(
                 file,
@@ -153,21 +363,16 @@ def _count_problems(dataset: Dataset) -> list[Problem]:
                 "rename it, convert it, or remove it",
             )
             problems.append(Problem("", str(error)))
-    folder = dataset.root / "labelsTr"
-    for file in sorted(folder.glob(f"[!.]*{dataset.file_ending}")) if folder.is_dir() else ():
+    for file in sorted(labels.glob(f"[!.]*{dataset.file_ending}")) if labels.is_dir() else ():
         name, _ = split_ending(file)
         if name not in names:
             error = DataError(
                 file,
                 "a label map without its image",
-                f"imagesTr/{name}_0000{dataset.file_ending}",
+                f"images{part}/{name}_0000{dataset.file_ending}",
                 "add it, or remove the label map",
             )
             problems.append(Problem(name, str(error)))
-    try:
-        find_split(dataset)
-    except DataError as error:
-        problems.append(Problem("", str(error)))
     return problems
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from lightm_unet.errors import DataError
+from lightm_unet.errors import DataError, refuse_all
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import IMAGE_ENDINGS, Image, is_image_name, read_image, read_mask
 from lightm_unet.system.files import read_json, write_json
@@ -77,12 +77,11 @@ def open_dataset(root: Path) -> Dataset:
     """List a data set; no image is read yet.
 
     Raises:
-        DataError: dataset.json is missing or wrong, or a training case lacks its label map or a
-            channel. The first such problem is raised; `check_dataset` lists all.
+        DataError: dataset.json is missing or wrong, or training cases lack their label map or a
+            channel; each is named.
     """
     dataset, problems = list_dataset(root)
-    for _, problem in problems:
-        raise problem
+    refuse_all(dataset.root, [str(problem) for _, problem in problems])
     return dataset
 
 
@@ -118,8 +117,8 @@ def list_dataset(root: Path) -> tuple[Dataset, list[tuple[str, DataError]]]:
             "correct it",
         )
     patients = content.get("patients", {})
-    if not isinstance(patients, dict):
-        raise DataError(description, "patients that are no object", '{"case": "patient"}', "fix it")
+    if not isinstance(patients, dict) or not all(map(_is_patient, patients.values())):
+        raise DataError(description, f"patients {patients!r}", '{"case": "patient"}', "correct it")
 
     problems: list[tuple[str, DataError]] = []
     parts = []
@@ -290,6 +289,10 @@ def _group_channels(folder: Path, ending: str) -> dict[str, tuple[Path, ...]]:
             if match and is_image_name(file):
                 groups.setdefault(match[1], []).append(file)
     return {name: tuple(files) for name, files in sorted(groups.items())}
+
+
+def _is_patient(patient: object) -> bool:
+    return isinstance(patient, (str, int)) and not isinstance(patient, bool) and patient != ""
 
 
 def _channel_names(content: dict[str, Any], path: Path) -> tuple[str, ...]:

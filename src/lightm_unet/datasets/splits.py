@@ -30,6 +30,12 @@ class Split:
     seed: int
     """Seed of the random order of patients."""
 
+    @property
+    def part_of(self) -> dict[str, str]:
+        """The part of each case: "training", "validation" or "test"."""
+        parts = ("training", "validation", "test")
+        return {name: part for part in parts for name in getattr(self, part)}
+
 
 def make_split(dataset: Dataset, seed: int = 0, ratios: tuple[int, int, int] = (7, 1, 2)) -> Split:
     """Divide a data set's cases at random, patient by patient.
@@ -122,20 +128,23 @@ def find_split(dataset: Dataset, seed: int = 0) -> Split:
         return make_split(dataset, seed)
     split = read_split(path)
     advice = "correct it, or delete it to get a new random split"
-    part_of = {
-        name: part for part in ("training", "validation", "test") for name in getattr(split, part)
-    }
+    part_of = split.part_of
     present = {case.name for case in dataset.training}
     if gone := sorted(set(part_of) - present):
         raise DataError(path, f"{_some(gone)}, not in imagesTr", "cases of this data set", advice)
     if new := sorted(present - set(part_of)):
         raise DataError(path, f"no part for {_some(new)}", "every case in one part", advice)
-    part_of_patient: dict[str, str] = {}
+    parts_of: dict[str, list[str]] = {}
     for case in dataset.training:
-        part = part_of[case.name]
-        if part_of_patient.setdefault(case.patient, part) != part:
-            found = f"patient {case.patient} in {part_of_patient[case.patient]} and in {part}"
-            raise DataError(path, found, "every patient in one part", advice)
+        parts_of.setdefault(case.patient, []).append(part_of[case.name])
+    apart = [
+        f"{patient} in {' and in '.join(dict.fromkeys(parts))}"
+        for patient, parts in parts_of.items()
+        if len(set(parts)) > 1
+    ]
+    if apart:
+        found = f"patient {_some(apart)}"
+        raise DataError(path, found, "every patient in one part", advice)
     return split
 
 

@@ -23,9 +23,9 @@ class Mirroring:
     axes: tuple[str, ...]
     """Names of axes, of `MIRROR_AXES`."""
     remark: str
-    """One line."""
-    is_doubtful: bool
-    """Whether an axis is mirrored, as asked, that the labels' names speak against."""
+    """The axes in a few words, and those left out since labels name sides."""
+    doubt: str = ""
+    """A warning, if an axis is mirrored as asked that the labels' names speak against."""
 
 
 def parse_mirror_axes(asked: str | Sequence[str]) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def plan_mirroring(
         remark = f"mirroring: {_listed(chosen)}"
         if against:
             remark += f"; {describe_forbidden(against)}"
-        return Mirroring(chosen, remark, is_doubtful=False)
+        return Mirroring(chosen, remark)
     if wrong := sorted(set(asked) - {*axes, NONE}):
         raise UsageError(
             f"mirror_axes must be some of {', '.join(axes)} for {spatial_dims}D images, "
@@ -98,14 +98,12 @@ def plan_mirroring(
         )
     chosen = tuple(axis for axis in axes if axis in asked)
     remark = f"mirroring: {_listed(chosen)}, as asked"
-    doubtful = {axis: forbidden[axis] for axis in chosen if axis in forbidden}
-    if doubtful:
-        labels = ", ".join(dict.fromkeys(name for names in doubtful.values() for name in names))
-        remark += (
-            f", although labels name a side ({labels}): their mirror images are learnt under the "
-            "same name"
-        )
-    return Mirroring(chosen, remark, is_doubtful=bool(doubtful))
+    against = {axis: forbidden[axis] for axis in chosen if axis in forbidden}
+    doubt = (
+        f"mirroring {_listed(tuple(against))}, as asked, although sides are named: better "
+        f"{describe_forbidden(against)}; mirror images are learnt under the same name"
+    )
+    return Mirroring(chosen, remark, doubt if against else "")
 
 
 def _listed(axes: Sequence[str]) -> str:

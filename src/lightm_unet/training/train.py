@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from lightm_unet.datasets.dataset import open_dataset
+from lightm_unet.datasets.check import refuse_unusable
+from lightm_unet.datasets.dataset import list_dataset
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
 from lightm_unet.models.model_folder import save_model
@@ -88,14 +89,8 @@ def train(
         check_settings(plan.settings)
     else:
         run_folder.refuse_used_folder(output)
-        plan = _plan_run(dataset, settings)
+        plan = _plan_run(dataset, settings, progress)
     network = _first_weights(plan)
-    if first:
-        _log.info(
-            f"cases: {len(plan.split.training)} for training, {len(plan.split.validation)} for "
-            f"validation, {len(plan.split.test)} for the test; "
-            f"{sum(p.numel() for p in network.parameters()):,} parameters"
-        )
     mirroring = plan_mirroring(
         plan.data.label_names,
         plan.preprocessing.spatial_dims,
@@ -103,7 +98,13 @@ def train(
         plan.settings.mirror_axes,
     )
     if first:
-        _log.log(logging.WARNING if mirroring.is_doubtful else logging.INFO, mirroring.remark)
+        _log.info(
+            f"cases: {len(plan.split.training)} for training, {len(plan.split.validation)} for "
+            f"validation, {len(plan.split.test)} for the test; "
+            f"{sum(p.numel() for p in network.parameters()):,} parameters  {mirroring.remark}"
+        )
+        if mirroring.doubt:
+            _log.warning(mirroring.doubt)
     with nullcontext() if resume else run_folder.nothing_left_behind(output):
         samples = _prepare(plan, output / run_folder.PREPARED, progress)
     if first and not resume:
@@ -114,16 +115,17 @@ def train(
     return run
 
 
-def _plan_run(dataset: Path, given: dict[str, Any]) -> RunPlan:
+def _plan_run(dataset: Path, given: dict[str, Any], progress: Progress | None) -> RunPlan:
     settings = make_settings(given)
     check_settings(settings)
-    data = open_dataset(dataset)
+    data, incomplete = list_dataset(dataset)
     split = find_split(data, settings.seed)
     if not split.validation:
         raise UsageError(
             f"{data.root}: the split has no validation case; training needs at least two "
             "patients, or a split.json that names a validation case"
         )
+    refuse_unusable(data, split, incomplete, progress)
     preprocessing = plan_preprocessing(
         data,
         split.training,
