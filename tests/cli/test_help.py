@@ -26,7 +26,7 @@ TRAINING = (
 )
 OPTIONS = {
     "doctor": "",
-    "import-dataset": "--kind --seed",
+    "import-dataset": "--kind --seed --labels --legend --patients --channel",
     "check-dataset": "",
     "phantom": "--cases --size --seed",
     "train": f"--output --resume {TRAINING} --seed --devices --architecture --network",

@@ -19,17 +19,24 @@ else:
     OfImport, OfPhantom = options(ImportSettings), options(PhantomSettings)
 
 
-def import_dataset(source: Path, target: Path, /, *, settings: OfImport = NONE_GIVEN) -> None:
-    """Copy a published data set into nnU-Net's raw layout, ready for training.
+def import_dataset(
+    source: Path, masks: Path, target: Path | None = None, /, *, settings: OfImport = NONE_GIVEN
+) -> None:
+    """Copy a published data set, or images and masks, into nnU-Net's raw layout for training.
+
+    `import-dataset SOURCE DATASET` takes a data set as it was published,
+    `import-dataset IMAGES MASKS DATASET --kind pairs` a folder of images and one of masks.
 
     Args:
-        source: Folder of the data set as it was published.
-        target: Folder for the copy, new or empty.
+        source: Folder of the data set as it was published, or of images.
+        masks: Folder of the images' masks. Left out for a published data set.
+        target: Folder for the copy, new or empty. It always comes last.
     """
     from lightm_unet.datasets.importers import import_dataset as run
 
+    folders = (source, masks) if target is None else (source, target)
     with progress_bars() as progress:
-        data = run(source, target, progress=progress, **settings)
+        data = run(*folders, masks=target and masks, progress=progress, **settings)
     _print_contents(data)
 
 

@@ -226,7 +226,9 @@ def _read(dataset: Dataset, case: Case) -> _Read:
     axes, _ = canonical_axes(image.geometry)
     low, high = float(image.array.min()), float(image.array.max())
     # Two blank images are no sign of one image under two names.
-    digest = hashlib.blake2b(image.array, digest_size=16).hexdigest() if low < high else ""
+    digest = (
+        hashlib.blake2b(image.array.tobytes(), digest_size=16).hexdigest() if low < high else ""
+    )
     return _Read(
         case=case,
         shape=tuple(image.geometry.shape[axis] for axis in axes),

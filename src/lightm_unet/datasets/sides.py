@@ -26,7 +26,7 @@ MIRROR_AXES = {
 }
 """For pictures and for volumes: the axes by name, with their place in canonical order."""
 
-_FORBIDS = {
+_FORBIDS: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "left-right": ("left-right",),
         # A picture may show a body from the front, from the side or from above.

@@ -88,9 +88,9 @@ def evaluate(
         else:
             cases.append(score_case(pair.name, pred, ref, geometry.spacing_mm, tolerance_mm))
     if classes is None:
-        for error, name in _white_is_no_label(cases, pairing.pairs):
-            errors.append(error)
-            failed.append(FailedCase(name, str(error)))
+        for refusal, name in _white_is_no_label(cases, pairing.pairs):
+            errors.append(refusal)
+            failed.append(FailedCase(name, str(refusal)))
         unusable = {case.name for case in failed}
         cases = [case for case in cases if case.name not in unusable]
     if not cases:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightm_unet.errors import DataError
+from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.containers.read import read_stored
 from lightm_unet.imaging.containers.stored import StoredPicture
 from lightm_unet.system.files import open_atomic
@@ -117,6 +117,28 @@ def write_picture(array: np.ndarray, path: Path) -> None:
     picture = Image.fromarray(np.ascontiguousarray(array, dtype=np.uint8))
     with open_atomic(path) as file:
         picture.save(file, format=_FORMATS[path.suffix.lower()])
+
+
+def write_image_picture(array: np.ndarray, path: Path) -> None:
+    """Write an image's intensities as PNG without loss, in one step.
+
+    Args:
+        array: `(1, height, width)` of whole numbers from 0 to 65535, or `(3, height, width)` of
+            whole numbers from 0 to 255: red, green, blue.
+        path: ends in .png.
+
+    Raises:
+        UsageError: values that such a file cannot hold.
+    """
+    from PIL import Image
+
+    most = 255 if len(array) == 3 else 65535
+    if array.min() < 0 or array.max() > most or (array != np.rint(array)).any():
+        raise UsageError(f"a PNG of {len(array)} channel(s) holds whole numbers from 0 to {most}")
+    values = array.astype(np.uint8 if array.max() <= 255 else np.uint16)
+    picture = Image.fromarray(values[0] if len(array) == 1 else np.moveaxis(values, 0, -1).copy())
+    with open_atomic(path) as file:
+        picture.save(file, format="PNG")
 
 
 def _colours(stored: StoredPicture, path: Path) -> np.ndarray:

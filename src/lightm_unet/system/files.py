@@ -197,11 +197,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         UsageError: there is already something at `target`.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(
-            f"{target}: found files there already; expected an empty or a new folder; "
-            "choose another one or remove this one"
-        )
+    refuse_used(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _sibling(target)
     try:
@@ -213,6 +209,19 @@ def new_folder(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def refuse_used(target: Path) -> None:
+    """Refuse a folder for new files that is not empty.
+
+    Raises:
+        UsageError: there is already something at `target`.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(
+            f"{target}: found files there already; expected an empty or a new folder; "
+            "choose another one or remove this one"
+        )
 
 
 def _sibling(path: Path) -> Path:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightm_unet.datasets.dataset import Dataset, open_dataset, write_dataset_json
-from lightm_unet.datasets.importers import decathlon, lits, lungs
+from lightm_unet.datasets.importers import decathlon, lits, lungs, pairs
 from lightm_unet.datasets.importers.source import SourceListing, import_pair
 from lightm_unet.datasets.settings import ImportSettings
 from lightm_unet.datasets.splits import SPLIT_FILE, make_split, write_split
-from lightm_unet.errors import DataError
+from lightm_unet.errors import DataError, UsageError
 from lightm_unet.system.choices import check_choice
-from lightm_unet.system.files import new_folder, read_json
+from lightm_unet.system.files import new_folder, read_json, refuse_used
 from lightm_unet.system.progress import Progress, track
 
 _FINDERS = {
@@ -20,7 +21,8 @@ _FINDERS = {
     "lits": lits.find,
     "msd": decathlon.find,
 }
-KINDS = tuple(_FINDERS)
+PAIRS = "pairs"
+KINDS = (*_FINDERS, PAIRS)
 """Kinds of data set that can be imported."""
 
 _log = logging.getLogger(__name__)
@@ -32,8 +34,16 @@ def import_dataset(
     kind: str = ImportSettings.kind,
     seed: int = ImportSettings.seed,
     progress: Progress | None = None,
+    *,
+    masks: Path | None = None,
+    labels: Sequence[str] | None = ImportSettings.labels,
+    legend: Path | None = ImportSettings.legend,
+    patients: str | None = ImportSettings.patients,
+    channel: str | None = ImportSettings.channel,
 ) -> Dataset:
-    """Copy a public data set into a new folder that training understands.
+    """Copy a public data set, or a folder of images and one of masks, into a new folder.
+
+    The result is what training understands.
 
     Every pair is read and checked on the way: the label map must lie on the image's grid and hold
     known values. Images without a label map are left out, logged as a warning, and named in the
@@ -44,17 +54,45 @@ def import_dataset(
         source: the unpacked download.
         target: a new or empty folder; it is filled completely or not at all.
         kind: "montgomery-shenzhen" (chest X-rays with lung masks), "lits" (liver CT), "msd" (a
-            task of the Medical Segmentation Decathlon), or "auto" to look.
+            task of the Medical Segmentation Decathlon), "pairs" (`source` holds images and `masks`
+            their masks, see `importers.pairs.find`), or "auto" to look.
         seed: of the split.
         progress: takes an event for each image.
+        masks: of pairs, the folder of masks.
+        labels: of pairs, the names of the labels 1, 2, ...
+        legend: of pairs, the file that says which colour is which label.
+        patients: of pairs, the regular expression that finds the patient in an image's path.
+        channel: of pairs, the name of grey images' channel; with "CT" in it, they are normalised
+            as CT.
 
     Raises:
-        UsageError: an unknown kind, or files at `target` already.
-        DataError: `source` is not of that kind, or a pair that cannot be used, which is named.
+        UsageError: an unknown kind, arguments that do not go with it, or files at `target` already.
+        DataError: `source` is not of that kind, or pairs that cannot be used, which are named.
     """
     source, target = Path(source), Path(target)
     check_choice("kind", kind, ("auto", *KINDS))
-    found = _FINDERS[detect_kind(source) if kind == "auto" else kind](source)
+    of_pairs = {"labels": labels, "legend": legend, "patients": patients, "channel": channel}
+    given = {name: value for name, value in of_pairs.items() if value is not None}
+    if masks is not None and kind in ("auto", PAIRS):
+        refuse_used(target)
+        found = pairs.find(
+            source,
+            Path(masks),
+            labels=labels,
+            legend=legend,
+            patients=patients,
+            channel=channel or "image",
+            progress=progress,
+        )
+    elif masks is not None or kind == PAIRS:
+        raise UsageError(
+            f"kind {kind} takes {'a folder of masks too' if kind == PAIRS else 'no masks'}: "
+            "lightm-unet import-dataset IMAGES MASKS DATASET --kind pairs"
+        )
+    elif given:
+        raise UsageError(f"{', '.join(given)} can be given for kind {PAIRS} only")
+    else:
+        found = _FINDERS[detect_kind(source) if kind == "auto" else kind](source)
     with new_folder(target) as folder:
         write_found(found, folder, seed, progress)
     if found.left_out:
@@ -90,7 +128,8 @@ def detect_kind(source: Path) -> str:
         source,
         "no known data set",
         "a CXR_png folder, volume-N.nii files, or the Decathlon's dataset.json",
-        "name its folder, or lay the files out as nnU-Net v2 does",
+        "name its folder, or import a folder of images and one of masks: lightm-unet "
+        "import-dataset IMAGES MASKS DATASET --kind pairs",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,15 @@ import numpy as np
 
 from lightm_unet.datasets.dataset import MAX_LABELS, check_labels_fit
 from lightm_unet.errors import DataError
-from lightm_unet.imaging.image import Image, read_image, read_labels, split_ending
+from lightm_unet.imaging.image import (
+    Image,
+    read_image,
+    read_labels,
+    split_ending,
+    write_labels,
+)
 from lightm_unet.imaging.nifti import write_nifti
-from lightm_unet.imaging.picture import write_picture
+from lightm_unet.imaging.picture import write_image_picture, write_picture
 from lightm_unet.system.files import open_atomic
 
 
@@ -43,6 +50,9 @@ class SourceListing:
     """Images without a label map."""
     binary_masks: bool = False
     """Masks are 0 and one other value (255 as a rule), to become 0 and 1."""
+    convert: Callable[[Pair], tuple[Image, np.ndarray]] | None = None
+    """Reads a pair's image and its label map as they are to be stored; without it, both files are
+    copied as they are."""
 
 
 def import_pair(pair: Pair, found: SourceListing, folder: Path) -> None:
@@ -51,6 +61,9 @@ def import_pair(pair: Pair, found: SourceListing, folder: Path) -> None:
     Raises:
         DataError: a file cannot be used, or the two do not fit; it names the file.
     """
+    if found.convert is not None:
+        write_converted(pair.name, *found.convert(pair), found.file_ending, folder)
+        return
     volumes = found.file_ending == ".nii.gz"
     channels = len(found.channel_names)
     # Volumes of several channels come in one file; X-rays stored in colour become grey below.
@@ -78,6 +91,16 @@ def import_pair(pair: Pair, found: SourceListing, folder: Path) -> None:
         return
     for channel, path in zip(image.array, images, strict=True):
         write_nifti(channel, image.geometry.affine, path)
+
+
+def write_converted(name: str, image: Image, labels: np.ndarray, ending: str, folder: Path) -> None:
+    """Write an image and its label map as one case."""
+    target = folder / "imagesTr" / f"{name}_0000{ending}"
+    if ending != ".nii.gz":
+        write_image_picture(image.array, target)
+    else:
+        _copy_compressed(image.path, target)
+    write_labels(labels, image.geometry, folder / "labelsTr" / f"{name}{ending}")
 
 
 def inside(folder: Path, relative: str) -> Path:
