@@ -49,7 +49,7 @@ def labels_of(dataset, name):
 
 def test_black_and_white_masks_become_one_label(folders):
     dataset = bring(folders, labels=("lung",))
-    assert dataset.label_names == ("background", "lung")
+    assert (dataset.name, dataset.label_names) == ("new", ("background", "lung"))
     assert [case.name for case in dataset.training] == ["x0", "x1", "x2", "x3"]
     assert (labels_of(dataset, "x0") == two_masks(0, 1)).all()
     image = open_case_images(dataset, dataset.case("x0")).array[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lightm_unet.datasets.dataset import Dataset, open_dataset, write_dataset_json
@@ -84,6 +85,7 @@ def import_dataset(
             channel=channel or "image",
             progress=progress,
         )
+        found = replace(found, name=target.resolve().name)
     elif masks is not None or kind == PAIRS:
         raise UsageError(
             f"kind {kind} takes {'a folder of masks too' if kind == PAIRS else 'no masks'}: "
