@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lightm_unet.datasets.check import check_dataset
+from lightm_unet.datasets.dataset import open_dataset, spatial_dims
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.nifti import read_nifti, write_nifti
 
@@ -79,13 +80,29 @@ def test_an_image_under_a_name_that_is_passed_over_is_a_problem(make_dataset):
     assert [problem.message.count("no case uses") for problem in report.problems] == [1, 1]
 
 
-def test_2d_and_3d_mixed_is_a_problem(make_dataset):
+@pytest.mark.parametrize("shape", [(6, 7, 1), (1, 7, 8), (6, 7), (1, 1, 1)])
+def test_a_single_slice_among_volumes_is_a_volume(make_dataset, shape):
     root = make_dataset(cases=2)
     for folder, name in (("imagesTr", "case_0_0000"), ("labelsTr", "case_0")):
-        write_nifti(np.ones((6, 7, 1), np.uint8), AFFINE, root / folder / f"{name}.nii.gz")
+        write_nifti(np.ones(shape, np.uint8), AFFINE, root / folder / f"{name}.nii.gz")
     report = check_dataset(root)
-    assert "1 image(s) are 2D and 1 are 3D" in report.problems[0].message
-    assert report.shapes is None
+    assert report.ok
+    assert report.shapes.max == (6, 7, 8)
+    assert report.shapes.min == (*shape, 1)[:3]
+    assert spatial_dims(open_dataset(root)) == 3
+
+
+def test_single_slices_alone_are_flat(make_dataset):
+    root = make_dataset(cases=2)
+    for case in range(2):
+        for folder, name in (("imagesTr", f"case_{case}_0000"), ("labelsTr", f"case_{case}")):
+            write_nifti(
+                np.eye(6, 8, dtype=np.uint8)[:, None], AFFINE, root / folder / f"{name}.nii.gz"
+            )
+    report = check_dataset(root)
+    assert report.ok
+    assert report.shapes.max == (8, 6)  # a coronal slice's rows run from top to bottom
+    assert spatial_dims(open_dataset(root)) == 2
 
 
 def test_a_label_that_no_case_holds_is_a_problem(make_dataset):

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightm_unet.imaging.geometry import Geometry, canonical_axes
+from lightm_unet.imaging.geometry import Geometry, canonical_axes, left_right_axis
 from strategies import (
+    ALL_ORIENTATIONS,
     OFFSETS_MM,
     ORIENTATIONS,
     SPACINGS_MM,
@@ -75,9 +76,99 @@ def test_any_grid_has_each_axis_once(affine):
     assert set(flips) <= {True, False}
 
 
-@given(affines())
-def test_flat_grids_keep_their_axes_whatever_their_affine(affine):
-    assert canonical_axes(Geometry((4, 5), affine)) == ((0, 1), (False, False))
+def test_pictures_keep_their_rows_and_columns():
+    picture = Geometry((4, 5), np.eye(4))
+    assert canonical_axes(picture) == ((0, 1), (False, False))
+    assert left_right_axis(picture) == 1
+
+
+SLICES = {
+    "axial": ((0, 1), (1, 0), 1),
+    "coronal": ((0, 2), (2, 0), 1),
+    "sagittal": ((1, 2), (2, 1), None),
+}
+"""The world axes that a slice lies along; those that its rows and columns run against; and the
+canonical axis of left and right."""
+
+
+@given(st.sampled_from(sorted(SLICES)), st.booleans(), st.tuples(*[st.booleans()] * 3), SPACINGS_MM)
+def test_a_slice_has_a_radiologist_s_rows_and_columns_however_it_is_stored(
+    plane, swapped, flips, spacing_mm
+):
+    (first, second), expected, left_right = SLICES[plane]
+    along = (second, first) if swapped else (first, second)
+    through = 3 - first - second
+    signs = tuple(-1 if flip else 1 for flip in flips)
+    affine = oriented_affine((*along, through), signs, spacing_mm)
+    geometry = Geometry((4, 5), affine, unit_axes=1)
+    axes, turned = canonical_axes(geometry)
+    assert tuple(along[axis] for axis in axes) == expected
+    # Rows and columns run against their world axes: a step that runs along one is flipped.
+    assert turned == tuple(signs[axis] > 0 for axis in axes)
+    assert left_right_axis(geometry) == left_right
+
+
+@given(affines(), ORIENTATIONS)
+def test_the_canonical_directions_do_not_depend_on_how_the_axes_are_stored(affine, orientation):
+    order, signs = orientation
+    stored = affine.copy()
+    stored[:3, :3] = affine[:3, list(order)] * signs
+    found = []
+    for grid in (affine, stored):
+        axes, flips = canonical_axes(Geometry((4, 5, 6), grid))
+        found.append(grid[:3, list(axes)] * np.where(flips, -1, 1))
+    np.testing.assert_allclose(found[1], found[0])
+
+
+@pytest.mark.parametrize("degrees", [(0, 0, 45), (0, 45, 0), (45, 0, 0), (0, 0, 135)])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_grid_halfway_between_two_axes_has_one_answer(degrees, dims):
+    found = []
+    for axes, signs in ALL_ORIENTATIONS:
+        if dims == 2 and axes[2] != 2:
+            continue  # another slice
+        grid = rotated(oriented_affine(axes, signs, (1.0, 1.0, 1.0)), degrees)
+        order, flips = canonical_axes(Geometry((4, 5, 6)[:dims], grid))
+        found.append(grid[:3, list(order)] * np.where(flips, -1, 1))
+    np.testing.assert_allclose(found, np.broadcast_to(found[0], np.shape(found)), atol=1e-9)
+
+
+@given(affines(), st.integers(0, 2))
+def test_a_volume_of_one_slice_is_flat_and_a_volume_again(affine, thin):
+    shape = tuple(1 if axis == thin else 4 + axis for axis in range(3))
+    volume = Geometry(shape, affine)
+    flat = volume.as_slice()
+    assert flat.shape == tuple(length for length in shape if length > 1)
+    assert flat.stored_shape == shape
+    assert flat.as_volume().as_slice().difference(flat) is None
+    # The last voxel lies where it lay.
+    last = [length - 1 for length in flat.shape] + [0, 1]
+    whole = [length - 1 for length in shape] + [1]
+    np.testing.assert_allclose(flat.affine @ last, affine @ whole)
+
+
+def test_a_volume_of_several_slices_is_not_flat():
+    volume = Geometry((4, 5, 6), np.eye(4))
+    assert volume.as_slice() is volume
+    assert volume.as_volume() is volume
+
+
+@pytest.mark.parametrize(("axes", "signs"), ALL_ORIENTATIONS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (1, 7, 1), (7, 1, 1)])
+def test_of_several_axes_with_one_voxel_the_one_closest_to_upwards_is_left_out(axes, signs, shape):
+    flat = Geometry(shape, oriented_affine(axes, signs)).as_slice()
+    thin = [axes[axis] for axis in range(3) if shape[axis] == 1]
+    assert abs(flat.affine[max(thin), 2]) > 0
+
+
+@given(affines(), st.floats(0.01, 1.0))
+def test_only_axes_that_are_not_at_right_angles_need_a_matrix(affine, shear):
+    square = Geometry((4, 5, 6), affine)
+    assert square.steps_mm == square.spacing_mm
+    sheared = affine.copy()
+    sheared[:, 2] += shear * affine[:, 1]
+    np.testing.assert_array_equal(Geometry((4, 5, 6), sheared).steps_mm, sheared[:3, :3])
+    assert Geometry((4, 5), sheared).steps_mm == square.spacing_mm[:2]
 
 
 def test_grids_agree_up_to_a_tenth_of_a_voxel_at_their_corners():

@@ -30,7 +30,7 @@ def set_bytes(path, offset, values):
 
 def test_voxels_type_and_affine_come_back_as_written(volume):
     path, array = volume
-    read, affine = read_nifti(path)
+    read, affine, _ = read_nifti(path)
     np.testing.assert_array_equal(read, array)
     assert read.dtype == np.int16
     np.testing.assert_array_equal(affine, AFFINE)
@@ -56,7 +56,7 @@ def test_a_sheared_affine_is_kept_and_the_quaternion_marked_unused(tmp_path):
 def test_any_affine_that_can_be_inverted_is_kept(tmp_path_factory, affine, shape):
     path = tmp_path_factory.getbasetemp() / "any_affine.nii"
     write_nifti(np.zeros(shape, np.uint8), affine, path)
-    array, read = read_nifti(path)
+    array, read, _ = read_nifti(path)
     assert array.shape == shape
     np.testing.assert_allclose(read, affine, rtol=1e-6, atol=1e-6)
     header = nibabel.load(path).header

@@ -135,7 +135,7 @@ def test_a_pictures_mask_is_a_png_of_its_size(make_model, tmp_path, ending, mode
 def test_a_flat_nifti_keeps_its_third_axis(make_model, tmp_path):
     array, expected = noise()
     path = save_volume(array[:, :, :1], AFFINES["LPS"], tmp_path / "flat.nii")
-    model = make_model(spatial_dims=2, size=SHAPE[:2])
+    model = make_model(spatial_dims=2, size=SHAPE[1::-1])  # an axial slice's rows run along j
     predict(model, [path], tmp_path / "out", device="cpu")
     mask = nibabel.load(tmp_path / "out" / "flat.nii")
     assert mask.shape == (*SHAPE[:2], 1)

@@ -35,7 +35,7 @@ from lightm_unet.comparison.speed import find_speeds
 from lightm_unet.comparison.subset import choose_cases, link_dataset
 from lightm_unet.comparison.table import Row, make_rows
 from lightm_unet.costs.counting import NetworkCost
-from lightm_unet.datasets.dataset import Dataset, open_case_images, open_dataset
+from lightm_unet.datasets.dataset import Dataset, open_case_images, open_dataset, spatial_dims
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
@@ -159,7 +159,7 @@ def _plan(
         whole,
         split,
         channels=first.array.shape[0],
-        spatial_dims=len(first.geometry.shape),
+        spatial_dims=spatial_dims(data),
         settings=make_settings(given),
     )
     return data, plan.with_runs(runs)

@@ -24,7 +24,7 @@ from lightm_unet.datasets.dataset import (
 from lightm_unet.datasets.sides import describe_forbidden, forbidden_axes
 from lightm_unet.datasets.splits import SPLIT_FILE, Split, find_split
 from lightm_unet.errors import DataError, refuse_all
-from lightm_unet.imaging.geometry import canonical_axes
+from lightm_unet.imaging.geometry import Geometry, canonical_axes
 from lightm_unet.imaging.image import is_image_name, split_ending
 from lightm_unet.system.files import read_json
 from lightm_unet.system.progress import Progress, track
@@ -86,9 +86,7 @@ class _Read:
     """What is remembered of a case that could be read."""
 
     case: Case
-    shape: tuple[int, ...]
-    """In canonical axis order, like the next."""
-    spacing_mm: tuple[float, ...]
+    grid: Geometry
     range: tuple[float, float]
     voxels: np.ndarray | None
     """Voxels of each label; None without a label map."""
@@ -100,9 +98,8 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
     """Read every case of a data set, the test cases included, and list all problems.
 
     Besides files that cannot be used, these are problems: label maps without an image, another
-    number of cases than dataset.json says, images of 2 and 3 dimensions mixed, a label that occurs
-    in no case or in no training case of a stored split, a stored split that does not fit, and a
-    patient in two parts.
+    number of cases than dataset.json says, a label that occurs in no case or in no training case of
+    a stored split, a stored split that does not fit, and a patient in two parts.
 
     Args:
         root: the data set's folder.
@@ -119,8 +116,6 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
     cases = (*dataset.training, *dataset.test)
     read, unread = _read_cases(dataset, cases, {name for name, _ in incomplete}, progress)
     problems += unread
-    mixed = _mixed_dimensions(dataset, read)
-    problems += mixed
 
     training = [each for each in read if each.case in dataset.training]
     voxels = _sum(dataset, training)
@@ -144,11 +139,12 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
                 problems.append(Problem("", message))
             else:
                 warnings.append(message)
+    shapes, spacings = _canonical_grids([each.grid for each in training])
     return DatasetReport(
         cases=len(dataset.training),
         problems=tuple(problems),
-        shapes=None if mixed else _spread([each.shape for each in training]),
-        spacings_mm=None if mixed else _spread([each.spacing_mm for each in training]),
+        shapes=_spread(shapes),
+        spacings_mm=_spread(spacings),
         label_voxels=dict(zip(dataset.label_names, voxels.tolist(), strict=True)),
         label_cases={
             name: sum(bool(each.voxels is not None and each.voxels[value]) for each in training)
@@ -161,7 +157,7 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
         ),
         test_cases=len(dataset.test),
         warnings=tuple(warnings),
-        mirroring="" if mixed or not read else _mirroring(dataset, len(read[0].shape)),
+        mirroring=_mirroring(dataset, len(shapes[0])) if shapes else "",
     )
 
 
@@ -189,7 +185,7 @@ def refuse_unusable(
     known = {problem.case for problem in problems}
     cases = [dataset.case(name) for name in names]
     read, unread = _read_cases(dataset, cases, known, progress)
-    problems += [*unread, *_mixed_dimensions(dataset, read)]
+    problems += unread
     refuse_all(dataset.root, [problem.message for problem in problems])
     if labels := _absent(dataset, split, read).get("training"):
         raise DataError(
@@ -223,7 +219,6 @@ def _read(dataset: Dataset, case: Case) -> _Read:
     if case.labels is not None:
         labels = open_case_labels(dataset, case, image.geometry)
         voxels = np.bincount(labels.ravel(), minlength=len(dataset.label_names))
-    axes, _ = canonical_axes(image.geometry)
     low, high = float(image.array.min()), float(image.array.max())
     # Two blank images are no sign of one image under two names.
     digest = (
@@ -231,26 +226,31 @@ def _read(dataset: Dataset, case: Case) -> _Read:
     )
     return _Read(
         case=case,
-        shape=tuple(image.geometry.shape[axis] for axis in axes),
-        spacing_mm=tuple(image.geometry.spacing_mm[axis] for axis in axes),
+        grid=image.geometry,
         range=(low, high),
         voxels=voxels,
         digest=digest and f"{image.array.shape} {digest}",
     )
 
 
+def _canonical_grids(
+    grids: Sequence[Geometry],
+) -> tuple[list[tuple[int, ...]], list[tuple[float, ...]]]:
+    """Shapes and voxel sizes in canonical axis order; a slice among volumes is a volume too."""
+    if any(len(grid.shape) == 3 for grid in grids):
+        grids = [grid.as_volume() for grid in grids]
+    shapes, spacings = [], []
+    for grid in grids:
+        axes, _ = canonical_axes(grid)
+        shapes.append(tuple(grid.shape[axis] for axis in axes))
+        spacings.append(tuple(grid.spacing_mm[axis] for axis in axes))
+    return shapes, spacings
+
+
 def _sum(dataset: Dataset, read: Iterable[_Read]) -> np.ndarray:
     """Voxels of each label, over all cases."""
     zeros = np.zeros(len(dataset.label_names), np.int64)
     return sum((each.voxels for each in read if each.voxels is not None), zeros)
-
-
-def _mixed_dimensions(dataset: Dataset, read: Sequence[_Read]) -> list[Problem]:
-    flat = sum(len(each.shape) == 2 for each in read)
-    if flat in (0, len(read)):
-        return []
-    message = f"{flat} image(s) are 2D and {len(read) - flat} are 3D; separate them"
-    return [Problem("", f"{dataset.root}: {message}")]
 
 
 def _absent(dataset: Dataset, split: Split, read: Sequence[_Read]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,14 @@ import numpy as np
 
 from lightm_unet.errors import DataError, refuse_all
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.image import IMAGE_ENDINGS, Image, is_image_name, read_image, read_mask
+from lightm_unet.imaging.image import (
+    IMAGE_ENDINGS,
+    Image,
+    is_image_name,
+    read_image,
+    read_mask,
+    stored_dims,
+)
 from lightm_unet.system.files import read_json, write_json
 
 MAX_LABELS = 256
@@ -208,6 +216,19 @@ def write_dataset_json(
     if left_out:
         content["left_out"] = list(left_out)
     write_json(content, root / "dataset.json")
+
+
+def spatial_dims(dataset: Dataset) -> int:
+    """2 if every training image is a picture or a single slice, else 3.
+
+    A single slice among volumes is a volume too. Only headers are read, and only until the first
+    volume; a file whose header cannot be read says so when it is opened.
+    """
+    for case in dataset.training:
+        with suppress(DataError):
+            if stored_dims(case.images[0]) == 3:
+                return 3
+    return 2
 
 
 def open_case_images(dataset: Dataset, case: Case) -> Image:

@@ -15,7 +15,8 @@ import numpy as np
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.nifti import read_nifti, write_nifti
+from lightm_unet.imaging.nifti import read_nifti, read_nifti_shape, write_nifti
+from lightm_unet.imaging.nifti_header import NiftiHeader
 from lightm_unet.imaging.picture import read_label_picture, read_picture, write_picture
 
 _log = logging.getLogger(__name__)
@@ -114,8 +115,9 @@ def image_files(path: Path) -> list[Path]:
 def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Image:
     """Read an image from one file, or from several with one channel each.
 
-    A NIfTI file's axes of length 1 after the second are left out, so `(i, j, 1)` is a flat image.
-    Its fourth axis is taken as channels only where `channels` says so: it is time more often.
+    A NIfTI file of a single slice is a flat image, be it stored as `(i, j)`, `(i, j, 1)`,
+    `(i, 1, k)` or `(1, j, k)`; a 3D network takes it as a volume all the same. A fourth axis is
+    taken as channels only where `channels` says so: it is time more often.
 
     Args:
         paths: a file, or the files of the channels in order; all on the same grid.
@@ -161,8 +163,7 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
         DataError: the file cannot be used, or a value is not a whole number.
     """
     if has_spacing(path):
-        stored, affine = read_nifti(path)
-        array, geometry = _nifti_channels(stored, affine, path, channels=None)
+        array, geometry = _nifti_channels(*read_nifti(path), path, channels=None)
         array = array[0]
     else:
         array = read_label_picture(path)
@@ -245,7 +246,7 @@ def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
         raise UsageError(f"{path}: JPEG changes label values; write a .png instead")
     values = labels.astype(np.uint8)
     if ending in NIFTI_ENDINGS:
-        write_nifti(values.reshape(values.shape + (1,) * geometry.unit_axes), geometry.affine, path)
+        write_volume(values, geometry, path)
     else:
         write_picture(values, path)
 
@@ -279,11 +280,33 @@ def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     return whole
 
 
+def write_volume(array: np.ndarray, geometry: Geometry, path: Path) -> None:
+    """Write voxels as NIfTI, in one step, at the place that their grid was read from.
+
+    Args:
+        array: of `geometry.shape` and a number type that NIfTI knows.
+        geometry: the grid, as it was read with the image.
+        path: ends in .nii or .nii.gz.
+    """
+    write_nifti(array.reshape(geometry.stored_shape), geometry.affine, path, geometry.header)
+
+
+def stored_dims(path: Path) -> int:
+    """3 for a volume of more than one slice, 2 for a slice or a picture; only its header is read.
+
+    Raises:
+        DataError: the header cannot be read.
+    """
+    if not has_spacing(path):
+        return 2
+    shape = read_nifti_shape(path)[:3]
+    return 3 if len(shape) == 3 and min(shape) > 1 else 2
+
+
 def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
     """One file's float32 `(channels, *shape)` and grid."""
     if has_spacing(path):
-        stored, affine = read_nifti(path)
-        array, geometry = _nifti_channels(stored, affine, path, channels)
+        array, geometry = _nifti_channels(*read_nifti(path), path, channels)
     else:
         array = read_picture(path, channels)
         geometry = Geometry(array.shape[1:], np.eye(4))
@@ -300,21 +323,20 @@ def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
 
 
 def _nifti_channels(
-    array: np.ndarray, affine: np.ndarray, path: Path, channels: int | None
+    array: np.ndarray, affine: np.ndarray, header: NiftiHeader, path: Path, channels: int | None
 ) -> tuple[np.ndarray, Geometry]:
     """Sort a NIfTI file's axes into channels, space, and axes of length 1 to remember."""
     stored = array.shape
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim == 4 and array.shape[3] == channels:
-        array = np.moveaxis(array, 3, 0)
+        array, stored = np.moveaxis(array, 3, 0), stored[:3]
     else:
         array = array[None]
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
     if array.ndim not in (3, 4):
         advice = "give one volume: split series of volumes into files first"
-        raise DataError(path, f"shape {stored}", "a 2D or 3D image", advice)
-    shape = array.shape[1:]
-    unit_axes = len(stored) - len(shape) - (1 if array.shape[0] > 1 else 0)
-    return array, Geometry(shape, affine, unit_axes)
+        raise DataError(path, f"shape {header.shape}", "a 2D or 3D image", advice)
+    unit_axes = len(stored) - len(array.shape[1:])
+    whole = Geometry(array.shape[1:], affine, unit_axes, header, stored)
+    geometry = whole.as_slice()
+    return array.reshape(array.shape[0], *geometry.shape), geometry

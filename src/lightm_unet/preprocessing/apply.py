@@ -21,8 +21,11 @@ class GridRecord:
 
     geometry: Geometry
     """The file's own grid."""
+    matched: Geometry
+    """The same grid with as many axes as the network has: a 3D network takes a single slice as a
+    volume, a 2D network a volume of one slice as a flat image. The next two count its axes."""
     axes: tuple[int, ...]
-    """For each canonical axis, the file's array axis that it is."""
+    """For each canonical axis, the array axis that it is."""
     flips: tuple[bool, ...]
     """For each canonical axis, whether it runs the other way in the file."""
     canonical_shape: tuple[int, ...]
@@ -33,7 +36,7 @@ class GridRecord:
     @property
     def grid_spacing_mm(self) -> tuple[float, ...]:
         """Voxel size on the grid that the network sees, in canonical axis order, in mm."""
-        spacing = self.geometry.spacing_mm
+        spacing = self.matched.spacing_mm
         return tuple(
             spacing[axis] * before / after
             for axis, before, after in zip(
@@ -51,7 +54,7 @@ def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.
     Raises:
         DataError: the image has other dimensions or channels than the preprocessing is for.
     """
-    geometry = image.geometry
+    geometry = _match(image.geometry, preprocessing.spatial_dims)
     expected = f"{preprocessing.spatial_dims}D with {preprocessing.channels} channel(s)"
     dims, channels = len(geometry.shape), image.array.shape[0]
     if (dims, channels) != (preprocessing.spatial_dims, preprocessing.channels):
@@ -62,9 +65,12 @@ def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.
             "use the images that the model or the data set was made for",
         )
     axes, flips = canonical_axes(geometry)
+    if dims == 2 and preprocessing.flat_axes == "stored":
+        axes, flips = (0, 1), (False, False)
     canonical_shape = tuple(geometry.shape[axis] for axis in axes)
     record = GridRecord(
-        geometry=geometry,
+        geometry=image.geometry,
+        matched=geometry,
         axes=axes,
         flips=flips,
         canonical_shape=canonical_shape,
@@ -96,10 +102,17 @@ def preprocess_labels(labels: np.ndarray, record: GridRecord) -> torch.Tensor:
     return resize_labels(torch.from_numpy(canonical), record.grid_shape)
 
 
+def _match(geometry: Geometry, spatial_dims: int) -> Geometry:
+    """A grid as a network of so many dimensions takes it."""
+    if spatial_dims == 2:
+        return geometry.as_slice()
+    return geometry if geometry.is_picture else geometry.as_volume()
+
+
 def _to_canonical(array: np.ndarray, record: GridRecord) -> np.ndarray:
     """One channel or label map, from the file's axes to canonical ones."""
     flipped = tuple(axis for axis, flip in enumerate(record.flips) if flip)
-    return np.flip(np.transpose(array, record.axes), flipped)
+    return np.flip(np.transpose(array.reshape(record.matched.shape), record.axes), flipped)
 
 
 def _grid_shape(

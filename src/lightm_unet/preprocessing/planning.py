@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lightm_unet.datasets.dataset import Dataset, open_case_images, open_case_labels
+from lightm_unet.datasets.dataset import (
+    Dataset,
+    open_case_images,
+    open_case_labels,
+    spatial_dims,
+)
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.preprocessing.normalization import intensity_limits
 from lightm_unet.preprocessing.preprocessing import (
@@ -54,14 +59,14 @@ def plan_preprocessing(
     if normalization == "auto":
         normalization = "ct" if all(map(_says_ct, dataset.channel_names)) else "zscore"
     first = open_case_images(dataset, dataset.case(case_names[0]))
-    spatial_dims = len(first.geometry.shape)
-    grid = plan_grid(spatial_dims, size, roi_size, spacing_mm)
+    dims = spatial_dims(dataset)
+    grid = plan_grid(dims, size, roi_size, spacing_mm)
     # Options that contradict each other are found here, before all images are read.
-    plan = Preprocessing(spatial_dims, first.array.shape[0], **grid)
+    plan = Preprocessing(dims, first.array.shape[0], **grid)
     if normalization == "zscore":
         return plan
     return Preprocessing(
-        spatial_dims,
+        dims,
         first.array.shape[0],
         **grid,
         normalization="ct",

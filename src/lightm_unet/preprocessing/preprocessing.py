@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE, per_axis
@@ -18,6 +18,7 @@ from lightm_unet.system.choices import check_choice
 from lightm_unet.system.json_codec import ABSENT
 
 NORMALIZATIONS = ("zscore", "ct")
+FLAT_AXES = ("anatomical", "stored")
 OUTLIERS = ("compress", "clip")
 PERCENTILES = (0.5, 99.5)
 """Intensities beyond these are outliers: a few of them would otherwise set the scale."""
@@ -57,6 +58,10 @@ class Preprocessing:
     intensity_std: float | None = None
     """For "ct": standard deviation of the same."""
 
+    flat_axes: str = "anatomical"
+    """Rows and columns of flat NIfTI images: "anatomical", see `imaging.geometry.canonical_axes`,
+    or "stored", the file's own axes, which earlier versions kept. Pictures keep theirs."""
+
     def __post_init__(self) -> None:
         if self.spatial_dims not in (2, 3) or self.channels < 1:
             raise UsageError(
@@ -76,6 +81,7 @@ class Preprocessing:
                 )
         check_choice("normalization", self.normalization, NORMALIZATIONS)
         check_choice("outliers", self.outliers, OUTLIERS)
+        check_choice("flat_axes", self.flat_axes, FLAT_AXES)
         if self.normalization == "ct" and (
             self.intensity_range is None
             or self.intensity_mean is None
@@ -85,6 +91,18 @@ class Preprocessing:
             raise UsageError(
                 "ct normalization needs intensity_range, intensity_mean and intensity_std > 0"
             )
+
+
+def complete_description(content: Any) -> Any:
+    """Fill in what the JSON form of a `Preprocessing` lacks if an earlier version wrote it.
+
+    Args:
+        content: the JSON form; anything but an object is returned as it is.
+
+    Returns:
+        The same, with the "stored" `flat_axes` that earlier versions knew alone.
+    """
+    return {"flat_axes": "stored", **content} if isinstance(content, dict) else content
 
 
 class Grid(TypedDict):

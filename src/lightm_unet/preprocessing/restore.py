@@ -28,6 +28,10 @@ def restore_logits(logits: torch.Tensor, record: GridRecord) -> np.ndarray:
             f"logits of {tuple(logits.shape)} do not fit a preprocessed grid of {record.grid_shape}"
         )
     maps = (score.detach().to("cpu", torch.float32)[None] for score in logits)
-    labels = resize_and_choose(maps, record.canonical_shape).numpy()
+    return _to_file_axes(resize_and_choose(maps, record.canonical_shape), record)
+
+
+def _to_file_axes(values: torch.Tensor, record: GridRecord) -> np.ndarray:
     flipped = tuple(axis for axis, flip in enumerate(record.flips) if flip)
-    return np.ascontiguousarray(np.transpose(np.flip(labels, flipped), np.argsort(record.axes)))
+    array = np.transpose(np.flip(values.numpy(), flipped), np.argsort(record.axes))
+    return np.ascontiguousarray(array).reshape(record.geometry.shape)

@@ -18,14 +18,19 @@ from typing import Any, BinaryIO
 from lightm_unet.errors import DataError, UsageError
 
 
-def read_bytes(path: Path) -> bytes:
-    """All bytes of a file.
+def read_bytes(path: Path, most: int = -1) -> bytes:
+    """All bytes of a file, or the first ones.
+
+    Args:
+        path: the file.
+        most: how many bytes to read at most; below 0 all.
 
     Raises:
         DataError: missing, a folder, not permitted, or empty.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(most)
     except FileNotFoundError as error:
         raise DataError(path, "no such file", "a file", "check the path") from error
     except OSError as error:

@@ -204,7 +204,7 @@ def test_the_decathlons_modalities_become_one_file_each(msd, tmp_path):
     source = msd(channels=2)
     dataset = import_dataset(source, tmp_path / "new")
     assert dataset.channel_names == ("MR0", "MR1")
-    stored, _ = read_nifti(source / "imagesTr" / "thing_0.nii.gz")
+    stored, _, _ = read_nifti(source / "imagesTr" / "thing_0.nii.gz")
     image = open_case_images(dataset, dataset.case("thing_0"))
     np.testing.assert_array_equal(image.array, np.moveaxis(stored, -1, 0))
 

@@ -18,8 +18,8 @@ from lightm_unet.imaging.image import (
     read_labels,
     split_ending,
     write_labels,
+    write_volume,
 )
-from lightm_unet.imaging.nifti import write_nifti
 from lightm_unet.imaging.picture import write_image_picture, write_picture
 from lightm_unet.system.files import open_atomic
 
@@ -90,7 +90,7 @@ def import_pair(pair: Pair, found: SourceListing, folder: Path) -> None:
         _copy_compressed(pair.image, images[0])
         return
     for channel, path in zip(image.array, images, strict=True):
-        write_nifti(channel, image.geometry.affine, path)
+        write_volume(channel, image.geometry, path)
 
 
 def write_converted(name: str, image: Image, labels: np.ndarray, ending: str, folder: Path) -> None:
