@@ -86,7 +86,7 @@ def evaluate(
             errors.append(error)
             failed.append(FailedCase(pair.name, str(error)))
         else:
-            cases.append(score_case(pair.name, pred, ref, geometry.spacing_mm, tolerance_mm))
+            cases.append(score_case(pair.name, pred, ref, geometry.steps_mm, tolerance_mm))
     if classes is None:
         for refusal, name in _white_is_no_label(cases, pairing.pairs):
             errors.append(refusal)

@@ -83,7 +83,7 @@ def iou(pred: np.ndarray, ref: np.ndarray) -> float:
     return float(np.count_nonzero(pred & ref) / union) if union else 1.0
 
 
-def hd95(pred: np.ndarray, ref: np.ndarray, spacing_mm: Sequence[float]) -> float:
+def hd95(pred: np.ndarray, ref: np.ndarray, spacing_mm: Sequence[float] | np.ndarray) -> float:
     """95th-percentile Hausdorff distance in mm: almost the worst gap between two outlines.
 
     Boundary voxels are foreground voxels with a face neighbour outside the mask; outside the
@@ -93,7 +93,7 @@ def hd95(pred: np.ndarray, ref: np.ndarray, spacing_mm: Sequence[float]) -> floa
     Args:
         pred: predicted mask, bool, `(H, W)` or `(D, H, W)`.
         ref: reference mask, same shape.
-        spacing_mm: voxel size along each array axis.
+        spacing_mm: voxel size along each array axis; see `surface_distances` for sheared grids.
 
     Returns:
         Distance in mm. 0 for identical non-empty masks, `inf` if exactly one mask is empty,
@@ -117,14 +117,17 @@ def hd95(pred: np.ndarray, ref: np.ndarray, spacing_mm: Sequence[float]) -> floa
 
 
 def nsd(
-    pred: np.ndarray, ref: np.ndarray, spacing_mm: Sequence[float], tolerance_mm: float = 2.0
+    pred: np.ndarray,
+    ref: np.ndarray,
+    spacing_mm: Sequence[float] | np.ndarray,
+    tolerance_mm: float = 2.0,
 ) -> float:
     """Normalised surface Dice: the share of both boundaries that lies within a tolerance.
 
     Args:
         pred: predicted mask, bool, `(H, W)` or `(D, H, W)`.
         ref: reference mask, same shape.
-        spacing_mm: voxel size along each array axis.
+        spacing_mm: voxel size along each array axis; see `surface_distances` for sheared grids.
         tolerance_mm: the largest distance that still counts as agreement; it is included.
 
     Returns:
@@ -182,14 +185,15 @@ class SurfaceDistances:
 
 
 def surface_distances(
-    pred: np.ndarray, ref: np.ndarray, spacing_mm: Sequence[float]
+    pred: np.ndarray, ref: np.ndarray, spacing_mm: Sequence[float] | np.ndarray
 ) -> SurfaceDistances:
     """How far each boundary voxel of either mask is from the other mask's boundary, in mm.
 
     Args:
         pred: predicted mask, bool, `(H, W)` or `(D, H, W)`.
         ref: reference mask, same shape.
-        spacing_mm: voxel size along each array axis.
+        spacing_mm: voxel size along each array axis; or, where the axes are not at right angles,
+            the step along each of them as a column, `(world axes, array axes)`, in mm.
 
     Raises:
         TypeError: a mask is not bool.
@@ -200,17 +204,24 @@ def surface_distances(
         >>> b = np.zeros((8, 8), dtype=bool); b[2, 5] = b[2, 7] = True
         >>> surface_distances(a, b, spacing_mm=(1.0, 1.0))
         SurfaceDistances(pred_to_ref=array([3.]), ref_to_pred=array([3., 5.]))
+        >>> steps = np.array([[1.0, 4.0], [0.0, 1.0]])  # each column lies 4 mm further down
+        >>> surface_distances(a, b, steps).pred_to_ref.round(2)
+        array([12.37])
     """
     _check_masks(pred, ref)
-    if len(spacing_mm) != pred.ndim:
+    steps = np.asarray(spacing_mm, dtype=float)
+    if steps.shape[-1:] != (pred.ndim,):
+        found = steps.shape[-1] if steps.ndim else 1
         raise ValueError(
-            f"`spacing_mm` needs {pred.ndim} values for a {pred.ndim}D mask, got {len(spacing_mm)}"
+            f"`spacing_mm` needs {pred.ndim} values for a {pred.ndim}D mask, got {found}"
         )
     box = _bounding_box(pred | ref)
     # Cropping never removes a background neighbour inside the image, and erosion treats what is
     # beyond the crop as background, which is what lies there.
-    from_pred = _boundary(pred[box]) * np.asarray(spacing_mm, dtype=float)
-    from_ref = _boundary(ref[box]) * np.asarray(spacing_mm, dtype=float)
+    from_pred, from_ref = (
+        _boundary(mask[box]) * steps if steps.ndim == 1 else _boundary(mask[box]) @ steps.T
+        for mask in (pred, ref)
+    )
     return SurfaceDistances(_nearest(from_pred, from_ref), _nearest(from_ref, from_pred))
 
 

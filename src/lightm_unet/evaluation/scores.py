@@ -61,6 +61,14 @@ class CaseScores:
     """By label value. A label that is missing here is in neither mask: `of` gives `ABSENT`."""
     spacing: tuple[float, ...]
     """Voxel size along each array axis, in mm, or 1 each where the file stores none."""
+    fullness: float = 1.0
+    """Volume (in 2D area) of a voxel as a share of its edges' product: 1 at right angles, less
+    where the grid is sheared."""
+
+    @property
+    def voxel_size(self) -> float:
+        """Volume of a voxel in mm³, in 2D area in mm²; 1 where the file stores no size."""
+        return math.prod(self.spacing) * self.fullness
 
     def of(self, label: int) -> LabelScores:
         """The scores of one label value."""
@@ -138,7 +146,7 @@ def score_case(
     name: str,
     pred: np.ndarray,
     ref: np.ndarray,
-    spacing: Sequence[float],
+    spacing: Sequence[float] | np.ndarray,
     tolerance: float,
 ) -> CaseScores:
     """Score every class that occurs in a predicted or a reference label map.
@@ -147,7 +155,8 @@ def score_case(
         name: the case's name.
         pred: predicted labels, non-negative integers, `(H, W)` or `(D, H, W)`; 0 is background.
         ref: reference labels, same shape.
-        spacing: voxel size along each array axis, in mm (or 1 for pixels).
+        spacing: voxel size along each array axis, in mm (or 1 for pixels); or the step along each
+            axis as a column, see `metrics.surface_distances`.
         tolerance: tolerance of the NSD, in the unit of `spacing`.
 
     Raises:
@@ -168,11 +177,23 @@ def score_case(
         pred, ref = pred[box], ref[box]
         for label in present_labels(pred) | present_labels(ref):
             labels[label] = _score_label(pred == label, ref == label, spacing, tolerance)
-    return CaseScores(name, labels, tuple(spacing))
+    lengths, fullness = _measure(np.asarray(spacing, dtype=float))
+    return CaseScores(name, labels, lengths, fullness)
+
+
+def _measure(steps: np.ndarray) -> tuple[tuple[float, ...], float]:
+    """Lengths of a voxel's edges, and the share of their product that the voxel fills."""
+    if steps.ndim == 1:
+        return tuple(steps.tolist()), 1.0
+    lengths = np.linalg.norm(steps, axis=0)
+    directions = steps / lengths
+    # The root of the Gram determinant also holds for two edges in three dimensions.
+    fullness = math.sqrt(np.linalg.det(directions.T @ directions))
+    return tuple(lengths.tolist()), fullness
 
 
 def _score_label(
-    pred: np.ndarray, ref: np.ndarray, spacing: Sequence[float], tolerance: float
+    pred: np.ndarray, ref: np.ndarray, spacing: Sequence[float] | np.ndarray, tolerance: float
 ) -> LabelScores:
     distances = surface_distances(pred, ref, spacing)
     return LabelScores(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -64,17 +63,22 @@ def metric_titles(evaluation: Evaluation) -> dict[str, str]:
 
 
 def size_unit(evaluation: Evaluation) -> str:
-    """Unit of mask sizes: ml in 3D, cm² in 2D, px if no spacing is known."""
+    """Unit of mask sizes: ml in 3D, cm² in 2D, px if no spacing is known.
+
+    Voxels where slices and volumes are evaluated together: an area and a volume have no common
+    unit.
+    """
     if evaluation.unit == "px":
         return "px"
-    return "ml" if len(evaluation.cases[0].spacing) == 3 else "cm²"
+    dims = {len(case.spacing) for case in evaluation.cases}
+    return "voxels" if len(dims) > 1 else "ml" if dims == {3} else "cm²"
 
 
 def show_sizes(evaluation: Evaluation, case: CaseScores, scores: LabelScores) -> tuple[str, str]:
     """Size of the predicted and of the reference mask, in `size_unit`."""
-    if evaluation.unit == "px":
+    if size_unit(evaluation) in ("px", "voxels"):
         return f"{scores.pred_voxels}", f"{scores.ref_voxels}"
-    per_unit = math.prod(case.spacing) / 10 ** len(case.spacing)
+    per_unit = case.voxel_size / 10 ** len(case.spacing)
     return (
         formats.amount(scores.pred_voxels * per_unit),
         formats.amount(scores.ref_voxels * per_unit),
