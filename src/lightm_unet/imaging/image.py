@@ -30,6 +30,8 @@ IGNORE = 255
 """A value that often marks pixels to leave out; see `read_mask`."""
 ROUNDING = 1e-3
 """Label values are rounded if they are this near to a whole number."""
+_LARGEST_LABEL = 2**31
+"""Larger numbers are no labels but a mistake."""
 _LOSSY_ENDINGS = (".jpg", ".jpeg")
 
 
@@ -170,6 +172,8 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
         geometry = Geometry(array.shape, np.eye(4))
     if array.dtype.kind == "f":
         array = _whole_numbers(array, path)
+    elif np.abs(array.astype(np.float64)).max() >= _LARGEST_LABEL:
+        raise DataError(path, f"the label value {array.max()}", "smaller numbers", "correct it")
     fits = array.min() >= 0 and array.max() <= 255
     return np.ascontiguousarray(array, dtype=np.uint8 if fits else np.int64), geometry
 
@@ -259,7 +263,7 @@ def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         whole = np.rint(array)
         off = np.abs(array - whole)
-    wrong = array[~(np.isfinite(array) & (off <= ROUNDING) & (np.abs(whole) < 2**31))]
+    wrong = array[~(np.isfinite(array) & (off <= ROUNDING) & (np.abs(whole) < _LARGEST_LABEL))]
     if wrong.size:
         raise DataError(
             path,
