@@ -3,8 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_erosion
+from scipy.spatial.distance import cdist
 
 from lightm_unet.evaluation.metrics import dice, hd95, iou, nsd, surface_distances
+from strategies import rotated
 
 SPACINGS_MM = {2: (0.7, 1.9), 3: (0.8, 1.3, 5.0)}
 
@@ -91,6 +94,26 @@ def test_hd95_takes_the_worse_direction_and_the_95th_percentile():
     assert hd95(ref, pred, (1.0, 1.0)) == 19
 
 
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_on_a_sheared_grid_distances_are_those_between_the_voxels_places(spatial_dims, seed):
+    pred, ref = random_blobs(spatial_dims, seed)
+    steps = np.random.default_rng(seed).normal(size=(3, spatial_dims))
+    distances = surface_distances(pred, ref, steps)
+    places = [np.argwhere(mask & ~binary_erosion(mask)) @ steps.T for mask in (pred, ref)]
+    between = cdist(*places)
+    np.testing.assert_allclose(distances.pred_to_ref, between.min(axis=1))
+    np.testing.assert_allclose(distances.ref_to_pred, between.min(axis=0))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_matrix_with_right_angles_measures_like_its_voxel_sizes(seed):
+    pred, ref = random_blobs(3, seed)
+    steps = rotated(np.diag([*SPACINGS_MM[3], 1.0]), (20, -50, 130))[:3, :3]
+    assert hd95(pred, ref, steps) == pytest.approx(hd95(pred, ref, SPACINGS_MM[3]))
+    assert nsd(pred, ref, steps, 1.234) == nsd(pred, ref, SPACINGS_MM[3], 1.234)
+
+
 def test_interior_voxels_are_not_boundary():
     ref = np.ones((5, 5), dtype=bool)  # fills the image: its 16 border pixels are its boundary
     pred = voxels((5, 5), (2, 2))
@@ -139,5 +162,7 @@ def test_masks_that_cannot_be_compared_are_refused_with_the_reason():
         iou(mask, np.zeros((4, 5), dtype=bool))
     with pytest.raises(ValueError, match="needs 2 values for a 2D mask, got 3"):
         hd95(mask, mask, (1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="needs 2 values for a 2D mask, got 3"):
+        hd95(mask, mask, np.eye(3))
     with pytest.raises(ValueError, match="got -1"):
         nsd(mask, mask, (1.0, 1.0), tolerance_mm=-1)

@@ -1,5 +1,6 @@
 import re
 import struct
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -14,6 +15,7 @@ from lightm_unet.imaging.image import (
     read_labels,
     read_mask,
     split_ending,
+    stored_dims,
     write_labels,
 )
 from lightm_unet.imaging.nifti import write_nifti
@@ -74,6 +76,12 @@ def test_a_volume_has_one_channel_and_keeps_its_axes(tmp_path):
         ((4, 5, 6, 1), None, (1, 4, 5, 6)),
         ((4, 5, 6, 2), 2, (2, 4, 5, 6)),
         ((4, 5, 1, 3), 3, (3, 4, 5)),
+        ((1, 4, 5), None, (1, 4, 5)),
+        ((4, 1, 5), None, (1, 4, 5)),
+        ((4, 1, 1), None, (1, 4, 1)),
+        ((1, 1, 1), None, (1, 1, 1)),
+        ((1, 4, 5, 3), 3, (3, 4, 5)),
+        ((4, 5, 6, 1, 1), 1, (1, 4, 5, 6)),
     ],
 )
 def test_axes_of_length_one_are_left_out_and_channels_taken_when_asked_for(
@@ -84,8 +92,21 @@ def test_axes_of_length_one_are_left_out_and_channels_taken_when_asked_for(
     assert image.array.shape == read
     labels = np.ones(image.geometry.shape, np.uint8)
     write_labels(labels, image.geometry, tmp_path / "mask.nii")
-    spatial = stored[:3] if channels else stored
+    spatial = stored[:3] if channels and channels > 1 else stored
     assert nibabel.load(tmp_path / "mask.nii").shape == spatial
+
+
+@pytest.mark.parametrize(
+    ("stored", "dims"),
+    [((4, 5, 6), 3), ((4, 5, 6, 2), 3), ((4, 5), 2), ((4, 1, 6), 2), ((1, 5, 6, 2), 2), ((4,), 2)],
+)
+def test_a_single_slice_has_two_dimensions_and_more_have_three(tmp_path, stored, dims):
+    write_nifti(np.ones(stored, np.uint8), np.eye(4), tmp_path / "a.nii.gz")
+    assert stored_dims(tmp_path / "a.nii.gz") == dims
+
+
+def test_a_picture_has_two_dimensions_without_being_read():
+    assert stored_dims(Path("missing.png")) == 2
 
 
 @pytest.mark.parametrize(("stored", "channels"), [((4, 5, 6, 2), None), ((4, 5, 6, 2), 3)])
@@ -129,10 +150,17 @@ def test_labels_keep_their_values_and_fractions_are_refused(tmp_path):
         labels, _ = read_labels(path)
         assert labels.ravel().tolist() == values
         assert labels.dtype == dtype
-    for value in (0.5, np.nan):
+    for value in (0.5, np.nan, np.inf, 1e30):
         write_nifti(np.array([0, value], np.float32).reshape(1, 1, 2), np.eye(4), path)
         with pytest.raises(DataError, match="label value"):
             read_labels(path)
+
+
+def test_a_label_beyond_int64_is_refused(tmp_path):
+    labels = np.array([[[0, 2**63 + 1]]], dtype=np.uint64)
+    write_nifti(labels, np.eye(4), tmp_path / "a.nii")
+    with pytest.raises(DataError, match="the label value 9223372036854775809"):
+        read_labels(tmp_path / "a.nii")
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".png", ".tif", ".bmp"])

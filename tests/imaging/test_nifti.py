@@ -5,6 +5,7 @@ import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.nifti import read_nifti, write_nifti
@@ -156,6 +157,101 @@ def test_scaling_big_endian_and_nifti_2_are_understood(tmp_path):
     np.testing.assert_array_equal(read_nifti(tmp_path / "big.nii")[0], 2.0 * array - 5)
     nibabel.save(nibabel.Nifti2Image(array.astype(np.float32), AFFINE), tmp_path / "two.nii.gz")
     np.testing.assert_array_equal(read_nifti(tmp_path / "two.nii.gz")[0], array)
+
+
+@pytest.mark.parametrize(("unit", "mm"), [("meter", 1000), ("mm", 1), ("micron", 1e-3), (0, 1)])
+def test_the_affine_is_in_mm_whatever_the_header_counts_in(tmp_path, unit, mm):
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), AFFINE)
+    image.header.set_xyzt_units(unit, "sec")
+    nibabel.save(image, tmp_path / "a.nii")
+    _, affine, header = read_nifti(tmp_path / "a.nii")
+    np.testing.assert_allclose(affine, np.diag([mm, mm, mm, 1]) @ AFFINE)
+    write_nifti(np.zeros((3, 4, 5), np.uint8), affine, tmp_path / "mask.nii", header)
+    mask = nibabel.load(tmp_path / "mask.nii")
+    np.testing.assert_array_equal(mask.affine, AFFINE)
+    assert mask.header.get_xyzt_units() == (unit or "unknown", "unknown")
+
+
+@given(affines(largest_degrees=180), st.sampled_from([-1, 1]))
+def test_a_qform_is_read_as_nibabel_reads_it(tmp_path_factory, affine, hand):
+    path = tmp_path_factory.getbasetemp() / "qform.nii"
+    affine[:, 2] *= hand
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), None)
+    image.set_qform(affine, 1)
+    nibabel.save(image, path)
+    assert nibabel.load(path).header["sform_code"] == 0
+    np.testing.assert_allclose(read_nifti(path)[1], nibabel.load(path).affine, atol=1e-2)
+    np.testing.assert_allclose(read_nifti(path)[1], affine, atol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4), (7,), (3, 4, 5, 2)])
+def test_without_forms_the_image_is_centred_as_nibabel_does(tmp_path, shape):
+    image = nibabel.Nifti1Image(np.zeros(shape, np.uint8), None)
+    image.header.set_zooms((1.5, 2.5, 3.5, 4.5)[: len(shape)])
+    nibabel.save(image, tmp_path / "a.nii")
+    np.testing.assert_allclose(
+        read_nifti(tmp_path / "a.nii")[1], nibabel.load(tmp_path / "a.nii").affine
+    )
+
+
+def test_the_mask_of_a_header_holds_nothing_else_of_it(tmp_path):
+    array = np.ones((3, 4, 5), np.int16)
+    image = nibabel.Nifti2Image(array, AFFINE)
+    image.header["descrip"], image.header["cal_max"], image.header["intent_code"] = b"mine", 7, 1002
+    image.header.set_slope_inter(2, 5)
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"name"))
+    nibabel.save(image, tmp_path / "a.nii")
+    _, affine, header = read_nifti(tmp_path / "a.nii")
+    write_nifti(array.astype(np.uint8), affine, tmp_path / "mask.nii", header)
+    mask = nibabel.load(tmp_path / "mask.nii")
+    assert isinstance(mask, nibabel.Nifti2Image)
+    assert mask.get_data_dtype() == np.uint8
+    assert (mask.header["descrip"], mask.header["cal_max"], mask.header["intent_code"]) == (
+        b"",
+        0,
+        0,
+    )
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), 1)
+    assert not mask.header.extensions
+
+
+def test_an_axis_too_long_for_nifti_1_is_written_as_nifti_2(tmp_path):
+    array = np.arange(40_000, dtype=np.int32).reshape(40_000, 1, 1)
+    write_nifti(array, AFFINE, tmp_path / "long.nii")
+    assert isinstance(nibabel.load(tmp_path / "long.nii"), nibabel.Nifti2Image)
+    np.testing.assert_array_equal(read_nifti(tmp_path / "long.nii")[0], array)
+
+
+def test_voxels_begin_after_the_header_where_no_offset_is_given(volume):
+    path, array = volume
+    set_bytes(path, 108, struct.pack("<f", 0))
+    np.testing.assert_array_equal(read_nifti(path)[0], array)
+
+
+@pytest.mark.parametrize("slope", [0.0, np.nan, 1.0])
+def test_voxels_without_scaling_keep_their_type(volume, slope):
+    path, array = volume
+    set_bytes(path, 112, struct.pack("<2f", slope, 0 if slope == 1 else 9))
+    read = read_nifti(path)[0]
+    assert read.dtype == np.int16
+    np.testing.assert_array_equal(read, array)
+
+
+@pytest.mark.parametrize("scaling", [(np.inf, 0), (2, np.nan), (-np.inf, 1)])
+def test_a_scaling_that_is_no_number_is_a_data_error(volume, scaling):
+    set_bytes(volume[0], 112, struct.pack("<2f", *scaling))
+    with pytest.raises(DataError, match="a scaling by"):
+        read_nifti(volume[0])
+
+
+def test_data_that_the_header_says_nothing_of_are_read_to_the_checksum_or_refused(volume):
+    path, array = volume
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(whole + bytes(2**20)))
+    np.testing.assert_array_equal(read_nifti(path)[0], array)
+    path.write_bytes(gzip.compress(whole + bytes(2**27)))
+    with pytest.raises(DataError, match="far more data"):
+        read_nifti(path)
 
 
 def test_nothing_is_printed_for_a_header_that_nibabel_repairs(volume, capfd):

@@ -124,3 +124,13 @@ def test_a_case_is_needed_and_must_exist(make_dataset):
         plan_preprocessing(dataset, [])
     with pytest.raises(DataError, match="no case other"):
         plan_preprocessing(dataset, ["other"])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_among_volumes_does_not_make_the_plan_flat(make_dataset, axis):
+    root = make_dataset(cases=2)
+    for folder, name in (("imagesTr", "case_0_0000"), ("labelsTr", "case_0")):
+        thin = np.expand_dims(np.eye(6, dtype=np.uint8), axis)
+        write_nifti(thin, AFFINE, root / folder / f"{name}.nii.gz")
+    plan = plan_preprocessing(open_dataset(root), ["case_0", "case_1"], roi_size=[8])
+    assert (plan.spatial_dims, plan.roi_size) == (3, (8, 8, 8))

@@ -12,7 +12,7 @@ from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry, canonical_axes
 from lightm_unet.imaging.image import Image, read_image, read_labels
 from lightm_unet.preprocessing.apply import preprocess_image, preprocess_labels
-from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.preprocessing.preprocessing import Preprocessing, complete_description
 from lightm_unet.preprocessing.restore import restore_logits
 from lightm_unet.system.json_codec import from_json, to_json
 from strategies import ALL_ORIENTATIONS, affines, oriented_affine, shapes
@@ -109,6 +109,50 @@ def test_a_single_slice_that_runs_backwards_keeps_its_labels():
     np.testing.assert_array_equal(preprocess_labels(labels, record).numpy(), labels)
 
 
+@pytest.mark.parametrize("shape", [(5, 6, 1), (5, 1, 6), (1, 5, 6), (1, 1, 1), (1, 1, 6), (5, 6)])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_slice_serves_2d_and_3d_networks(shape, dims):
+    labels = np.random.default_rng(0).integers(0, 3, shape).astype(np.uint8)
+    affine = oriented_affine((1, 2, 0), (-1, 1, -1))
+    geometry = Geometry(shape, affine)
+    image = Image(labels[None].astype(np.float32), geometry, Path("case.nii"))
+    preprocessing = Preprocessing(spatial_dims=dims, channels=1, roi_size=(8,) * dims)
+    tensor, record = preprocess_image(image, preprocessing)
+    on_grid = preprocess_labels(labels, record)
+    assert tensor.ndim == 1 + dims
+    assert on_grid.shape == tensor.shape[1:]
+    assert len(record.grid_spacing_mm) == dims
+    np.testing.assert_array_equal(restore_logits(one_hot(on_grid, 3), record), labels)
+
+
+def test_a_slice_is_resampled_along_its_own_axes():
+    geometry = Geometry((10, 20), oriented_affine((0, 2, 1), (1, 1, 1), (1.0, 3.0, 7.0)), 1)
+    image = Image(np.zeros((1, 10, 20), np.float32), geometry, Path("case.nii"))
+    preprocessing = Preprocessing(2, 1, roi_size=(8, 8), spacing_mm=(1.5, 2.0))
+    tensor, record = preprocess_image(image, preprocessing)
+    # Coronal: rows are the 20 voxels of 3 mm from top to bottom, columns the 10 of 1 mm.
+    assert tensor.shape == (1, 40, 5)
+    assert record.grid_spacing_mm == (1.5, 2.0)
+
+
+def test_stored_flat_axes_are_the_files_own():
+    labels = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    geometry = Geometry((4, 5), oriented_affine((1, 0, 2), (1, -1, 1)), 1)
+    image = Image(np.zeros((1, 4, 5), np.float32), geometry, Path("case.nii"))
+    for flat_axes, expected in (("stored", labels), ("anatomical", labels[::-1])):
+        preprocessing = Preprocessing(2, 1, roi_size=(8, 8), flat_axes=flat_axes)
+        _, record = preprocess_image(image, preprocessing)
+        np.testing.assert_array_equal(preprocess_labels(labels, record), expected)
+
+
+def test_a_description_of_an_earlier_version_keeps_the_files_own_axes():
+    content = to_json(KEEP)
+    assert complete_description(content) == content
+    del content["flat_axes"]
+    assert from_json(Preprocessing, complete_description(content)).flat_axes == "stored"
+    assert complete_description(None) is None
+
+
 def test_pictures_keep_their_rows_and_columns():
     labels = ball((50, 70), 20)
     picture = image_of(labels[None] * 255.0)
@@ -175,6 +219,7 @@ def test_a_card_from_before_outliers_were_compressed_clips_them():
         {"spatial_dims": 4},
         {"channels": 0},
         {"normalization": "minmax"},
+        {"flat_axes": "rows"},
         {"normalization": "ct"},
         {"outliers": "drop"},
         {"gamma": 2},
@@ -192,6 +237,13 @@ def test_an_image_of_other_dimensions_or_channels_is_a_data_error():
     for array in (np.zeros((1, 4, 4)), np.zeros((2, 4, 4, 4))):
         with pytest.raises(DataError, match="expected 3D with 1 channel"):
             preprocess_image(image_of(array), KEEP)
+
+
+def test_voxels_of_metres_on_a_grid_of_millimetres_are_a_data_error():
+    preprocessing = dataclasses.replace(KEEP, spacing_mm=(1.0, 1.0, 1.0))
+    image = image_of(np.zeros((1, 20, 20, 20)), np.diag([5000.0, 5000.0, 5000.0, 1.0]))
+    with pytest.raises(DataError, match=r"5000 x 5000 x 5000 mm, .* take 4000000 GB"):
+        preprocess_image(image, preprocessing)
 
 
 def test_labels_and_logits_of_another_shape_are_refused():

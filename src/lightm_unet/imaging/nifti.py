@@ -19,13 +19,8 @@ from typing import BinaryIO
 import numpy as np
 
 from lightm_unet.errors import DataError
-from lightm_unet.imaging.nifti_header import (
-    BROKEN,
-    NiftiHeader,
-    like_header,
-    parse_header,
-    read_affine,
-)
+from lightm_unet.imaging.nifti_header import BROKEN, NiftiHeader, parse_header
+from lightm_unet.imaging.nifti_place import like_header, read_affine
 from lightm_unet.system.files import read_bytes, write_bytes
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -136,9 +131,8 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             with gzip.GzipFile(fileobj=file) as stream:
                 yield stream, size * _LARGEST_RATIO  # type: ignore[misc]
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            path, f"damaged gzip data ({error})", "a whole .nii.gz file", BROKEN
-        ) from error
+        what = "damaged gzip data" if compressed else "a file that cannot be read"
+        raise DataError(path, f"{what} ({error})", "a whole NIfTI file", BROKEN) from error
 
 
 def _check_size(header: NiftiHeader, path: Path, most: int) -> None:

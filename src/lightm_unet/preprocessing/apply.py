@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from lightm_unet.imaging.image import Image
 from lightm_unet.preprocessing.normalization import normalise
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.preprocessing.resizing import resize, resize_labels
+from lightm_unet.system.memory import machine_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,8 @@ def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.
         float32, `(channels, *grid)`, and the record that takes the network's output back.
 
     Raises:
-        DataError: the image has other dimensions or channels than the preprocessing is for.
+        DataError: the image has other dimensions or channels than the preprocessing is for, or its
+            voxels are so large that their grid fits into no memory.
     """
     geometry = _match(image.geometry, preprocessing.spatial_dims)
     expected = f"{preprocessing.spatial_dims}D with {preprocessing.channels} channel(s)"
@@ -76,6 +79,7 @@ def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.
         canonical_shape=canonical_shape,
         grid_shape=_grid_shape(geometry, axes, preprocessing),
     )
+    _check_memory(record, image, preprocessing)
     array = np.stack([_to_canonical(channel, record) for channel in image.array])
     normalised = torch.from_numpy(normalise(array, preprocessing))
     return resize(normalised, record.grid_shape), record
@@ -100,6 +104,19 @@ def preprocess_labels(labels: np.ndarray, record: GridRecord) -> torch.Tensor:
     # which torch refuses.
     canonical = np.array(_to_canonical(labels, record), dtype=np.uint8, order="C")
     return resize_labels(torch.from_numpy(canonical), record.grid_shape)
+
+
+def _check_memory(record: GridRecord, image: Image, preprocessing: Preprocessing) -> None:
+    """Refuse a grid that no memory holds, before the system ends the process for it."""
+    needed = 4 * preprocessing.channels * math.prod(record.grid_shape)
+    if needed > machine_bytes():
+        spacing = " x ".join(f"{length:g}" for length in record.matched.spacing_mm)
+        raise DataError(
+            image.path,
+            f"voxels of {spacing} mm, which on the model's grid take {needed / 1e9:.0f} GB",
+            f"at most the {machine_bytes() / 1e9:.0f} GB of this machine",
+            "check the voxel size and its unit in the file's header",
+        )
 
 
 def _match(geometry: Geometry, spatial_dims: int) -> Geometry:

@@ -1,4 +1,4 @@
-"""Memory of this process: what it holds now, and the most it has held."""
+"""Memory of this machine, and of this process: what it holds now, and the most it has held."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import psutil
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+
+
+def machine_bytes() -> int:
+    """Physical memory of this machine."""
+    return psutil.virtual_memory().total
 
 
 def resident_bytes() -> int:
