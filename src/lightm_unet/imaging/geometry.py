@@ -79,7 +79,9 @@ class Geometry:
         """A slice as a volume whose third axis has length 1; a volume as it is."""
         if len(self.shape) == 3:
             return self
-        return dataclasses.replace(self, shape=(*self.shape, 1))
+        return dataclasses.replace(
+            self, shape=(*self.shape, 1), unit_axes=max(0, self.unit_axes - 1)
+        )
 
     def as_slice(self) -> Geometry:
         """A volume of one slice as a flat image; anything else as it is.
@@ -96,6 +98,7 @@ class Geometry:
             self,
             shape=tuple(self.shape[axis] for axis in kept),
             affine=self.affine[:, [*kept, left_out, 3]],
+            unit_axes=self.unit_axes + 1,
         )
 
     def difference(self, other: Geometry) -> str | None:

@@ -47,21 +47,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, NiftiHeader]:
             is not finite or not invertible, voxels that are not plain real numbers.
     """
     with _open(path) as (stream, most):
-        try:
-            header = parse_header(stream.read(540), path)
-            affine = read_affine(header, path)
-            scaling = _scaling(header, path)
-            _check_size(header, path, most)
-            array = _read_voxels(stream, header, path)
-        except DataError:
-            _finish(stream, path)  # a wrong checksum explains whatever else is wrong
-            raise
-        _finish(stream, path)
-    if scaling is not None:
-        with np.errstate(all="ignore"):  # what overflows is infinite, and refused as an intensity
-            array = np.multiply(array, scaling[0], dtype=np.float64)
-            array += scaling[1]
-    return array, affine, header
+        return _read_stream(stream, most, path)
 
 
 def read_nifti_shape(path: Path) -> tuple[int, ...]:
@@ -135,13 +121,34 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         raise DataError(path, f"{what} ({error})", "a whole NIfTI file", BROKEN) from error
 
 
-def _check_size(header: NiftiHeader, path: Path, most: int) -> None:
+def _read_stream(
+    stream: BinaryIO, most: int, path: Path
+) -> tuple[np.ndarray, np.ndarray, NiftiHeader]:
+    """What `read_nifti` returns, from a stream that holds `most` bytes at most."""
+    try:
+        header = parse_header(stream.read(540), path)
+        affine = read_affine(header, path)
+        scaling = _scaling(header, path)
+        _check_size(stream, header, path, most)
+        array = _read_voxels(stream, header, path)
+    except DataError:
+        _finish(stream, path)  # a wrong checksum explains whatever else is wrong
+        raise
+    _finish(stream, path)
+    if scaling is not None:
+        with np.errstate(all="ignore"):  # what overflows is infinite, and refused as an intensity
+            array = np.multiply(array, scaling[0], dtype=np.float64)
+            array += scaling[1]
+    return array, affine, header
+
+
+def _check_size(stream: BinaryIO, header: NiftiHeader, path: Path, most: int) -> None:
     """Refuse a header that asks for more voxels than the file can hold."""
     needed = header.offset + header.voxel_bytes
     if needed > most:
         raise _cut_off(header, path, max(0, most - header.offset))
     ratio = needed * _LARGEST_RATIO // most
-    if needed > _BOMB_BYTES and ratio > _BOMB_RATIO and read_bytes(path, 2) == _GZIP_MAGIC:
+    if needed > _BOMB_BYTES and ratio > _BOMB_RATIO and isinstance(stream, gzip.GzipFile):
         raise DataError(
             path,
             f"{needed / 1e9:.1f} GB compressed {ratio}-fold",
