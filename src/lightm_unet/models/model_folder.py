@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.networks.registry import TO_REGISTER, build_network, network_names
-from lightm_unet.preprocessing.preprocessing import Preprocessing, complete_description
+from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.reporting.palette import Colour, label_colour, read_colour
 from lightm_unet.system.files import write_bytes
 from lightm_unet.system.json_codec import from_json, to_json
@@ -100,7 +100,7 @@ def load_model(path: Path | str) -> ModelFolder:
     card = read_record(folder / CARD)
     try:
         network = _build_network(card["network"], folder / CARD)
-        preprocessing = from_json(Preprocessing, complete_description(card["preprocessing"]))
+        preprocessing = from_json(Preprocessing, card["preprocessing"])
         names = tuple(str(label["name"]) for label in card["labels"])
         colours = tuple(read_colour(label["colour"]) for label in card["labels"])
         of_network = (network.spatial_dims, network.in_channels, network.out_channels)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE, per_axis
@@ -58,7 +58,7 @@ class Preprocessing:
     intensity_std: float | None = None
     """For "ct": standard deviation of the same."""
 
-    flat_axes: str = "anatomical"
+    flat_axes: str = field(default="anatomical", metadata={ABSENT: "stored"})
     """Rows and columns of flat NIfTI images: "anatomical", see `imaging.geometry.canonical_axes`,
     or "stored", the file's own axes, which earlier versions kept. Pictures keep theirs."""
 
@@ -91,18 +91,6 @@ class Preprocessing:
             raise UsageError(
                 "ct normalization needs intensity_range, intensity_mean and intensity_std > 0"
             )
-
-
-def complete_description(content: Any) -> Any:
-    """Fill in what the JSON form of a `Preprocessing` lacks if an earlier version wrote it.
-
-    Args:
-        content: the JSON form; anything but an object is returned as it is.
-
-    Returns:
-        The same, with the "stored" `flat_axes` that earlier versions knew alone.
-    """
-    return {"flat_axes": "stored", **content} if isinstance(content, dict) else content
 
 
 class Grid(TypedDict):

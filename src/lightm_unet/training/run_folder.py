@@ -29,7 +29,7 @@ from lightm_unet import __version__
 from lightm_unet.datasets.dataset import Dataset, open_dataset
 from lightm_unet.datasets.splits import Split, read_split, write_split
 from lightm_unet.errors import LightMUNetError, UsageError
-from lightm_unet.preprocessing.preprocessing import Preprocessing, complete_description
+from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record, write_record
 from lightm_unet.training.settings import TrainingSettings, join_network, make_settings
@@ -150,7 +150,6 @@ def read_run(folder: Path) -> RunRecord:
     with expect_usable(path, "a record", advice):
         if isinstance(content.get("settings"), dict):
             content["settings"] = join_network(content["settings"])
-        content["preprocessing"] = complete_description(content.get("preprocessing"))
         return from_json(RunRecord, content)
 
 
