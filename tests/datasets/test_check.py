@@ -168,7 +168,7 @@ def copy_case(root, source, name, part="Tr"):
         target.parent.mkdir(exist_ok=True)
         original = root / f"{folder}Tr" / f"{source}{ending}.nii.gz"
         # other bytes, the same voxels
-        array, affine = read_nifti(original)
+        array, affine, _ = read_nifti(original)
         write_nifti(array.astype(np.float64), affine, target)
 
 

@@ -273,3 +273,37 @@ def test_real_hippocampi_come_back_through_resizing(shared_data):
         restored = restore_logits(one_hot(preprocess_labels(labels, record), 3), record)
         for label in (1, 2):
             assert dice(restored == label, labels == label) > 0.97
+
+
+CT = {"normalization": "ct", "intensity_range": (0, 1), "intensity_mean": 0, "intensity_std": 1}
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", (0, 8)),
+        ("size", (8, -8)),
+        ("size", (8, 10**9)),
+        ("roi_size", (10**12, 8)),
+        ("spacing_mm", (NAN, 1.0)),
+        ("spacing_mm", (1.0, NAN)),
+        ("spacing_mm", (INF, 1.0)),
+        ("spacing_mm", (-1.0, 1.0)),
+        ("spacing_mm", (1e-30, 1.0)),
+        ("spacing_mm", (1e9, 1.0)),
+        ("intensity_mean", NAN),
+        ("intensity_mean", INF),
+        ("intensity_std", NAN),
+        ("intensity_std", 1e-300),
+        ("intensity_std", 1e200),
+        ("intensity_std", -1.0),
+        ("intensity_range", (NAN, 1.0)),
+        ("intensity_range", (-INF, 1.0)),
+        ("intensity_range", (2.0, 1.0)),
+    ],
+)
+def test_a_field_that_cannot_be_is_refused_by_its_name(field, value):
+    grid = {} if field in ("size", "roi_size") else {"roi_size": (8, 8)}
+    with pytest.raises(UsageError, match=field):
+        Preprocessing(spatial_dims=2, channels=1, **{**CT, **grid, field: value})

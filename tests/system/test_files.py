@@ -75,6 +75,55 @@ def test_something_else_than_a_json_object_is_one_data_error(tmp_path, text):
         read_json(path)
 
 
+@pytest.mark.parametrize("depth", [51, 300, 100_000])
+@pytest.mark.parametrize("pair", ["[]", "{}"])
+def test_json_nested_deeply_is_one_data_error(tmp_path, depth, pair):
+    opening, closing = ('{"a":', "}") if pair == "{}" else ("[", "]")
+    path = tmp_path / "a.json"
+    path.write_text('{"a": ' + opening * depth + "1" + closing * depth + "}")
+    with pytest.raises(DataError, match="more than 50 deep"):
+        read_json(path)
+
+
+def test_json_nested_as_deeply_as_allowed_is_read(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": ' + "[" * 49 + "1" + "]" * 49 + "}")
+    assert str(read_json(path)["a"]).count("[") == 49
+
+
+def test_bytes_of_a_name_that_are_no_text_come_back_from_json(tmp_path):
+    name = os.fsdecode(b"caf\xe9 \xff.png")
+    write_json({"file": name, "text": "é\n"}, tmp_path / "a.json")
+    (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert read_json(tmp_path / "a.json") == {"file": name, "text": "é\n"}
+
+
+def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path):
+    path = tmp_path / ("x" * 255)
+    write_bytes(b"whole", path)
+    assert path.read_bytes() == b"whole"
+
+
+def test_an_error_of_the_system_names_the_file_that_was_to_be_written(tmp_path):
+    path = tmp_path / "mask.png"
+
+    def full():
+        with open_atomic(path):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as raised:
+        full()
+    assert raised.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="found a named pipe; expected a regular file"):
+        read_bytes(tmp_path / "a.png")
+
+
 def test_a_folder_or_a_missing_file_is_a_data_error(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(DataError):

@@ -127,6 +127,7 @@ def test_fields_with_defaults_may_be_missing():
         ({"either": 1.5}, r"either is 1\.5, expected str"),
         ({"spacing": "1"}, r"spacing is '1', expected tuple\[float, \.\.\.\]"),
         ({"spacing": [1, "one"]}, r"spacing\[1\] is 'one', expected float"),
+        ({"spacing": [10**400]}, r"spacing\[0\] is 1000.*, expected float"),
         ({"pair": [1]}, r"pair is \[1\], expected tuple\[int, str\]"),
         ({"by_label": {"three": {}}}, "by_label is 'three', expected int"),
         ({"by_label": {"3": None}}, r"by_label\.3 is None, expected name, score"),

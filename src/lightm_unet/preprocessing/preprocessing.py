@@ -22,6 +22,12 @@ FLAT_AXES = ("anatomical", "stored")
 OUTLIERS = ("compress", "clip")
 PERCENTILES = (0.5, 99.5)
 """Intensities beyond these are outliers: a few of them would otherwise set the scale."""
+LONGEST_AXIS = 100_000
+"""Voxels along an axis; no image and no window is as long as this."""
+SPACINGS_MM = (1e-6, 1000.0)
+"""The smallest and the largest voxel size, from electron microscopes upwards."""
+_LARGEST = 1e30
+"""Beyond this, and below its inverse, float32 loses what is computed."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,25 @@ class Preprocessing:
             raise UsageError("spacing_mm goes with roi_size: size alone fixes the grid")
         for name in ("size", "spacing_mm", "roi_size"):
             value = getattr(self, name)
-            if value is not None and (len(value) != self.spatial_dims or min(value) <= 0):
+            # `not all`, and not `any`: NaN is neither above nor below anything.
+            if value is not None and (
+                len(value) != self.spatial_dims or not all(each > 0 for each in value)
+            ):
                 raise UsageError(
                     f"{name} needs {self.spatial_dims} positive values "
                     f"for a {self.spatial_dims}D image, got {value}"
                 )
+        for name in ("size", "roi_size"):
+            if max(getattr(self, name) or (0,)) > LONGEST_AXIS:
+                raise UsageError(
+                    f"{name} needs at most {LONGEST_AXIS} voxels along an axis, "
+                    f"got {getattr(self, name)}"
+                )
+        low, high = SPACINGS_MM
+        if not all(low <= each <= high for each in self.spacing_mm or ()):
+            raise UsageError(
+                f"spacing_mm needs voxel sizes from {low:g} to {high:g} mm, got {self.spacing_mm}"
+            )
         check_choice("normalization", self.normalization, NORMALIZATIONS)
         check_choice("outliers", self.outliers, OUTLIERS)
         check_choice("flat_axes", self.flat_axes, FLAT_AXES)
@@ -91,6 +111,22 @@ class Preprocessing:
             raise UsageError(
                 "ct normalization needs intensity_range, intensity_mean and intensity_std > 0"
             )
+        if self.intensity_std is not None and self.intensity_std < 1 / _LARGEST:
+            raise UsageError(
+                f"intensity_std needs a number above {1 / _LARGEST:g}, got {self.intensity_std}"
+            )
+        # float32 is what images are computed in.
+        for name in ("intensity_range", "intensity_mean", "intensity_std"):
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else () if value is None else (value,)
+            if not all(abs(each) < _LARGEST for each in values):
+                raise UsageError(f"{name} needs finite numbers below {_LARGEST:g}, got {value}")
+        if self.intensity_range is not None:
+            low, high = self.intensity_range
+            if low > high or (low == high and self.outliers == "compress"):
+                raise UsageError(
+                    f"intensity_range needs the smaller number first, got {self.intensity_range}"
+                )
 
 
 class Grid(TypedDict):

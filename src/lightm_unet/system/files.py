@@ -10,12 +10,24 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lightm_unet.errors import DataError, UsageError
+
+
+MAX_DEPTH = 50
+"""Lists and objects within each other that a JSON file may hold; ours hold fewer than ten."""
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def read_bytes(path: Path, most: int = -1) -> bytes:
@@ -26,9 +38,13 @@ def read_bytes(path: Path, most: int = -1) -> bytes:
         most: how many bytes to read at most; below 0 all.
 
     Raises:
-        DataError: missing, a folder, not permitted, or empty.
+        DataError: missing, not permitted, empty, or no regular file. A pipe is not opened: that
+            would wait for somebody who writes into it.
     """
     try:
+        kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode))
+        if kind:
+            raise DataError(path, kind, "a regular file", "check the path")
         with path.open("rb") as file:
             data = file.read(most)
     except FileNotFoundError as error:
@@ -45,15 +61,33 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds one object.
 
     Raises:
-        DataError: missing, unreadable, not JSON, or something other than an object.
+        DataError: missing, unreadable, not JSON, nested more than `MAX_DEPTH` deep, or something
+            other than an object.
     """
     try:
         value = json.loads(read_bytes(path))
+        too_deep = _is_deeper(value, MAX_DEPTH)
+    except RecursionError:
+        too_deep = True
     except ValueError as error:  # a syntax error, or bytes that are not text
         raise DataError(path, f"broken JSON ({error})", "JSON", "correct the file") from error
+    if too_deep:
+        found = f"lists and objects within each other, more than {MAX_DEPTH} deep"
+        raise DataError(path, found, "a JSON object as this program writes it", "correct the file")
     if not isinstance(value, dict):
         raise DataError(path, f"a JSON {type(value).__name__}", "a JSON object", "correct the file")
     return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether JSON's lists and objects are nested more than `depth` times."""
+    level = [value]
+    for _ in range(depth + 1):
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [each for items in inner for each in items if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 @contextmanager
@@ -78,8 +112,11 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         with temporary.open("xb") as file:
             yield file
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # where it could not be made, it cannot be removed either
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None  # the name that the user knows
         raise
 
 
@@ -91,6 +128,9 @@ def write_bytes(data: bytes, path: Path) -> None:
 
 def write_json(value: Any, path: Path) -> None:
     """Write a JSON file in one step, indented, with a final newline.
+
+    Bytes of a file name that are no UTF-8, which Python holds as lone surrogates, are written as
+    JSON's escapes, so that `read_json` gives the same name again.
 
     Raises:
         ValueError: the value holds NaN or an infinity, which JSON cannot express.
@@ -230,5 +270,8 @@ def refuse_used(target: Path) -> None:
 
 
 def _sibling(path: Path) -> Path:
-    """A hidden name in the same folder that nobody else uses."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    """A hidden name in the same folder that nobody else uses.
+
+    It does not contain the name itself, which may be as long as the file system allows.
+    """
+    return path.with_name(f".lightm-unet-{secrets.token_hex(8)}.tmp")

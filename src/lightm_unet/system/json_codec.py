@@ -19,6 +19,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def from_json(kind: Any, content: Any, place: str = "the content") -> Any:
     elif kind is Path and isinstance(content, str):
         return Path(content)
     elif kind is float and (type(content) in (int, float) or content in ("inf", "-inf", "nan")):
-        return float(content)
+        with suppress(OverflowError):  # a whole number of hundreds of digits
+            return float(content)
     elif kind in (str, bool, int) and type(content) is kind:
         return content
     raise UsageError(f"{place} is {content!r:.60}, expected {kind if of else kind.__name__}")
