@@ -1,9 +1,9 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
+from lightm_unet.models.model_folder import ModelFolder
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 
 
@@ -37,14 +37,15 @@ class AboveZero(Midpoint):
 
 @pytest.fixture
 def make_model():
-    """A stand-in for a loaded model folder, with a network whose answer is known."""
+    """A model with a network whose answer is known."""
 
     def make(network=None, **preprocessing):
-        return SimpleNamespace(
+        return ModelFolder(
             network=network or Midpoint(),
             preprocessing=Preprocessing(**{"channels": 1, **preprocessing}),
             label_names=("background", "bright"),
             label_colours=((0, 0, 0), (230, 159, 0)),
+            card={},
             path=Path("models/bright"),
         )
 

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.nifti import read_nifti, read_nifti_shape, write_nifti
+from lightm_unet.imaging.nifti import nibabel_arrays, read_nifti, read_nifti_shape, write_nifti
 from lightm_unet.imaging.nifti_header import NiftiHeader
 from lightm_unet.imaging.picture import read_label_picture, read_picture, write_picture
 
@@ -93,17 +94,29 @@ def is_image_name(path: str | Path) -> bool:
 def image_files(path: Path) -> list[Path]:
     """The images at a path: the file itself, or all images directly in a folder, sorted by name.
 
-    Hidden files, such as macOS leaves behind, are passed over.
+    Hidden files, such as macOS leaves behind, and folders are passed over. Whatever else bears the
+    name of an image is listed, even a link to a file that is gone: reading it names it, while one
+    image fewer might not be noticed.
 
     Raises:
-        DataError: nothing is there, a file has a wrong ending, a folder holds no image.
+        DataError: nothing is there, a file has a wrong ending, a folder holds no image or cannot
+            be read.
     """
-    if not path.exists():
-        raise DataError(path, "no such file or folder", "images", "check the path")
-    if path.is_file():
-        split_ending(path)
-        return [path]
-    files = sorted(file for file in path.iterdir() if is_image_name(file) and file.is_file())
+    try:
+        if not path.exists():
+            found = (
+                "a link to a file that is gone" if path.is_symlink() else "no such file or folder"
+            )
+            raise DataError(path, found, "images", "check the path")
+        if not path.is_dir():
+            split_ending(path)
+            return [path]
+        files = sorted(f for f in path.iterdir() if is_image_name(f) and not f.is_dir())
+    except OSError as error:  # no permission, or a name that is too long
+        reason = error.strerror or str(error)
+        raise DataError(
+            path, f"it cannot be read ({reason})", "images", "check the path"
+        ) from error
     if not files:
         raise DataError(
             path,
@@ -150,6 +163,38 @@ def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Ima
             "give the channels the model or the data set was made for",
         )
     return Image(array, geometry, files[0])
+
+
+def image_from_array(array: np.ndarray, geometry: Geometry, name: str) -> Image:
+    """An image in memory, checked as one from a file.
+
+    Args:
+        array: real numbers or booleans, `(channels, *geometry.shape)`; it is not changed.
+        geometry: its grid.
+        name: for messages.
+
+    Raises:
+        DataError: another type of value, no voxel, or voxels that are NaN or infinite.
+    """
+    path = Path(name)
+    if 0 in array.shape:
+        raise DataError(path, f"shape {array.shape}", "at least one voxel", "pass a whole image")
+    return Image(_intensities(array, path), geometry, path)
+
+
+def image_from_nibabel(image: Any, channels: int, name: str) -> Image:
+    """An image that nibabel holds, checked and sorted into channels and space as one from a file.
+
+    Args:
+        image: a nibabel image with an affine.
+        channels: how many the image should have.
+        name: for messages.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    array, geometry = _nifti_channels(*nibabel_arrays(image, Path(name)), Path(name), channels)
+    return image_from_array(array, geometry, name)
 
 
 def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
@@ -248,8 +293,22 @@ def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
     _, ending = split_ending(path)
     if ending in _LOSSY_ENDINGS:
         raise UsageError(f"{path}: JPEG changes label values; write a .png instead")
-    values = labels.astype(np.uint8)
-    if ending in NIFTI_ENDINGS:
+    _write_values(labels.astype(np.uint8), geometry, path)
+
+
+def write_map(values: np.ndarray, geometry: Geometry, path: Path) -> None:
+    """Write one number per voxel without loss, in one step.
+
+    Args:
+        values: float32 for NIfTI, uint16 for pictures; of `geometry.shape`.
+        geometry: the grid, as it was read with the image.
+        path: ends in .nii, .nii.gz or .png.
+    """
+    _write_values(values, geometry, path)
+
+
+def _write_values(values: np.ndarray, geometry: Geometry, path: Path) -> None:
+    if has_spacing(path):
         write_volume(values, geometry, path)
     else:
         write_picture(values, path)
@@ -314,6 +373,15 @@ def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
     else:
         array = read_picture(path, channels)
         geometry = Geometry(array.shape[1:], np.eye(4))
+    return _intensities(array, path), geometry
+
+
+def _intensities(array: np.ndarray, path: Path) -> np.ndarray:
+    """Numbers as finite float32; true and false count as 1 and 0."""
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            path, f"values of type {array.dtype}", "real numbers", "convert them to numbers first"
+        )
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
         array = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(array).all():
@@ -323,7 +391,7 @@ def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
             "finite intensities",
             "replace them, for example by the background's value",
         )
-    return array, geometry
+    return array
 
 
 def _nifti_channels(

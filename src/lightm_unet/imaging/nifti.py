@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -48,6 +48,34 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, NiftiHeader]:
     """
     with _open(path) as (stream, most):
         return _read_stream(stream, most, path)
+
+
+def nibabel_arrays(image: Any, path: Path) -> tuple[np.ndarray, np.ndarray, NiftiHeader]:
+    """The voxels, affine and header of a nibabel image, checked as those of a file.
+
+    Args:
+        image: of any of nibabel's classes with an affine.
+        path: for messages.
+
+    Returns:
+        As `read_nifti`.
+
+    Raises:
+        DataError: as `read_nifti`.
+    """
+    import nibabel
+
+    if type(image) not in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        image = nibabel.Nifti1Image.from_image(image)
+    header = parse_header(image.header.binaryblock, path)
+    affine = read_affine(header, path)
+    try:
+        with np.errstate(all="ignore"):
+            array = np.asarray(image.dataobj)
+    except Exception as error:  # nibabel's parsers raise many types; the user needs one line
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(path, f"a broken NIfTI file ({reason})", "a valid one", BROKEN) from error
+    return array, affine, header
 
 
 def read_nifti_shape(path: Path) -> tuple[int, ...]:

@@ -106,15 +106,16 @@ def read_label_picture(path: Path) -> np.ndarray:
 
 
 def write_picture(array: np.ndarray, path: Path) -> None:
-    """Write `(height, width)` uint8 values without loss, in one step.
+    """Write `(height, width)` values without loss, in one step.
 
     Args:
-        array: the grey levels or labels.
+        array: the grey levels or labels, uint8; or uint16 for .png and TIFF.
         path: ends in .png, .tif, .tiff or .bmp.
     """
     from PIL import Image
 
-    picture = Image.fromarray(np.ascontiguousarray(array, dtype=np.uint8))
+    dtype = np.uint16 if array.dtype == np.uint16 else np.uint8
+    picture = Image.fromarray(np.ascontiguousarray(array, dtype=dtype))
     with open_atomic(path) as file:
         picture.save(file, format=_FORMATS[path.suffix.lower()])
 

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.imaging.image import Image, has_spacing, image_files, read_image, split_ending
+from lightm_unet.imaging.image import (
+    Image,
+    has_spacing,
+    image_files,
+    read_image,
+    split_ending,
+)
 
 MASK_PICTURE_ENDING = ".png"
 """Format of masks of pictures: lossless and widely supported."""
 
-_CHANNEL = re.compile(r"(.+)_(\d{4})")
+_CHANNEL = re.compile(r"(.+)_(\d{4})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,10 @@ class InputCase:
     name: str
     files: tuple[Path, ...]
     """One file per channel, in order, or one file that holds all channels."""
-    output: Path
-    """File for the mask."""
+    output: Path | None
+    """File for the mask; None where there is no image."""
+    problem: DataError | None = None
+    """Why there is no image, such as a wrong path."""
 
     def read(self, channels: int) -> Image:
         """Read the image.
@@ -36,6 +44,8 @@ class InputCase:
         Raises:
             DataError: a file cannot be used, or a channel is missing or too many.
         """
+        if self.problem:
+            raise self.problem
         if len(self.files) > 1:
             found = [split_ending(file)[0][-4:] for file in self.files]
             expected = [f"{channel:04}" for channel in range(channels)]
@@ -58,28 +68,39 @@ def find_cases(inputs: Sequence[Path], output: Path, channels: int) -> list[Inpu
     `CASE_0001.EXT` is there too they are numbered images, each with a mask of its own name.
     Masks keep `.nii` and `.nii.gz`; pictures' masks are `.png`.
 
+    Of several inputs, one that cannot be used is a case with a problem, which does not stop the
+    others. So is whatever bears the name of an image in a folder and cannot be read, such as a
+    link to a file that is gone.
+
     Args:
         inputs: files, and folders of images.
         output: folder for the masks.
         channels: how many the model needs.
 
     Raises:
-        DataError: an input is missing or has a wrong ending, or a folder holds no image.
+        DataError: the only input is missing or has a wrong ending, or is a folder without an image.
         UsageError: nothing is given, two masks would have one name, or a mask would replace an
             input.
     """
+    files: list[Path] = []
+    problems: list[InputCase] = []
+    for path in inputs:
+        try:
+            files += image_files(path)
+        except DataError as problem:
+            if len(inputs) == 1:
+                raise
+            problems.append(InputCase(path.name or str(path), (path,), None, problem))
     # A file named twice, by itself and through its folder, is one file.
-    files = list(
-        dict.fromkeys(file.absolute() for path in inputs for file in image_files(Path(path)))
-    )
-    if not files:
+    files = list(dict.fromkeys(file.absolute() for file in files))
+    if not files and not problems:
         raise UsageError("predict needs at least one image file or folder, got none")
     cases = [
         InputCase(name, tuple(group), output / (name + _mask_ending(group[0])))
         for name, group in _group_channels(files, channels)
     ]
     _check_outputs(cases, files)
-    return cases
+    return cases + problems
 
 
 def _group_channels(files: Iterable[Path], channels: int) -> list[tuple[str, list[Path]]]:
@@ -119,6 +140,7 @@ def _check_outputs(cases: Iterable[InputCase], files: Iterable[Path]) -> None:
     inputs = {file.resolve() for file in files}
     first_with: dict[Path, InputCase] = {}
     for case in cases:
+        assert case.output is not None  # only cases with a problem have none
         if case.output.resolve() in inputs:
             raise UsageError(
                 f"the mask of {case.files[0]} would replace an input; choose another output folder"

@@ -2,117 +2,160 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from lightm_unet.errors import DataError, UsageError
-from lightm_unet.imaging.image import Image, write_labels
+from lightm_unet.errors import DataError, LightMUNetError, UsageError
+from lightm_unet.imaging.image import write_labels
 from lightm_unet.inference.cases import InputCase, find_cases
+from lightm_unet.inference.output_folder import check_output_folder, concerns_one_file, unwritable
+from lightm_unet.inference.probabilities import FOLDER, write_probabilities
 from lightm_unet.inference.record import CaseResult, write_record
 from lightm_unet.inference.settings import PredictSettings
-from lightm_unet.models.predict_image import predict_image
+from lightm_unet.models.logits import check_overlap
+from lightm_unet.models.model_folder import ModelFolder, load_model
+from lightm_unet.models.predict_image import ImageLogits, image_logits
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.progress import Progress, track
 
 if TYPE_CHECKING:
-    from lightm_unet.models.model_folder import ModelFolder
+    StrPath = str | os.PathLike[str]
 
 
 def predict(
-    model: Path | ModelFolder,
-    inputs: Sequence[Path],
-    output: Path,
+    model: StrPath | ModelFolder,
+    inputs: StrPath | Iterable[StrPath],
+    output: StrPath,
     *,
     device: str = PredictSettings.device,
     overlap: float = PredictSettings.overlap,
+    probabilities: bool = PredictSettings.probabilities,
     progress: Progress | None = None,
 ) -> list[CaseResult]:
-    """Segment images, and write a mask for each, on the image's own grid.
+    """Segment image files, and write a mask for each, on the image's own grid.
 
     The mask is uint8 and has the image's shape and affine. A case that fails does not stop the
     others; existing masks are replaced. `prediction.json`, beside the masks, records the model, the
-    device and the cases.
+    device and the cases; it is written too if the work is stopped. For an image in memory there is
+    `load_model(...).predict`.
 
     Args:
         model: a model folder or a training run's folder, or a model returned by `load_model`.
-        inputs: image files, and folders of images; `find_cases` explains how files become cases.
+        inputs: an image file or a folder of images, or several of them; `find_cases` explains how
+            files become cases.
         output: folder for the masks; made if missing.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
+        probabilities: also write the probability of every label to `output/probabilities`;
+            `inference.probabilities` describes the files.
         progress: called with an event for each case.
 
     Returns:
-        One result per case, in the order of the inputs.
+        One result per case, in the order of the inputs; inputs without an image come last.
 
     Raises:
         UsageError: an option cannot be used, or two masks would have the same name.
-        DataError: a path is missing or contains no images; or the only case failed.
+        DataError: the only input is missing or contains no images; the only case failed; or no
+            mask can be written to `output`.
         MissingPartError: the device is not available.
     """
-    if not 0 <= overlap < 1:
-        raise UsageError(f"overlap needs a number from 0 to below 1, got {overlap}")
+    check_overlap(overlap)
     chosen = choose_device(device)
-    if isinstance(model, (str, Path)):
-        from lightm_unet.models.model_folder import load_model
-
-        model = load_model(Path(model))
-    output = Path(output)
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file; expected a folder for the masks")
-    cases = find_cases([Path(path) for path in inputs], output, model.preprocessing.channels)
+    paths = _paths("inputs", [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
+    (folder,) = _paths("output", [output])
+    if not isinstance(model, ModelFolder):
+        model = load_model(model)
+    job = _Job(model, folder, chosen, overlap, probabilities)
+    cases = find_cases(paths, folder, model.preprocessing.channels)
+    check_output_folder(folder, [case.output.name for case in cases if case.output])
 
     start = time.perf_counter()
     results: list[CaseResult] = []
-    errors: list[DataError] = []
-    for case in track(cases, "predict", progress, lambda case: case.name):
-        case_start = time.perf_counter()
-        error: DataError | None = None
-        try:
-            image = case.read(model.preprocessing.channels)
-            labels = predict_image(model, image, device=chosen, overlap=overlap)
-        except DataError as raised:
-            error = raised
-        except (MemoryError, RuntimeError) as raised:
-            if not _is_out_of_memory(raised):
-                raise
-            error = _too_large(case, chosen)
-        if error:
-            errors.append(error)
-        else:
-            _write_mask(labels, image, case.output)
-        results.append(
-            CaseResult(
-                name=case.name,
-                input=case.files[0],
-                output=None if error else case.output,
-                error=str(error) if error else None,
-                seconds=time.perf_counter() - case_start,
+
+    def record() -> None:
+        if any(result.output for result in results):
+            write_record(model, results, folder, str(chosen), time.perf_counter() - start)
+
+    try:
+        for case in track(cases, "predict", progress, lambda case: case.name):
+            case_start = time.perf_counter()
+            error = job.do(case)
+            if error and len(cases) == 1:
+                raise error
+            results.append(
+                CaseResult(
+                    name=case.name,
+                    input=case.files[0],
+                    output=None if error else case.output,
+                    # Only its text: a raised error holds what its functions held, images too.
+                    error=str(error) if error else None,
+                    seconds=time.perf_counter() - case_start,
+                )
             )
-        )
-    if len(cases) == 1 and errors:
-        raise errors[0]
-    if len(errors) < len(cases):
-        write_record(model, results, output, str(chosen), time.perf_counter() - start)
+            del error
+    except BaseException:  # Ctrl-C, a full disk
+        with suppress(OSError):
+            record()
+        raise
+    try:
+        record()
+    except OSError as error:
+        raise unwritable(folder, error) from error
     return results
 
 
-def _write_mask(labels: np.ndarray, image: Image, path: Path) -> None:
-    try:
-        write_labels(labels, image.geometry, path)
-    except OSError as error:  # a full disk or a missing permission: the next mask would fail too
-        reason = error.strerror or str(error)
-        raise UsageError(f"{path}: the mask cannot be written ({reason})") from error
+@dataclass(frozen=True)
+class _Job:
+    """What the cases of one call have in common."""
+
+    model: ModelFolder
+    output: Path
+    device: torch.device
+    overlap: float
+    probabilities: bool
+
+    def do(self, case: InputCase) -> LightMUNetError | None:
+        """Segment one case and write its files; the error if that fails for this case alone."""
+        try:
+            logits = image_logits(
+                self.model,
+                case.read(self.model.preprocessing.channels),
+                device=self.device,
+                overlap=self.overlap,
+            )
+            self._write(case, logits)
+        except (DataError, UsageError) as error:
+            return error
+        except OSError as error:
+            file = case.output or case.files[0]
+            if not concerns_one_file(error):
+                raise unwritable(file, error) from error
+            return unwritable(file, error)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return _too_large(case, self.device)
+        return None
+
+    def _write(self, case: InputCase, logits: ImageLogits) -> None:
+        assert case.output is not None  # `read` raises where there is no image
+        if self.probabilities:  # first, so that no mask stands without them
+            write_probabilities(logits, self.output / FOLDER, case.output.name)
+        write_labels(logits.labels, logits.geometry, case.output)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
     # On a CPU, torch raises a plain RuntimeError; only its text tells.
     typed = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return typed or "can't allocate memory" in str(error)
+    texts = ("can't allocate memory", "not enough memory")  # Linux and macOS, Windows
+    return typed or any(text in str(error) for text in texts)
 
 
 def _too_large(case: InputCase, device: torch.device) -> DataError:
@@ -120,5 +163,14 @@ def _too_large(case: InputCase, device: torch.device) -> DataError:
         case.files[0],
         f"an image too large for the memory of {device}",
         "one that fits",
-        "use --device cpu, a machine with more memory, or a model trained on patches",
+        f"use {'' if device.type == 'cpu' else 'the device cpu, '}a machine with more memory, or a "
+        "model trained on patches",
     )
+
+
+def _paths(name: str, values: Iterable[StrPath]) -> list[Path]:
+    """The paths of an argument; a text is one path, not a path for each letter."""
+    try:
+        return [Path(value) for value in values]
+    except TypeError:
+        raise UsageError(f"{name} needs paths, got {values!r:.60}") from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from numbers import Real
+from typing import Any, cast
 
 import torch
 
+from lightm_unet.errors import UsageError
 from lightm_unet.preprocessing.normalization import padding_value
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 
@@ -48,3 +50,14 @@ def compute_logits(
         cval=padding_value(preprocessing),
     )
     return cast(torch.Tensor, logits)  # a tuple or dict only where the network returns one
+
+
+def check_overlap(overlap: Any) -> None:
+    """Refuse an overlap of windows that is no number from 0 to below 1.
+
+    Raises:
+        UsageError: it is something else, NaN included.
+    """
+    is_number = isinstance(overlap, Real) and not isinstance(overlap, bool)
+    if not is_number or not 0 <= overlap < 1:
+        raise UsageError(f"overlap needs a number from 0 to below 1, got {overlap!r}")

@@ -7,24 +7,35 @@ folder: safetensors holds numbers only.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast, overload
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.models.image_in_memory import image_in_memory
+from lightm_unet.models.logits import check_overlap
+from lightm_unet.models.predict_image import image_logits
 from lightm_unet.networks.registry import TO_REGISTER, build_network, network_names
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.reporting.palette import Colour, label_colour, read_colour
+from lightm_unet.system.device import choose_device
 from lightm_unet.system.files import write_bytes
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import read_record, write_record
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+MOST_LABELS = 256
+"""A mask is uint8."""
+MOST_LAYERS, LARGEST_OPTION = 1000, 2**20
+"""The largest number of layers or blocks, and of anything else, among a network's options."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,95 @@ class ModelFolder:
     """All of model.json but its format."""
     path: Path
     """The folder."""
+
+    @overload
+    def predict(
+        self,
+        image: Any,
+        *,
+        spacing_mm: Sequence[float] | float | None = ...,
+        channel_axis: int | None = ...,
+        device: str = ...,
+        overlap: float = ...,
+        return_probabilities: Literal[False] = ...,
+    ) -> np.ndarray: ...
+
+    @overload
+    def predict(
+        self,
+        image: Any,
+        *,
+        spacing_mm: Sequence[float] | float | None = ...,
+        channel_axis: int | None = ...,
+        device: str = ...,
+        overlap: float = ...,
+        return_probabilities: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict(
+        self,
+        image: Any,
+        *,
+        spacing_mm: Sequence[float] | float | None = None,
+        channel_axis: int | None = None,
+        device: str = "auto",
+        overlap: float = 0.5,
+        return_probabilities: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Segment one image in memory, as `lightm_unet.predict` segments files.
+
+        An array of a model with one channel has the shape `(height, width)` or `(i, j, k)`; an axis
+        of length 1 before or after is its channel. With more channels they are the first axis or
+        the last. A volume's axes are those of an array that nibabel reads, to the right, to the
+        front and upwards; an array ordered `(depth, height, width)` has to be transposed. Pass
+        `nibabel.Nifti1Image(array, affine)` where the axes run otherwise: its affine is used.
+
+        Args:
+            image: a numpy array or torch tensor of integers, floats or booleans, or a nibabel
+                image. It is not changed.
+            spacing_mm: voxel size of an array along each spatial axis, or one number for all;
+                needed where the model resamples images to a voxel size, which
+                `preprocessing.spacing_mm` tells.
+            channel_axis: 0 or -1, where the first and the last axis of an array could both be the
+                channels.
+            device: "auto", "cpu", "cuda", "cuda:N" or "mps"; the network stays on it.
+            overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
+            return_probabilities: also return the probability of each label.
+
+        Returns:
+            uint8 labels of the image's spatial shape. With probabilities a pair: the labels, and
+            float32 `(labels, *shape)`, which sum to 1 over the first axis and are largest at the
+            label.
+
+        Raises:
+            DataError: the image has other dimensions or channels than the model, NaN or infinite
+                voxels, complex numbers or objects.
+            UsageError: `image` is of another kind, or another argument is missing or wrong.
+            MissingPartError: the device is not available.
+
+        Example:
+            >>> from lightm_unet.networks.lightm_unet import LightMUNet
+            >>> network = LightMUNet(2, 1, 2, width=4, encoder_layers=(1,), bottleneck_layers=1)
+            >>> preprocessing = Preprocessing(spatial_dims=2, channels=1, size=(16, 16))
+            >>> colours = ((0, 0, 0), (230, 159, 0))
+            >>> model = ModelFolder(
+            ...     network, preprocessing, ("background", "lung"), colours, {}, Path()
+            ... )
+            >>> labels, probabilities = model.predict(
+            ...     np.zeros((20, 30)), device="cpu", return_probabilities=True
+            ... )
+            >>> labels.shape, probabilities.shape
+            ((20, 30), (2, 20, 30))
+        """
+        check_overlap(overlap)
+        chosen = choose_device(device)
+        held = image_in_memory(image, self.preprocessing, spacing_mm, channel_axis)
+        logits = image_logits(self, held, device=chosen, overlap=overlap)
+        shape = logits.labels.shape + (1,) * logits.geometry.unit_axes
+        labels = logits.labels.reshape(shape)
+        if not return_probabilities:
+            return labels
+        return labels, np.stack([each.reshape(shape) for each in logits.probabilities()])
 
 
 def save_model(
@@ -86,11 +186,15 @@ def save_model(
     write_record(card, folder / CARD)
 
 
-def load_model(path: Path | str) -> ModelFolder:
+def load_model(path: str | os.PathLike[str]) -> ModelFolder:
     """Load a model folder, or the model of a training run.
 
     Args:
         path: a folder with model.json, or one with model/model.json.
+
+    Returns:
+        The network with its preprocessing and labels; `predict` segments an image in memory.
+            `LightMUNet.from_pretrained` gives the network alone.
 
     Raises:
         UsageError: no model is there.
@@ -101,6 +205,7 @@ def load_model(path: Path | str) -> ModelFolder:
     try:
         network = _build_network(card["network"], folder / CARD)
         preprocessing = from_json(Preprocessing, card["preprocessing"])
+        _check_labels(card["labels"])
         names = tuple(str(label["name"]) for label in card["labels"])
         colours = tuple(read_colour(label["colour"]) for label in card["labels"])
         of_network = (network.spatial_dims, network.in_channels, network.out_channels)
@@ -117,12 +222,14 @@ def load_model(path: Path | str) -> ModelFolder:
     return ModelFolder(network.eval(), preprocessing, names, colours, card, folder)
 
 
-def find_model(path: Path | str) -> Path:
+def find_model(path: str | os.PathLike[str]) -> Path:
     """The folder that holds model.json: `path` itself, or model/ in it.
 
     Raises:
         UsageError: neither does.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UsageError(f"a model is the path of its folder, got {path!r:.60}")
     path = Path(path)
     for folder in (path, path / "model"):
         if (folder / CARD).is_file():
@@ -138,8 +245,32 @@ def _build_network(description: dict[str, Any], path: Path) -> torch.nn.Module:
     if (name := description["name"]) not in network_names():
         known = f"one of {', '.join(network_names())}"
         raise DataError(path, f"a network called {name!r}", known, TO_REGISTER)
+    _check_numbers("options", description["options"])
     with torch.device("meta"):
         return build_network(description["name"], **description["options"])
+
+
+def _check_labels(labels: list[dict[str, Any]]) -> None:
+    if not 1 <= len(labels) <= MOST_LABELS:
+        raise UsageError(f"labels has {len(labels)} entries, expected 1 to {MOST_LABELS}")
+    for place, label in enumerate(labels):
+        # Earlier files may lack the value: the order tells it.
+        if label.get("value", place) != place:
+            raise UsageError(f"labels[{place}].value is {label['value']!r}, expected {place}")
+
+
+def _check_numbers(place: str, value: Any) -> None:
+    """Refuse numbers that no network has; building millions of layers would take hours."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _check_numbers(f"{place}.{name}", each)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            _check_numbers(f"{place}[{index}]", each)
+    elif isinstance(value, (int, float)):
+        most = MOST_LAYERS if "layers" in place or "blocks" in place else LARGEST_OPTION
+        if not abs(value) <= most:  # NaN is not below anything
+            raise UsageError(f"{place} is {value!r:.60}, expected a number from {-most} to {most}")
 
 
 def _load_weights(network: torch.nn.Module, path: Path) -> None:

@@ -1,25 +1,82 @@
-"""An image in memory to labels, by a trained model."""
+"""An image to labels and probabilities, by a trained model."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from lightm_unet.errors import DataError
+from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image
 from lightm_unet.models.logits import compute_logits
-from lightm_unet.models.model_folder import ModelFolder
-from lightm_unet.preprocessing.apply import preprocess_image
-from lightm_unet.preprocessing.restore import restore_logits
+from lightm_unet.preprocessing.apply import GridRecord, preprocess_image
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.preprocessing.restore import restore_logits, restore_probabilities
+
+
+class Model(Protocol):
+    """What a prediction needs of a model; a `ModelFolder` has it."""
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """Preprocessed images to logits."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From an image to the network's input."""
+
+
+@dataclass(frozen=True)
+class ImageLogits:
+    """A network's output for one image, with the way back to the image's own grid."""
+
+    logits: torch.Tensor
+    """`(classes, *grid)` on the grid that the network saw; every value is finite."""
+    record: GridRecord
+    """How that grid was made."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The image's own grid."""
+        return self.record.geometry
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """uint8, in the image's own axes and shape."""
+        return restore_logits(self.logits, self.record)
+
+    def probabilities(self, levels: int | None = None) -> Iterator[np.ndarray]:
+        """One label's probabilities after the other, see `restore_probabilities`."""
+        return restore_probabilities(self.logits, self.record, levels)
 
 
 def predict_image(
-    model: ModelFolder,
+    model: Model,
     image: Image,
     *,
     device: torch.device | str = "cpu",
     overlap: float = 0.5,
 ) -> np.ndarray:
-    """Segment one image in memory.
+    """The labels that a model gives an image: uint8, in the image's own axes and shape.
+
+    Arguments and errors are those of `image_logits`.
+    """
+    return image_logits(model, image, device=device, overlap=overlap).labels
+
+
+def image_logits(
+    model: Model,
+    image: Image,
+    *,
+    device: torch.device | str = "cpu",
+    overlap: float = 0.5,
+) -> ImageLogits:
+    """Run a model's network on an image.
 
     Args:
         model: a model returned by `load_model`; its network is moved to the device.
@@ -27,14 +84,20 @@ def predict_image(
         device: device that runs the network.
         overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
 
-    Returns:
-        uint8 labels, in the image's own axes and shape.
-
     Raises:
-        DataError: the image's dimensions or channels do not match the model.
+        DataError: the image's dimensions or channels do not match the model, or the network's
+            output holds NaN or infinite values, in which no label is the likeliest.
     """
     tensor, record = preprocess_image(image, model.preprocessing)
     network = model.network.to(device).eval()
     with torch.inference_mode():
-        logits = compute_logits(network, tensor[None].to(device), model.preprocessing, overlap)
-    return restore_logits(logits[0], record)
+        logits = compute_logits(network, tensor[None].to(device), model.preprocessing, overlap)[0]
+        finite = all(bool(torch.isfinite(score).all()) for score in logits)
+    if not finite:
+        raise DataError(
+            image.path,
+            "an image for which the network gives NaN or infinite values",
+            "finite ones",
+            "check the model's weights and the image's intensities",
+        )
+    return ImageLogits(logits, record)

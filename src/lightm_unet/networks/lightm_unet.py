@@ -17,6 +17,7 @@ Skips come from the stem and from each encoder block.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -216,6 +217,27 @@ class LightMUNet(SegmentationNetwork):
         if self.options["norm"] != "none" and max(sizes) == self.multiple:
             sizes[-1] *= 2
         return pad_to(image, sizes)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> LightMUNet:
+        """The trained network of a model folder or of a training run's folder.
+
+        Only the network, in evaluation mode and on the CPU: it takes preprocessed images.
+        `lightm_unet.load_model` gives it with its preprocessing, and segments images.
+
+        Raises:
+            UsageError: no model is there, or one of another network.
+            DataError: the folder is damaged.
+        """
+        import lightm_unet  # model folders lie in a room above: asked for by its public name
+
+        network = lightm_unet.load_model(folder).network
+        if not isinstance(network, cls):
+            raise UsageError(
+                f"{folder}: the network is {getattr(network, 'name', 'another')}, no LightM-UNet; "
+                "use lightm_unet.load_model"
+            )
+        return network
 
     def compute(self, image: Tensor) -> Tensor:  # noqa: D102
         grid = tuple(image.shape[2:])

@@ -18,7 +18,6 @@ from typing import Any, BinaryIO
 
 from lightm_unet.errors import DataError, UsageError
 
-
 MAX_DEPTH = 50
 """Lists and objects within each other that a JSON file may hold; ours hold fewer than ten."""
 _KINDS = {
@@ -115,7 +114,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     except BaseException as error:
         with suppress(OSError):  # where it could not be made, it cannot be removed either
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary)):
             error.filename, error.filename2 = str(path), None  # the name that the user knows
         raise
 

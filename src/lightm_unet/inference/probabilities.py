@@ -1,0 +1,35 @@
+"""Probabilities as files: one for each label, beside the masks.
+
+For the mask `CASE.nii.gz` they are `probabilities/CASE_0.nii.gz`, `CASE_1.nii.gz` and so on:
+float32 from 0 to 1, on the image's grid. For the mask `CASE.png` they are 16-bit grey pictures
+`probabilities/CASE_0.png`, ..., in which 65535 stands for 1. Label 0 is the background. At each
+voxel the largest belongs to the mask's label, and all together are 1 but for rounding.
+
+One file for each label opens in every viewer, and one map at a time is in memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightm_unet.imaging.image import has_spacing, split_ending, write_map
+from lightm_unet.models.predict_image import ImageLogits
+
+FOLDER = "probabilities"
+"""In the output folder: `evaluate` takes the folder itself, where only masks may lie."""
+LEVELS = 65535
+"""The grey level of a picture that stands for a probability of 1."""
+
+
+def write_probabilities(logits: ImageLogits, folder: Path, mask: str) -> None:
+    """Write the probabilities of every label, each file in one step.
+
+    Args:
+        logits: of one image.
+        folder: made where missing.
+        mask: name of the image's mask, from which the names are made.
+    """
+    stem, ending = split_ending(mask)
+    levels = None if has_spacing(mask) else LEVELS
+    for label, values in enumerate(logits.probabilities(levels)):
+        write_map(values, logits.geometry, folder / f"{stem}_{label}{ending}")

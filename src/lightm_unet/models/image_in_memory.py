@@ -1,0 +1,125 @@
+"""What Python users hold in memory, as an image that a model can take.
+
+An array says neither where its channels are nor how large its voxels are. Both are taken from the
+model where they follow from it; otherwise the caller has to say them, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.image import Image, image_from_array, image_from_nibabel
+from lightm_unet.preprocessing.preprocessing import Preprocessing
+
+NAME = "image in memory"
+"""What it is called in messages, in place of a file."""
+
+
+def image_in_memory(
+    image: Any,
+    preprocessing: Preprocessing,
+    spacing_mm: Sequence[float] | float | None = None,
+    channel_axis: int | None = None,
+) -> Image:
+    """An array or a nibabel image, checked as a file is and with its channels first.
+
+    Args:
+        image: a numpy array or torch tensor of real numbers or booleans, or a nibabel image.
+        preprocessing: of the model, which says how many dimensions and channels it takes.
+        spacing_mm: voxel size of an array along each of its spatial axes, or one number for all.
+            It is needed where the model resamples to a voxel size. A nibabel image has its own.
+        channel_axis: the array's axis of channels, the first (0) or the last (-1). None finds it
+            by its length, if only one of the two has the length that the model needs.
+
+    Raises:
+        DataError: the image cannot be used.
+        UsageError: another kind of object, or an argument that it needs is missing or wrong.
+    """
+    if hasattr(image, "dataobj") and hasattr(image, "affine"):
+        if spacing_mm is not None or channel_axis is not None:
+            raise UsageError(
+                "a nibabel image has its own voxel size and axes; leave out spacing_mm and "
+                "channel_axis"
+            )
+        return image_from_nibabel(image, preprocessing.channels, NAME)
+    array = _channels_first(_as_numpy(image), preprocessing, channel_axis)
+    geometry = Geometry(array.shape[1:], _affine(spacing_mm, preprocessing))
+    return image_from_array(array, geometry, NAME)
+
+
+def _as_numpy(image: Any) -> np.ndarray:
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu()
+        return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
+    if isinstance(image, np.ma.MaskedArray):
+        raise UsageError(
+            "the image is a masked array, whose hidden values would count; pass image.filled(VALUE)"
+        )
+    if isinstance(image, np.ndarray):
+        return image
+    hint = "; for files there is lightm_unet.predict" if isinstance(image, str) else ""
+    raise UsageError(
+        "the image needs to be a numpy array, a torch tensor or a nibabel image, "
+        f"got {type(image).__name__}{hint}"
+    )
+
+
+def _channels_first(
+    array: np.ndarray, preprocessing: Preprocessing, channel_axis: int | None
+) -> np.ndarray:
+    """The array as `(channels, *shape)`."""
+    dims, channels = preprocessing.spatial_dims, preprocessing.channels
+    axes = "(height, width)" if dims == 2 else "(i, j, k)"
+    if channel_axis is None and array.ndim == dims and channels == 1:
+        return array[None]
+    expected = f"{dims} spatial axes {axes} and {channels} channel(s) first or last"
+    if array.ndim != dims + 1:
+        if channels == 1 and channel_axis is None:
+            expected = f"{dims} axes {axes}, or one more of length 1"
+        raise DataError(
+            NAME, f"an array of shape {array.shape}", expected, "pass one image, without a batch"
+        )
+    if channel_axis is None:
+        fitting = [axis for axis in (0, -1) if array.shape[axis] == channels]
+        if len(fitting) == 2:
+            raise UsageError(
+                f"channel_axis needs to be given for an array of shape {array.shape}: the first "
+                f"(0) and the last axis (-1) both have {channels} entries"
+            )
+        if not fitting:
+            advice = "give the channels the model was made for"
+            raise DataError(NAME, f"an array of shape {array.shape}", expected, advice)
+        (channel_axis,) = fitting
+    if isinstance(channel_axis, bool) or channel_axis not in (0, -1, dims):
+        raise UsageError(f"channel_axis needs 0 for the first axis or -1, got {channel_axis!r}")
+    return np.moveaxis(array, channel_axis, 0)
+
+
+def _affine(spacing_mm: Sequence[float] | float | None, preprocessing: Preprocessing) -> np.ndarray:
+    """Axes as a file without orientation has them: to the right, to the front, upwards."""
+    dims = preprocessing.spatial_dims
+    if spacing_mm is None:
+        if preprocessing.spacing_mm is not None:
+            raise UsageError(
+                "spacing_mm, the voxel size of the array, is needed: the model resamples images to "
+                f"{' x '.join(f'{each:g}' for each in preprocessing.spacing_mm)} mm"
+            )
+        spacing_mm = 1.0
+    values = (spacing_mm,) * dims if isinstance(spacing_mm, (int, float)) else spacing_mm
+    try:
+        spacing = tuple(float(each) for each in values)
+    except (TypeError, ValueError):
+        spacing = ()
+    if len(spacing) != dims or not all(math.isfinite(each) and each > 0 for each in spacing):
+        raise UsageError(
+            f"spacing_mm needs {dims} positive numbers, the voxel size along each axis, "
+            f"got {spacing_mm!r}"
+        )
+    return np.diag([*spacing, *[1.0] * (4 - dims)])
