@@ -64,6 +64,8 @@ def describe(diagnosis: Diagnosis) -> list[str]:
     lines += ["", f"selective scan on the CPU: {diagnosis.live_backend}{by_whom}"]
     for backend in diagnosis.backends:
         state = "available" if backend.available else "MISSING"
+        if not backend.available and backend.name == "triton" and not torch.cuda.is_available():
+            state = "not needed without a GPU;"
         lines.append(f"  {backend.name:<10} {state:<10} {backend.runs_on}: {backend.detail}")
     return lines
 

@@ -29,14 +29,14 @@ OPTIONS = {
     "import-dataset": "--kind --seed --labels --legend --patients --channel",
     "check-dataset": "",
     "phantom": "--cases --size --seed",
-    "train": f"--output --resume {TRAINING} --seed --devices --architecture --network",
-    "predict": "--output --part --device --overlap",
+    "train": f"--output --resume {TRAINING} --seed --devices --network",
+    "predict": "--output --part --device --overlap --probabilities",
     "evaluate": "--output --images --labels --tolerance-mm",
     "compare": f"--output --networks --network --seeds --cases {TRAINING} --devices --part "
     "--processes --bench --no-bench --report-only",
     "bench": "--what --size --engine --device --threads --allocator --rounds --batch --in-channels "
     "--out-channels --output",
-    "count": "--size --in-channels --classes --paper --output",
+    "count": "--size --in-channels --out-channels --paper --output",
 }
 
 

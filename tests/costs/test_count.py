@@ -15,7 +15,7 @@ SMALL = "nnu-net:features=[4,8]"
 def test_networks_are_counted_in_the_order_of_the_request_and_written(tmp_path):
     names = [SMALL, "lightm-unet:width=4"]
     report = count_networks(names, tmp_path / "count.json", size=(16, 24), in_channels=1)
-    assert (report.size, report.in_channels, report.classes) == ((16, 24), 1, 2)
+    assert (report.size, report.in_channels, report.out_channels) == ((16, 24), 1, 2)
     assert list(report.costs) == names
     # 1 to 4 and 4 to 4, 4 to 8 and 8 to 8, 8 to 4 transposed, 8 to 4 and 4 to 4, head 4 to 2;
     # each with a bias, the convolutions of stages with a norm's two numbers for a channel.
@@ -30,7 +30,7 @@ def test_networks_are_counted_in_the_order_of_the_request_and_written(tmp_path):
 def test_channels_and_classes_are_the_papers_by_default():
     assert count_networks([SMALL], size=(8, 8)).in_channels == 3
     report = count_networks([SMALL], size=(8, 8, 8))
-    assert (report.in_channels, report.classes) == (1, 3)
+    assert (report.in_channels, report.out_channels) == (1, 3)
 
 
 def test_a_network_made_for_one_size_is_made_for_the_size_asked_for():
@@ -47,7 +47,7 @@ def test_a_network_made_for_one_size_is_made_for_the_size_asked_for():
         ("nnu-net", {"size": (8,)}, r"a size needs 2 or 3 positive numbers, got \(8,\)"),
         ("nnu-net", {"size": (8, 0)}, "positive numbers, got"),
         ("nnu-net", {"in_channels": 0}, "^nnu-net: channels need to be positive"),
-        ("nnu-net", {"classes": 0}, "^nnu-net: channels need to be positive"),
+        ("nnu-net", {"out_channels": 0}, "^nnu-net: channels need to be positive"),
         ("unetr:image_size=[16,16]", {"size": (32, 32)}, "built for images of up to 16x16, got 32"),
         ("nnu-net", {"size": (10**12, 10**12)}, "nnu-net cannot be counted at"),
     ],

@@ -11,16 +11,18 @@ files, and importing torch alone would take seconds.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from lightm_unet import __version__
 from lightm_unet.cli import compare, datasets, doctor, evaluate, measure, predict, train
-from lightm_unet.cli.mistakes import explain
+from lightm_unet.cli.mistakes import as_typed, explain
 from lightm_unet.cli.terminal import STANDARD_ERROR, complain, print_log
-from lightm_unet.errors import LightMUNetError
+from lightm_unet.errors import LightMUNetError, UsageError
 
 app = App(
     name="lightm-unet",
@@ -56,25 +58,51 @@ def _show_completion() -> None:
 def main() -> None:
     """Run the command that `sys.argv` holds; the process ends with one of the exit codes."""
     words = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it was closed
+            # Any file name and any sign can be printed, on a terminal of any language.
+            stream.reconfigure(errors="backslashreplace")
     with print_log():
         try:
-            if words:
-                code = app(words, exit_on_error=False, print_error=False)
-            else:
-                app.help_print([], console=STANDARD_ERROR)
-                code = 2
+            code = _run(words)
+            if sys.stdout:
+                sys.stdout.flush()  # here, where an error can still be told
         except CycloptsError as error:
             complain(f"lightm-unet: {explain(error)}")
             code = 2
+        except UsageError as error:
+            complain(f"lightm-unet: {as_typed(str(error), app, words)}")
+            code = error.exit_code
         except LightMUNetError as error:
             for line in f"lightm-unet: {error}".splitlines():  # several problems, one on each line
                 complain(line)
             code = error.exit_code
         except BrokenPipeError:  # the reader of standard output, such as `head`, has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             code = 0
         except OSError as error:  # an output that cannot be written, a full disk
+            _discard_output()
             where = f"{error.filename}: " if error.filename else ""
             complain(f"lightm-unet: {where}{error.strerror or error}; choose another output")
             code = 3
+        except KeyboardInterrupt:
+            code = 130
     sys.exit(code)
+
+
+def _run(words: list[str]) -> int | None:
+    if not words:
+        app.help_print([], console=STANDARD_ERROR)
+        return 2
+    try:
+        return app(words, exit_on_error=False, print_error=False)
+    except SystemExit as stop:
+        if stop.code == 1:  # rich stops so when nobody reads standard output any more
+            return 0
+        raise
+
+
+def _discard_output() -> None:
+    """Let what standard output still holds go nowhere, so that the end of Python is silent."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

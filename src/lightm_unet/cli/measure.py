@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
 from lightm_unet.cli.options import FLAG, NONE_GIVEN, choice, options
+from lightm_unet.cli.train import FORMER
+from lightm_unet.cli.values import whole_number
 from lightm_unet.costs.settings import CountSettings
 from lightm_unet.errors import UsageError
 
@@ -34,6 +36,7 @@ def count(
     *,
     paper: Annotated[bool, FLAG] = False,
     output: Path | None = None,
+    classes: Annotated[str | None, FORMER] = None,
     settings: OfCount = NONE_GIVEN,
 ) -> None:
     """Count the parameters, multiply-adds and scan operations of networks, without running them.
@@ -43,10 +46,13 @@ def count(
                 default all.
         paper: Show the paper's tables instead: as printed, as recounted, and the true costs.
         output: JSON file to write.
+        classes: Former name of --out-channels.
     """
     from lightm_unet.costs.count import count_networks, count_paper
     from lightm_unet.costs.tables import print_counts, print_paper
 
+    if classes is not None:
+        settings = {"out_channels": whole_number("--classes", classes), **settings}
     if not paper:
         print_counts(count_networks(networks or (), output, **settings))
     elif networks or settings:

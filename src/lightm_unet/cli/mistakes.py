@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Sequence
+
 from cyclopts import (
+    App,
     CycloptsError,
     MissingArgumentError,
     UnknownCommandError,
@@ -30,6 +35,8 @@ def explain(error: CycloptsError) -> str:
         name = error.keyword
         assert error.argument is not None
         found = f"{name} needs a value" if name else f"{verb} needs {error.argument.name}"
+        if minus := _negative_after(name, error.root_input_tokens or ()):
+            return f"{name} needs a value without a minus sign, got {minus!r}"
     elif isinstance(error, UnusedCliTokensError):
         assert error.unused_tokens is not None
         found = f"{verb} does not accept the arguments {' '.join(error.unused_tokens)}"
@@ -37,3 +44,28 @@ def explain(error: CycloptsError) -> str:
         error.verbose = False
         found = str(error).rstrip(".")
     return f"{found}; see `lightm-unet {verb} --help`"
+
+
+def as_typed(message: str, app: App, words: Sequence[str]) -> str:
+    """A message with a setting's name as the command line has it.
+
+    Functions say `overlap needs a number`, for their users in Python; on the command line that is
+    `--overlap`.
+
+    Args:
+        message: of a `UsageError`; a setting's name is its first word.
+        app: the command line.
+        words: those of the command.
+    """
+    match = re.match(r"(\w+)(?= (needs|must)\b)", message)
+    if match and words[0] in app:
+        for argument in app[words[0]].assemble_argument_collection():
+            if argument.keys == (match[1],) or argument.name == f"--{match[1]}":
+                return argument.name + message[match.end() :]
+    return message
+
+
+def _negative_after(name: str | None, words: Sequence[str]) -> str | None:
+    """The word after an option, where it looks like a negative value."""
+    following = dict(itertools.pairwise(words)).get(name or "", "")
+    return following if re.match(r"-[\d.]", following) else None

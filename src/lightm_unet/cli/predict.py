@@ -47,4 +47,6 @@ def predict(
         complain(f"{result.name}: {result.error}")
     written = len(results) - len(failed)
     print(f"{written} mask{'' if written == 1 else 's'} written to {output}, {len(failed)} failed")
-    return 1 if failed else 0
+    if not failed:
+        return 0
+    return 1 if written else 3

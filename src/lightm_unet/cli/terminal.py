@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,12 +17,23 @@ from lightm_unet.system.logs import forget_remarks
 if TYPE_CHECKING:
     from lightm_unet.system.progress import Progress
 
-STANDARD_ERROR = Console(stderr=True)
+
+class _StandardError(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that is gone changes neither the work nor the exit code."""
+        self.quiet = True
+
+
+STANDARD_ERROR = _StandardError(stderr=True)
 
 
 def complain(message: str) -> None:
-    """Print a message on one line of standard error."""
-    _print(" ".join(message.split()))
+    """Print a message on one line of standard error.
+
+    Control characters, which a file name may hold, are shown as Python writes them.
+    """
+    line = " ".join(message.split())
+    _print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
 def progress_bars() -> AbstractContextManager[Progress | None]:
@@ -53,4 +64,5 @@ class _Lines(logging.Handler):
 
 
 def _print(line: str) -> None:
-    STANDARD_ERROR.out(line, highlight=False)  # flushes
+    with suppress(OSError):  # standard error itself cannot be written, as on a full disk
+        STANDARD_ERROR.out(line, highlight=False)  # flushes

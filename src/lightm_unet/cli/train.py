@@ -28,7 +28,8 @@ GROUPS = {
     "Machine": ("device", "devices", "precision", "workers"),
 }
 """Titles in the help, of `train` and of `compare`."""
-NETWORK = Parameter(group="Network", show_default=False)
+FORMER = Parameter(show=False)
+"""An option under an earlier name: still accepted, and no longer in the help."""
 if TYPE_CHECKING:
     Settings = Mapping[str, Any]
 else:
@@ -41,7 +42,7 @@ def train(
     *,
     output: Path,
     resume: Annotated[bool, FLAG] = False,
-    architecture: Annotated[str | None, NETWORK] = None,
+    architecture: Annotated[str | None, FORMER] = None,
     settings: Settings = NONE_GIVEN,
 ) -> None:
     """Train a network on a data set; the model in OUTPUT/model can then predict.

@@ -27,7 +27,7 @@ class CountReport:
 
     size: tuple[int, ...]
     in_channels: int
-    classes: int
+    out_channels: int
     costs: dict[str, NetworkCost]
     """The cost of each network by its name with options, in the order of the request."""
 
@@ -38,7 +38,7 @@ def count_networks(
     *,
     size: Sequence[int] = CountSettings.size,
     in_channels: int | None = CountSettings.in_channels,
-    classes: int | None = CountSettings.classes,
+    out_channels: int | None = CountSettings.out_channels,
 ) -> CountReport:
     """Count parameters, multiply-adds and scans of networks; nothing is computed.
 
@@ -47,7 +47,7 @@ def count_networks(
         output: JSON file to write.
         size: of the image, 2 or 3 numbers.
         in_channels: of the image; by default 3 in 2D, 1 in 3D.
-        classes: background included; by default 2 in 2D, 3 in 3D.
+        out_channels: classes, background included; by default 2 in 2D, 3 in 3D.
 
     Raises:
         UsageError: an unknown name, or a network that cannot be built or refuses the size.
@@ -62,21 +62,21 @@ def count_networks(
     specs = [NetworkSpec.parse(network) for network in networks or network_names()]
     for spec in specs:
         network_options(spec.name)  # refuses an unknown name, before any work
-    default_in, default_classes = CHANNELS[len(size)]
+    default_in, default_out = CHANNELS[len(size)]
     in_channels = default_in if in_channels is None else in_channels
-    classes = default_classes if classes is None else classes
+    out_channels = default_out if out_channels is None else out_channels
     costs = {}
     for spec in specs:
         try:
             with torch.device("meta"):
-                network = build_network(spec, len(size), in_channels, classes, size)
+                network = build_network(spec, len(size), in_channels, out_channels, size)
             costs[str(spec)] = count_network(network, size)
         except UsageError as error:
             raise UsageError(spec.in_front_of(error)) from error
         except RuntimeError as error:  # more numbers than a tensor can have
             reason = str(error).splitlines()[0]
             raise UsageError(f"{spec} cannot be counted at {size}: {reason}") from error
-    report = CountReport(size, in_channels, classes, costs)
+    report = CountReport(size, in_channels, out_channels, costs)
     if output is not None:
         write_json({"version": __version__, **asdict(report)}, Path(output))
     return report

@@ -15,5 +15,5 @@ class CountSettings:
     """Size of the image in pixels or voxels, in 2D or 3D."""
     in_channels: int | None = None
     """Number of channels of the image; by default 3 in 2D and 1 in 3D."""
-    classes: int | None = None
+    out_channels: int | None = None
     """Number of classes, background included; by default 2 in 2D and 3 in 3D."""

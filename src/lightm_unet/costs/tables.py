@@ -35,7 +35,7 @@ def print_counts(report: CountReport) -> None:
     print_table(
         f"One image of {formats.size(report.size)}, "
         f"{formats.plural(report.in_channels, 'channel')} in, "
-        f"{report.classes} classes",
+        f"{report.out_channels} classes",
         ("network", "parameters", "GMACs", "scan GFLOP", "GFLOP in all"),
         [
             (

@@ -34,7 +34,7 @@ def import_plugins() -> None:
                 _import_file(Path(name).resolve())
             else:
                 importlib.import_module(name)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # a script may end itself by sys.exit
             _imported.discard(name)
             raise UsageError(
                 f"{PLUGINS} names {name!r}, which cannot be imported "

@@ -7,7 +7,7 @@ import torch
 from lightm_unet.errors import MissingPartError, UsageError
 
 
-def choose_device(name: str = "auto", count: int = 1) -> torch.device:
+def choose_device(name: str | torch.device = "auto", count: int = 1) -> torch.device:
     """The device of this name, checked to be there.
 
     Args:
@@ -26,6 +26,10 @@ def choose_device(name: str = "auto", count: int = 1) -> torch.device:
         >>> choose_device("cpu")
         device(type='cpu')
     """
+    if isinstance(name, torch.device):
+        name = str(name)
+    if not isinstance(name, str):
+        raise UsageError(_unknown(name))
     if name == "auto":
         name = _best()
     try:
@@ -69,5 +73,5 @@ def _best() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _unknown(name: str) -> str:
-    return f"no device {name!r}; expected auto, cpu, cuda, cuda:N or mps"
+def _unknown(name: object) -> str:
+    return f"device must exist: no device {name!r}; expected auto, cpu, cuda, cuda:N or mps"
