@@ -63,7 +63,7 @@ def _as_numpy(image: Any) -> np.ndarray:
             "the image is a masked array, whose hidden values would count; pass image.filled(VALUE)"
         )
     if isinstance(image, np.ndarray):
-        return image
+        return np.asarray(image)  # a plain one: a matrix has two axes whatever is done to it
     hint = "; for files there is lightm_unet.predict" if isinstance(image, str) else ""
     raise UsageError(
         "the image needs to be a numpy array, a torch tensor or a nibabel image, "
