@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -137,11 +138,12 @@ def _mask_ending(file: Path) -> str:
 
 
 def _check_outputs(cases: Iterable[InputCase], files: Iterable[Path]) -> None:
-    inputs = {file.resolve() for file in files}
+    # Not `resolve`, which raises where a link leads to itself.
+    inputs = {os.path.realpath(file) for file in files}
     first_with: dict[Path, InputCase] = {}
     for case in cases:
         assert case.output is not None  # only cases with a problem have none
-        if case.output.resolve() in inputs:
+        if os.path.realpath(case.output) in inputs:
             raise UsageError(
                 f"the mask of {case.files[0]} would replace an input; choose another output folder"
             )

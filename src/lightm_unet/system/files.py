@@ -6,6 +6,7 @@ same folder, where a rename is one step for the file system, and renamed when it
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -46,9 +47,10 @@ def read_bytes(path: Path, most: int = -1) -> bytes:
             raise DataError(path, kind, "a regular file", "check the path")
         with path.open("rb") as file:
             data = file.read(most)
-    except FileNotFoundError as error:
-        raise DataError(path, "no such file", "a file", "check the path") from error
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            found = "a link to a file that is gone" if path.is_symlink() else "no such file"
+            raise DataError(path, found, "a file", "check the path") from error
         reason = error.strerror or str(error)
         raise DataError(path, f"it cannot be read ({reason})", "a file", "check it") from error
     if not data:
