@@ -23,6 +23,15 @@ def test_a_missing_backend_is_named_with_the_reason_and_the_way_out(monkeypatch)
     assert "C++17 compiler" in line
 
 
+def test_without_a_gpu_triton_is_not_missing_but_not_needed(monkeypatch):
+    monkeypatch.setattr(dispatch, "_why_no_triton", lambda: "no GPU")
+    for gpu, state in ((False, "not needed without a GPU; "), (True, "MISSING    ")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda gpu=gpu: gpu)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+        (line,) = [line for line in describe(doctor()) if line.startswith("  triton ")]
+        assert line == f"  triton     {state}CUDA, float32, bfloat16, float16: no GPU"
+
+
 def test_a_backend_forced_by_the_environment_is_said_to_be(monkeypatch):
     monkeypatch.setenv("LIGHTM_UNET_BACKEND", "torch")
     lines = describe(doctor())

@@ -2,14 +2,20 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
 import lightm_unet
+from lightm_unet.imaging.image import read_image
+from lightm_unet.imaging.picture import write_picture
+from lightm_unet.models.model_folder import save_model
+from lightm_unet.preprocessing.preprocessing import Preprocessing
 
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 
@@ -166,6 +172,13 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         (("count", "--size", "8", "--output", "out"), 2, "a size needs 2 or 3 positive numbers"),
         (("count", "unetr:image_size=[16,16]", "--size", "32x32"), 2, "images of up to 16x16"),
         (("count", "--paper", "--size", "32x32"), 2, "--paper accepts only --output"),
+        (("count", "--size", "-3x4"), 2, "--size needs a value without a minus sign, got '-3x4'"),
+        (("train", "nowhere", "--output", "out", "--spacing", "-1,1"), 2, "got '-1,1'"),
+        (("predict", "nowhere", "x.png", "--output", "out", "--overlap", "nan"), 2, "--overlap "),
+        (("predict", "nowhere", "x.png", "--output", "out", "--device", "gpu"), 2, "--device "),
+        (("bench", "--device", "gpu"), 2, "--device must exist: no device 'gpu'"),
+        (("count", "--classes", "two"), 2, "--classes needs a whole number, got 'two'"),
+        (("count", "--paper", "--classes", "2"), 2, "--paper accepts only --output"),
         (("fantom",), 2, "command must be one of import-dataset, "),
         (("fantom",), 2, "got 'fantom'; did you mean 'phantom'?"),
     ],
@@ -275,3 +288,147 @@ def test_an_output_that_cannot_be_written_is_one_line(run, tmp_path):
     assert code == 3
     assert error.count("\n") == 1
     assert "choose another output" in error
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A model of pictures and a folder with one good picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    network = lightm_unet.LightMUNet(2, 1, 2, width=4, encoder_layers=(1,), bottleneck_layers=1)
+    save_model(
+        folder / "model",
+        network,
+        Preprocessing(spatial_dims=2, channels=1, size=(8, 8)),
+        ("background", "lung"),
+        ("X-ray",),
+        {},
+        {},
+    )
+    write_picture(np.eye(8, dtype=np.uint8), folder / "images" / "good.png")
+    return folder
+
+
+def test_if_every_case_failed_the_exit_code_is_3_and_each_is_named(run, pictures, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    code, printed, error = run(
+        "predict", pictures / "model", tmp_path / "a.png", tmp_path / "b.png", "--output", "out"
+    )
+    assert code == 3
+    assert [line.split(":")[0] for line in error.splitlines()] == ["a", "b"]
+    assert printed == "0 masks written to out, 2 failed\n"
+
+
+def test_a_failed_case_is_one_line_whatever_its_name(run, pictures, tmp_path):
+    name = os.fsdecode(b"two\nlines \x1b[31m \xff.png")
+    (tmp_path / name).touch()
+    code, _, error = run(
+        *("predict", pictures / "model", pictures / "images", tmp_path / name),
+        *("--output", tmp_path / "out"),
+    )
+    assert code == 1
+    assert error.count("\n") == 1
+    assert "\x1b" not in error
+    assert "two lines" in error
+
+
+def test_probabilities_are_written_on_request(run, pictures, tmp_path):
+    words = ("predict", pictures / "model", pictures / "images", "--output", tmp_path / "out")
+    assert run(*words, "--probabilities")[0] == 0
+    names = sorted(file.name for file in (tmp_path / "out" / "probabilities").iterdir())
+    assert names == ["good_0.png", "good_1.png"]
+
+
+def test_an_output_folder_that_takes_no_file_is_told_before_the_work(run, pictures, monkeypatch):
+    monkeypatch.setattr("lightm_unet.inference.predict.image_logits", None)
+    code, _, error = run("predict", pictures / "model", pictures / "images", "--output", "/proc/x")
+    assert code == 3
+    assert error.startswith("lightm-unet: /proc/x: found that it cannot be written (")
+    assert error.count("\n") == 1
+
+
+def test_ctrl_c_in_a_prediction_ends_with_130_and_leaves_the_record(
+    run, pictures, tmp_path, monkeypatch
+):
+    write_picture(np.eye(8, dtype=np.uint8), tmp_path / "in" / "a.png")
+    write_picture(np.eye(8, dtype=np.uint8), tmp_path / "in" / "b.png")
+
+    def stop_at_b(case, channels):
+        if case.name == "b":
+            raise KeyboardInterrupt
+        return read_image(case.files, channels)
+
+    monkeypatch.setattr("lightm_unet.inference.cases.InputCase.read", stop_at_b)
+    out = tmp_path / "out"
+    code, _, _ = run("predict", pictures / "model", tmp_path / "in", "--output", out)
+    assert code == 130
+    assert sorted(file.name for file in out.iterdir()) == ["a.png", "prediction.json"]
+
+
+def test_an_earlier_name_of_an_option_still_works_and_is_not_in_the_help(run):
+    small = "lightm-unet:width=4:encoder_layers=[1]"
+    for option in ("--classes", "--out-channels"):
+        code, printed, _ = run("count", small, "--size", "8x8", option, 5)
+        assert code == 0
+        assert "5 classes" in printed
+    assert "--classes" not in run("count", "--help")[1]
+    assert "--architecture" not in run("train", "--help")[1]
+
+
+def test_a_plugin_that_ends_itself_is_named(run, tmp_path, monkeypatch):
+    plugin = tmp_path / "my_plugin.py"
+    plugin.write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.setenv("LIGHTM_UNET_PLUGINS", str(plugin))
+    code, _, error = run("count", "lightm-unet", "--size", "8x8")
+    assert code == 2
+    assert f"'{plugin}', which cannot be imported (SystemExit: 0)" in error
+
+
+def shell(command):
+    """Run `lightm-unet` in a shell, where $L is the command; returns exit code and all errors."""
+    environment = {**os.environ, "L": f"{sys.executable} -m lightm_unet"}
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=120
+    )
+    return done.returncode, done.stderr
+
+
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "code", "error"),
+    [
+        pytest.param("$L --version >/dev/full", 3, "No space left on device", marks=needs_full),
+        pytest.param("$L --help >/dev/full", 3, "No space left on device", marks=needs_full),
+        pytest.param("$L doctor >/dev/full", 3, "No space left on device", marks=needs_full),
+        pytest.param("$L count nope 2>/dev/full", 2, "", marks=needs_full),
+        ("$L count nope 2>&-", 2, ""),
+        ("$L count nope >&- 2>&-", 2, ""),
+        ("$L --version >&-", 0, ""),
+        ("$L --help | true; exit ${PIPESTATUS[0]}", 0, ""),
+        ("$L doctor | true; exit ${PIPESTATUS[0]}", 0, ""),
+        ("$L --help | head -1; exit ${PIPESTATUS[0]}", 0, ""),
+    ],
+)
+def test_an_output_that_is_full_closed_or_no_longer_read_is_at_most_one_line(command, code, error):
+    found, errors = shell(command)
+    assert found == code
+    assert error in errors
+    assert errors.count("\n") == bool(error)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_ctrl_c_while_the_command_is_loaded_shows_no_traceback():
+    stop = (
+        "import builtins, os, runpy, signal, sys; sys.argv = ['x', '--help']\n"
+        "usual = builtins.__import__\n"
+        "def load(name, *rest, **named):\n"
+        "    if name == 'cyclopts': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return usual(name, *rest, **named)\n"
+        "builtins.__import__ = load\n"
+        "runpy.run_module('lightm_unet', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", stop], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

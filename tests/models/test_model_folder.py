@@ -247,3 +247,66 @@ def test_saving_again_replaces_the_model_and_leaves_nothing_else(folder, network
 def test_a_copied_folder_is_the_same_model(folder, tmp_path):
     moved = shutil.move(folder, tmp_path / "elsewhere")
     assert load_model(moved).label_names == ("background", "liver", "tumour")
+
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+def nested(depth):
+    return json.loads("[" * depth + "]" * depth)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"preprocessing": {"size": [NAN, 8]}}, r"size\[0\]"),
+        ({"preprocessing": {"size": [-8, 8]}}, "size needs"),
+        ({"preprocessing": {"size": [10**9, 8]}}, "size needs"),
+        ({"preprocessing": {"size": [10**400, 8]}}, "size needs"),
+        ({"preprocessing": {"size": None, "roi_size": [8, 10**12]}}, "roi_size needs"),
+        ({"preprocessing": {"size": None, "roi_size": [8, 8], "spacing_mm": [1, NAN]}}, "spacing"),
+        ({"preprocessing": {"size": None, "roi_size": [8, 8], "spacing_mm": [1, 1e9]}}, "spacing"),
+        ({"preprocessing": {"intensity_mean": NAN}}, "intensity_mean"),
+        ({"preprocessing": {"intensity_std": -1.0}}, "intensity_std"),
+        ({"preprocessing": {"intensity_range": [INFINITE, 1]}}, "intensity_range"),
+        ({"preprocessing": {"intensity_range": [10**400, 1]}}, "intensity_range"),
+        ({"options": {"width": NAN}}, "options.width"),
+        ({"options": {"width": 2**40}}, "options.width"),
+        ({"options": {"bottleneck_layers": 10**6}}, "options.bottleneck_layers"),
+        ({"options": {"encoder_layers": [10**6]}}, r"options\.encoder_layers\[0\]"),
+        ({"options": {"expand": -INFINITE}}, "options.expand"),
+        ({"options": {"encoder_layers": nested(300)}}, "more than 50 deep"),
+        ({"labels": {1: {"value": 5}}}, r"labels\[1\]\.value is 5, expected 1"),
+        ({"labels": {1: {"value": NAN}}}, r"labels\[1\]\.value is nan, expected 1"),
+    ],
+    ids=str,
+)
+def test_an_impossible_number_in_a_card_is_refused_by_its_field(folder, change, named):
+    card = json.loads((folder / "model.json").read_text())
+    places = {
+        "preprocessing": card["preprocessing"],
+        "options": card["network"]["options"],
+        "labels": card["labels"],
+    }
+    for name, changes in change.items():
+        for key, value in changes.items():
+            if name == "labels":
+                places[name][key] |= value
+            else:
+                places[name][key] = value
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(DataError, match=named):
+        load_model(folder)
+
+
+def test_more_labels_than_a_mask_can_hold_are_refused(folder):
+    card = json.loads((folder / "model.json").read_text())
+    edit(folder / "model.json", labels=card["labels"][:1] * 257)
+    with pytest.raises(DataError, match="labels has 257 entries, expected 1 to 256"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"model", ["model"]])
+def test_what_is_no_path_is_no_model(path):
+    with pytest.raises(UsageError, match="a model is the path of its folder, got"):
+        load_model(path)
