@@ -209,8 +209,12 @@ def load_model(path: str | os.PathLike[str]) -> ModelFolder:
         names = tuple(str(label["name"]) for label in card["labels"])
         colours = tuple(read_colour(label["colour"]) for label in card["labels"])
         of_network = (network.spatial_dims, network.in_channels, network.out_channels)
-        if of_network != (preprocessing.spatial_dims, preprocessing.channels, len(names)):
-            raise UsageError("network, preprocessing and labels do not fit together")
+        of_others = (preprocessing.spatial_dims, preprocessing.channels, len(names))
+        if of_network != of_others:
+            raise UsageError(
+                "network, preprocessing and labels do not fit together: spatial_dims, channels and "
+                f"labels are {of_network} against {of_others!s:.60}"
+            )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(
             folder / CARD,
