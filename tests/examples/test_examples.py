@@ -40,6 +40,16 @@ def test_every_backend_agrees_with_the_definition_of_the_scan():
 
 
 @pytest.mark.slow
+def test_a_picture_in_memory_gets_labels_and_probabilities():
+    out = run_example("predict_in_memory.py", EXAMPLES.parent / "models" / "lungs-tiny")
+    assert re.match(r"image (\(128, \d+\)) uint8, labels \1 uint8\n", out)
+    shares = re.findall(r"^\w+: (\S+)% of the image, mean probability there (\S+)$", out, re.M)
+    assert len(shares) == 2
+    assert sum(float(share) for share, _ in shares) == pytest.approx(100, abs=0.1)
+    assert all(0.5 <= float(probability) <= 1 for _, probability in shares)
+
+
+@pytest.mark.slow
 def test_a_network_is_trained_and_its_masks_are_scored(tmp_path):
     words = ["--cases", 10, "--size", 32, "--epochs", 4]
     out = run_example("train_and_predict.py", tmp_path, *words)
