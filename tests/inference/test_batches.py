@@ -156,7 +156,7 @@ def test_an_output_that_is_a_folder_fails_for_this_case_alone(model, folder):
     assert results[1].error is None
 
 
-def test_ctrl_c_leaves_whole_masks_and_their_record(model, folder):
+def test_ctrl_c_leaves_whole_masks_and_their_record(model, folder, caplog):
     def stop(event):
         if event.item == "z":
             raise KeyboardInterrupt
@@ -166,6 +166,7 @@ def test_ctrl_c_leaves_whole_masks_and_their_record(model, folder):
         predict(model, folder, out, device="cpu", progress=stop)
     assert sorted(file.name for file in out.iterdir()) == ["a.png", RECORD_NAME]
     assert [case["name"] for case in recorded(out)] == ["a"]
+    assert caplog.messages == ["stopped after 1 of 2 images"]
 
 
 def test_a_full_disk_is_one_error_and_keeps_the_old_masks(model, folder, monkeypatch):
@@ -214,6 +215,9 @@ def test_inputs_may_be_one_path_or_several(model, folder, form):
         ({"inputs": 3}, "inputs needs paths, got 3"),
         ({"inputs": [None]}, "inputs needs paths"),
         ({"inputs": b"a.png"}, "inputs needs paths"),
+        ({"inputs": ""}, "inputs needs paths, got \\[''\\]"),
+        ({"inputs": ["a.png", "b\0.png"]}, "inputs needs paths"),
+        ({"output": ""}, "output needs paths"),
         ({"inputs": []}, "at least one image"),
         ({"output": None}, "output needs paths"),
         ({"model": None}, "a model is the path of its folder, got None"),

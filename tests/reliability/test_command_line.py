@@ -89,3 +89,11 @@ def test_names(run, tmp_path):
     code, _, error = run("evaluate", tmp_path / name, tmp_path / name)
     line = "one printable line" if error[:-1].isprintable() else repr(error)
     return f"exit code {code}, {line}"
+
+
+@fault(SECTION, "a dataset.json nested 100,000 deep", "exit code 3, one line that names the file")
+def test_deep_json(run, tmp_path):
+    (tmp_path / "dataset.json").write_text('{"labels": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    code, _, error = run("check-dataset", tmp_path)
+    one_line = error.count("\n") == 1 and str(tmp_path / "dataset.json") in error
+    return f"exit code {code}, {'one line that names the file' if one_line else error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable
@@ -24,6 +25,8 @@ from lightm_unet.models.model_folder import ModelFolder, load_model
 from lightm_unet.models.predict_image import ImageLogits, image_logits
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.progress import Progress, track
+
+_logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     StrPath = str | os.PathLike[str]
@@ -100,9 +103,11 @@ def predict(
                 )
             )
             del error
-    except BaseException:  # Ctrl-C, a full disk
+    except BaseException as stop:  # Ctrl-C, a full disk
         with suppress(OSError):
             record()
+        if isinstance(stop, KeyboardInterrupt):
+            _logger.warning("stopped after %d of %d images", len(results), len(cases))
         raise
     try:
         record()
@@ -171,6 +176,10 @@ def _too_large(case: InputCase, device: torch.device) -> DataError:
 def _paths(name: str, values: Iterable[StrPath]) -> list[Path]:
     """The paths of an argument; a text is one path, not a path for each letter."""
     try:
-        return [Path(value) for value in values]
+        texts = [os.fspath(value) for value in values]
+        if all(isinstance(text, str) and text and "\0" not in text for text in texts):
+            return [Path(text) for text in texts]
+        found: object = texts
     except TypeError:
-        raise UsageError(f"{name} needs paths, got {values!r:.60}") from None
+        found = values
+    raise UsageError(f"{name} needs paths, got {found!r:.60}")
