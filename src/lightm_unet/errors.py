@@ -10,6 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def printable(text: str) -> str:
+    """A text with its control characters, which a file name may hold, as Python writes them."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class LightMUNetError(Exception):
     """Base class of all errors that this package raises on purpose; exit code 1."""
 
@@ -41,7 +46,7 @@ class DataError(LightMUNetError):
 
     def __init__(self, path: str | Path, found: str, expected: str, advice: str) -> None:
         self.path, self.found, self.expected, self.advice = Path(path), found, expected, advice
-        super().__init__(f"{path}: found {found}; expected {expected}; {advice}")
+        super().__init__(f"{printable(str(path))}: found {found}; expected {expected}; {advice}")
 
 
 def refuse_all(path: str | Path, messages: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ BAD = {
     "link to nothing": (lambda path: path.symlink_to("gone.png"), "a link to a file that is gone"),
     "link to itself": (lambda path: path.symlink_to(path.name), "a link to a file that is gone"),
     "empty": (lambda path: path.touch(), "an empty file"),
-    "text": (lambda path: path.write_text("text"), "a broken picture"),
+    "text": (lambda path: path.write_text("text"), "no known picture format"),
 }
 
 

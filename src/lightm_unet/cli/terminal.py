@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lightm_unet.errors import printable
 from lightm_unet.system.logs import forget_remarks
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ def complain(message: str) -> None:
 
     Control characters, which a file name may hold, are shown as Python writes them.
     """
-    line = " ".join(message.split())
-    _print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+    _print(printable(" ".join(message.split())))
 
 
 def progress_bars() -> AbstractContextManager[Progress | None]:

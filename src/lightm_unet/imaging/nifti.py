@@ -20,7 +20,7 @@ import numpy as np
 
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.nifti_header import BROKEN, NiftiHeader, parse_header
-from lightm_unet.imaging.nifti_place import like_header, read_affine
+from lightm_unet.imaging.nifti_place import affine_in_memory, like_header, read_affine
 from lightm_unet.system.files import read_bytes, write_bytes
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -68,7 +68,7 @@ def nibabel_arrays(image: Any, path: Path) -> tuple[np.ndarray, np.ndarray, Nift
     if type(image) not in (nibabel.Nifti1Image, nibabel.Nifti2Image):
         image = nibabel.Nifti1Image.from_image(image)
     header = parse_header(image.header.binaryblock, path)
-    affine = read_affine(header, path)
+    affine = affine_in_memory(image.affine, header, path)
     try:
         with np.errstate(all="ignore"):
             array = np.asarray(image.dataobj)

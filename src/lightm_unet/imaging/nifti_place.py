@@ -65,7 +65,22 @@ def read_affine(header: NiftiHeader, path: Path) -> np.ndarray:
             "unknown; the first axis is taken to run to the left",
             path,
         )
-    affine[:3] *= UNIT_MM.get(int(fields["xyzt_units"]) & _UNIT_BITS, 1.0)
+    return _in_mm(affine, header)
+
+
+def affine_in_memory(affine: np.ndarray | None, header: NiftiHeader, path: Path) -> np.ndarray:
+    """The affine that nibabel holds beside a header, checked, in mm.
+
+    Raises:
+        DataError: as `read_affine`.
+    """
+    values = np.full((4, 4), np.nan) if affine is None else np.array(affine, np.float64)
+    _check_affine(values, path)
+    return _in_mm(values, header)
+
+
+def _in_mm(affine: np.ndarray, header: NiftiHeader) -> np.ndarray:
+    affine[:3] *= UNIT_MM.get(int(header.fields["xyzt_units"]) & _UNIT_BITS, 1.0)
     return affine
 
 
