@@ -1,4 +1,6 @@
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,11 @@ from lightm_unet.system.files import (
     check_output_folder,
     new_folder,
     open_atomic,
+    open_sealed,
     read_bytes,
     read_json,
+    remove_temporary_files,
+    seal_holds,
     write_bytes,
     write_json,
     write_together,
@@ -67,7 +72,7 @@ def test_json_never_holds_what_json_cannot_express(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "", "\x00\xff"])
+@pytest.mark.parametrize("text", ["{", "[1]", "", "\x00\xff", "[" * 100_000, '{"a":' * 100_000])
 def test_something_else_than_a_json_object_is_one_data_error(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("latin-1"))
@@ -170,3 +175,68 @@ def test_a_name_that_is_no_text_is_read_back_from_json(tmp_path):
     name = os.fsdecode(b"\xff")
     write_json({"name": name}, tmp_path / "a.json")
     assert read_json(tmp_path / "a.json") == {"name": name}
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name_and_then_the_name_is(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    kinds = {True: "folder", False: "file"}
+    monkeypatch.setattr(
+        os, "fsync", lambda d: [done.append(kinds[stat.S_ISDIR(os.fstat(d).st_mode)]), fsync(d)]
+    )
+    monkeypatch.setattr(os, "replace", lambda *names: [done.append("name"), replace(*names)])
+    write_bytes(b"text", tmp_path / "a")
+    assert done == ["file", "name", "folder"][: 2 + (os.name != "nt")]
+
+
+def test_a_disk_that_is_full_at_the_last_moment_keeps_the_old_file(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_bytes(b"old", tmp_path / "a")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(b"new", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_file_before_can_be_kept_under_another_name(tmp_path):
+    for text in (b"1", b"2", b"3"):
+        with open_atomic(tmp_path / "a", keep=tmp_path / "b") as file:
+            file.write(text)
+    assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"3", b"2"]
+
+
+def test_a_seal_breaks_when_any_byte_changes(tmp_path):
+    path = tmp_path / "a"
+    with open_sealed(path) as file:
+        file.write(b"some ")
+        file.write(b"text")
+    whole = path.read_bytes()
+    assert whole.startswith(b"some text")
+    assert seal_holds(path)
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert not seal_holds(path)
+        path.write_bytes(whole[:place])
+        assert not seal_holds(path)
+
+
+def test_a_file_without_a_seal_and_no_file_have_none(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 200)
+    assert seal_holds(tmp_path / "a") is None
+    assert seal_holds(tmp_path / "b") is None
+
+
+def test_only_files_that_a_writer_left_are_removed(tmp_path):
+    name = ".lightm-unet-0123456789abcdef.tmp"
+    kept = [".a.tmp", name[1:], name.removesuffix(".tmp"), name.upper(), "notes.txt"]
+    left = [name, name.replace("0", "f")]
+    for name in [*kept, *left]:
+        (tmp_path / name).write_text("")
+    folder = name.replace("0", "a")
+    (tmp_path / folder).mkdir()
+    assert remove_temporary_files(tmp_path) == left
+    assert sorted(e.name for e in tmp_path.iterdir()) == sorted([*kept, folder])
+    assert remove_temporary_files(tmp_path / "nowhere") == []

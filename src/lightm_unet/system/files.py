@@ -1,14 +1,20 @@
 """Files read with one clear error, and written complete or not at all.
 
 A reader never meets a half-written file: everything is written under a temporary name in the
-same folder, where a rename is one step for the file system, and renamed when it is whole.
+same folder, where a rename is one step for the file system, and renamed when it is whole and has
+reached the disk, so that a power failure leaves the old file or the new one.
+
+A sealed file ends with the SHA-256 of what comes before. Readers that know where their data end,
+such as `np.load` and `torch.load`, can read it as it is.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -92,11 +98,12 @@ def _is_deeper(value: Any, depth: int) -> bool:
 
 
 @contextmanager
-def open_atomic(path: Path) -> Iterator[BinaryIO]:
+def open_atomic(path: Path, keep: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file for writing bytes; it replaces `path` only when the block ends well.
 
     Args:
         path: the file to make or replace. Its folder is made where it is missing.
+        keep: another name in the same folder, which the file that was at `path` gets.
 
     Example:
         >>> import tempfile
@@ -112,7 +119,12 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("xb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):  # where it could not be made, it cannot be removed either
             temporary.unlink(missing_ok=True)
@@ -268,6 +280,98 @@ def refuse_used(target: Path) -> None:
             f"{target}: found files there already; expected an empty or a new folder; "
             "choose another one or remove this one"
         )
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(path, f"it cannot be read ({reason})", "a file", "check it") from error
+    return digest.hexdigest()
+
+
+class _Sealing:
+    """Passes bytes on to a file and digests them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def seal(self) -> None:
+        self._file.write(_SEAL + self._digest.hexdigest().encode())
+
+
+@contextmanager
+def open_sealed(path: Path, keep: Path | None = None) -> Iterator[Any]:
+    """As `open_atomic`, for a sealed file; what is opened can be written to from start to end."""
+    with open_atomic(path, keep) as file:
+        sealing = _Sealing(file)
+        yield sealing
+        sealing.seal()
+
+
+def seal_holds(path: Path) -> bool | None:
+    """Whether a file is as it was sealed; None if it has no seal or is not there."""
+    length = len(_SEAL) + 64
+    try:
+        with path.open("rb") as file:
+            left = max(os.fstat(file.fileno()).st_size - length, 0)
+            digest = hashlib.sha256()
+            while left and (block := file.read(min(left, _BLOCK))):
+                digest.update(block)
+                left -= len(block)
+            end = file.read()
+    except OSError:
+        return None
+    return end == _SEAL + digest.hexdigest().encode() if end.startswith(_SEAL) else None
+
+
+def remove_temporary_files(folder: Path) -> list[str]:
+    """Remove what writers that were killed have left in a folder; the folders in it are kept.
+
+    Only for a folder that no other process is writing to.
+
+    Returns:
+        The names of what was removed.
+    """
+    if not folder.is_dir():
+        return []
+    removed = []
+    for entry in sorted(folder.iterdir()):
+        if _TEMPORARY.fullmatch(entry.name) and not entry.is_symlink() and entry.is_file():
+            entry.unlink(missing_ok=True)
+            removed.append(entry.name)
+    return removed
+
+
+_BLOCK = 1 << 20
+_SEAL = b"\nsha256:"
+_TEMPORARY = re.compile(r"\.lightm-unet-[0-9a-f]{16}\.tmp")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power failure, where the system can."""
+    with suppress(OSError):  # Windows opens no folders, some network disks cannot
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _sibling(path: Path) -> Path:

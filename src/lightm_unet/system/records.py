@@ -1,11 +1,14 @@
 """JSON files that are read back later, each with the number of its format.
 
 The number is raised when a file's entries change their meaning. A newer one than this version
-knows is refused; a file without a number is of format 1.
+knows is refused; a file without a number is of format 1. A record can carry a checksum, which tells
+damage and changes by hand from what was written.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,21 +19,44 @@ from lightm_unet.system.files import read_json, write_json
 
 FORMAT = "format"
 """The entry that holds the number."""
+CHECKSUM = "checksum"
+"""The entry that holds the SHA-256 of the others, in a record that has one."""
 
 
-def write_record(content: Mapping[str, Any], path: Path, number: int = 1) -> None:
+def write_record(
+    content: Mapping[str, Any], path: Path, number: int = 1, *, checksum: bool = False
+) -> None:
     """Write a record in one step, with the number of its format.
 
     Args:
         content: JSON's own types.
         path: the file to make or replace.
         number: of the format.
+        checksum: whether to add one, for `is_as_written`.
     """
-    write_json({FORMAT: number, **content}, path)
+    content = {FORMAT: number, **content}
+    write_json({**content, CHECKSUM: digest(content)} if checksum else content, path)
+
+
+def digest(content: Any) -> str:
+    """The SHA-256 of JSON's own types, whatever the order of entries; 64 hexadecimal digits."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_as_written(path: Path) -> bool:
+    """Whether a record matches its checksum; one without a checksum or a format does.
+
+    Raises:
+        DataError: no JSON object.
+    """
+    content = read_json(path)
+    checksum = content.pop(CHECKSUM, None)
+    return checksum is None or FORMAT not in content or checksum == digest(content)
 
 
 def read_record(path: Path, newest: int = 1) -> dict[str, Any]:
-    """Read a record; the entry with the number is left out.
+    """Read a record; the entries with the number and the checksum are left out.
 
     Args:
         path: the file.
@@ -44,6 +70,7 @@ def read_record(path: Path, newest: int = 1) -> dict[str, Any]:
     if type(number) is not int or not 1 <= number <= newest:
         expected = "format 1" if newest == 1 else f"format 1 to {newest}"
         raise DataError(path, f"format {number!r}", expected, "upgrade lightm-unet")
+    content.pop(CHECKSUM, None)
     return content
 
 
