@@ -6,7 +6,7 @@ one line without a traceback; Python callers catch `LightMUNetError`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -25,6 +25,31 @@ class UsageError(LightMUNetError, ValueError):
     """An option or argument that cannot be used as given; exit code 2."""
 
     exit_code = 2
+
+
+class SettingError(UsageError):
+    """A setting that cannot be used. The command line calls it as the user typed it.
+
+    Args:
+        problem: what is wrong, with {0} for the setting's name, {1} for that of a second one.
+        names: of the settings, as Python callers know them.
+
+    Example:
+        >>> error = SettingError("{0} needs a whole number, got 2.5", "epochs")
+        >>> print(error, error.told(lambda name: f"--{name}"), sep=" / ")
+        epochs needs a whole number, got 2.5 / --epochs needs a whole number, got 2.5
+    """
+
+    def __init__(self, problem: str, *names: str) -> None:
+        self.problem, self.names = problem, names
+        super().__init__(self.told(str))
+
+    def told(self, call: Callable[[str], str]) -> str:
+        """The message with other names for the settings."""
+        message = self.problem
+        for number, name in enumerate(self.names):
+            message = message.replace(f"{{{number}}}", call(name))
+        return message
 
 
 class DataError(LightMUNetError):
@@ -66,7 +91,7 @@ def refuse_all(path: str | Path, messages: Sequence[str]) -> None:
 
 
 class MissingPartError(LightMUNetError, ImportError):
-    """A required package, backend or device is not available; exit code 4."""
+    """A required package, backend or device is not available, or too little memory; exit code 4."""
 
     exit_code = 4
 

@@ -12,6 +12,7 @@ from lightm_unet.models.model_folder import find_model, load_model, save_model
 from lightm_unet.networks.lightm_unet import LightMUNet
 from lightm_unet.networks.registry import build_network, network_names
 from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.system.json_codec import to_json
 
 PREPROCESSING = Preprocessing(spatial_dims=2, channels=1, size=(24, 24))
 
@@ -198,6 +199,14 @@ def network_with(**changes):
     return {"name": options.pop("name"), "options": options}
 
 
+def with_fields(**changes):
+    return to_json(PREPROCESSING) | changes
+
+
+def label(name, value):
+    return {"name": name, "value": value, "colour": [0, 0, 0]}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -218,6 +227,37 @@ def network_with(**changes):
         ({"labels": "liver"}, "a description that cannot be used"),
         ({"preprocessing": {"spatial_dims": 2, "channels": 1}}, "either size .* or roi_size"),
         ({"preprocessing": None}, "a description that cannot be used"),
+        ({"preprocessing": with_fields(size=[0, 24])}, r"size needs 2 positive values"),
+        ({"preprocessing": with_fields(size=[24, float("nan")])}, r"size.* is nan"),
+        ({"preprocessing": with_fields(size=[10**400, 24])}, "size needs 2 positive"),
+        ({"preprocessing": with_fields(channels=-1)}, "at least 1 channel, got 2 and -1"),
+        ({"preprocessing": with_fields(channels=2)}, "preprocessing.channels is 2, but .* has 1"),
+        ({"preprocessing": with_fields(channels=True)}, "channels is True"),
+        ({"preprocessing": with_fields(normalization="minmax")}, "normalization must be one of"),
+        (
+            {
+                "preprocessing": with_fields(
+                    normalization="ct",
+                    intensity_range=[-100, 100],
+                    intensity_mean=float("nan"),
+                    intensity_std=1.0,
+                )
+            },
+            "intensity_mean",
+        ),
+        ({"network": network_with(out_channels=-1)}, "network.options.out_channels is -1"),
+        ({"network": network_with(in_channels=0)}, "network.options.in_channels is 0"),
+        ({"network": network_with(in_channels=1.0)}, r"network.options.in_channels is 1\.0"),
+        ({"network": network_with(encoder_layers=[[[1]]])}, "a description that cannot be used"),
+        ({"network": {"name": "lightm-unet"}}, "network.options is None"),
+        ({"network": {"name": ["a"], "options": {}}}, r"a network called \['a'\]"),
+        ({"labels": []}, "the number of labels is 0, but the network has 3"),
+        ({"labels": [{"name": 7}]}, r"labels\[0\] is {'name': 7}, expected an object with a name"),
+        ({"labels": [label("a", 1)]}, r"labels\[0\]\.value is 1, expected 0"),
+        ({"labels": [label("a", 0), label("a", 1)]}, "labels has 'a' twice"),
+        ({"weights": {"sha256": 7}}, r"weights\.sha256 is 7, expected 64"),
+        ({"weights": "x"}, "weights is 'x', expected an object"),
+        ({"weights": {"sha256": "0" * 64}}, r"model\.safetensors: found weights with SHA-256 "),
     ],
 )
 def test_a_card_that_cannot_be_used_is_named_with_the_reason(folder, changes, message):
@@ -226,7 +266,7 @@ def test_a_card_that_cannot_be_used_is_named_with_the_reason(folder, changes, me
         load_model(folder)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "\x00\xff"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00\xff", '{"a":' * 100_000])
 def test_a_card_that_is_no_json_object_is_refused(folder, content):
     (folder / "model.json").write_text(content)
     with pytest.raises(DataError, match=r"model\.json"):
@@ -310,3 +350,38 @@ def test_more_labels_than_a_mask_can_hold_are_refused(folder):
 def test_what_is_no_path_is_no_model(path):
     with pytest.raises(UsageError, match="a model is the path of its folder, got"):
         load_model(path)
+
+
+@pytest.mark.parametrize("lacks", ["network", "preprocessing", "labels"])
+def test_a_card_without_an_entry_is_named_with_it(lacks, folder):
+    card = json.loads((folder / "model.json").read_text())
+    del card[lacks]
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(DataError, match=rf"model\.json: found .*it lacks {lacks}"):
+        load_model(folder)
+
+
+def test_a_single_changed_bit_of_the_weights_is_seen(folder):
+    file = folder / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"found weights with SHA-256 .* damaged or of another"):
+        load_model(folder)
+
+
+def test_a_card_of_an_earlier_version_without_a_checksum_is_read(folder):
+    card = json.loads((folder / "model.json").read_text())
+    assert len(card.pop("weights")["sha256"]) == 64
+    (folder / "model.json").write_text(json.dumps(card))
+    assert load_model(folder).label_names == ("background", "liver", "tumour")
+
+
+def test_a_reader_between_the_two_files_of_a_run_waits_for_the_second(folder, monkeypatch):
+    whole = (folder / "model.json").read_bytes()
+    edit(folder / "model.json", weights={"sha256": "0" * 64})
+    monkeypatch.setattr(
+        "lightm_unet.models.model_folder.time.sleep",
+        lambda _: (folder / "model.json").write_bytes(whole),
+    )
+    assert load_model(folder).path == folder

@@ -1,22 +1,25 @@
 """A model on disk: model.safetensors and model.json. Everything that runs a model reads only this.
 
 model.json holds the network's name and options, the preprocessing, the labels with their colours,
-what it was trained on, by which recipe, and with which scores. Loading executes nothing from the
-folder: safetensors holds numbers only.
+what it was trained on, by which recipe, and with which scores; and the SHA-256 of the weights, so
+that a damaged file or one of another model is not used. Loading executes nothing from the folder:
+safetensors holds numbers only.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
@@ -27,7 +30,7 @@ from lightm_unet.networks.registry import TO_REGISTER, build_network, network_na
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.reporting.palette import Colour, label_colour, read_colour
 from lightm_unet.system.device import choose_device
-from lightm_unet.system.files import write_bytes
+from lightm_unet.system.files import read_bytes, write_bytes
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import read_record, write_record
 
@@ -145,6 +148,30 @@ class ModelFolder:
         return labels, np.stack([each.reshape(shape) for each in logits.probabilities()])
 
 
+class ModelFiles(NamedTuple):
+    """The content of a model folder."""
+
+    weights: bytes
+    """Of model.safetensors."""
+    card: Mapping[str, Any]
+    """Of model.json, but its format."""
+
+    def write(self, folder: Path) -> None:
+        """Write both files; each is replaced in one step."""
+        write_bytes(self.weights, folder / WEIGHTS)
+        write_record(self.card, folder / CARD)
+
+    def are_in(self, folder: Path) -> bool:
+        """Whether a folder holds just these."""
+        try:
+            return (
+                read_bytes(folder / WEIGHTS) == self.weights
+                and read_record(folder / CARD) == self.card
+            )
+        except DataError:
+            return False
+
+
 def save_model(
     folder: Path,
     network: torch.nn.Module,
@@ -165,11 +192,24 @@ def save_model(
         training: data set, recipe and settings, JSON-able.
         scores: measured on validation cases, JSON-able.
     """
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
-    }
-    write_bytes(save(weights, metadata={"format": "pt"}), folder / WEIGHTS)
-    options = dict(cast("dict[str, Any]", network.config))
+    files = model_files(network, preprocessing, label_names, channel_names, training, scores)
+    files.write(folder)
+
+
+def model_files(
+    network: torch.nn.Module,
+    preprocessing: Preprocessing,
+    label_names: tuple[str, ...],
+    channel_names: tuple[str, ...],
+    training: dict[str, Any],
+    scores: dict[str, Any],
+) -> ModelFiles:
+    """What `save_model` writes, with the same arguments."""
+    weights = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()},
+        metadata={"format": "pt"},
+    )
+    options = to_json(cast("dict[str, Any]", network.config))
     name = options.pop("name")
     card = {
         "lightm_unet": __version__,
@@ -182,8 +222,9 @@ def save_model(
         ],
         "training": training,
         "scores": scores,
+        "weights": {"sha256": hashlib.sha256(weights).hexdigest()},
     }
-    write_record(card, folder / CARD)
+    return ModelFiles(weights, card)
 
 
 def load_model(path: str | os.PathLike[str]) -> ModelFolder:
@@ -201,28 +242,39 @@ def load_model(path: str | os.PathLike[str]) -> ModelFolder:
         DataError: the folder is damaged, or of a format that this version does not know.
     """
     folder = find_model(path)
+    try:
+        return _load(folder)
+    except _OtherWeights:
+        # A run that trains here may have been between its two files.
+        time.sleep(_BETWEEN_FILES_S)
+        return _load(folder)
+
+
+class _OtherWeights(DataError):
+    """The weights are not those that the card describes."""
+
+
+def _load(folder: Path) -> ModelFolder:
     card = read_record(folder / CARD)
     try:
-        network = _build_network(card["network"], folder / CARD)
-        preprocessing = from_json(Preprocessing, card["preprocessing"])
-        _check_labels(card["labels"])
-        names = tuple(str(label["name"]) for label in card["labels"])
-        colours = tuple(read_colour(label["colour"]) for label in card["labels"])
-        of_network = (network.spatial_dims, network.in_channels, network.out_channels)
-        of_others = (preprocessing.spatial_dims, preprocessing.channels, len(names))
-        if of_network != of_others:
-            raise UsageError(
-                "network, preprocessing and labels do not fit together: spatial_dims, channels and "
-                f"labels are {of_network} against {of_others!s:.60}"
-            )
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        network = _build_network(_entry(card, "network", dict), folder / CARD)
+        preprocessing = from_json(
+            Preprocessing, _entry(card, "preprocessing", dict), "preprocessing"
+        )
+        names, colours = _labels(_entry(card, "labels", list))
+        digest = _weights_digest(card)
+        _check_fit(network, preprocessing, names)
+    except DataError:
+        raise
+    except Exception as error:  # the options of a damaged card can raise any error in a network
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataError(
             folder / CARD,
-            f"a description that cannot be used ({error})",
+            f"a description that cannot be used ({reason})",
             "a file written by `lightm-unet train`",
             "train the model again, or copy the whole folder again",
         ) from error
-    _load_weights(network, folder / WEIGHTS)
+    _load_weights(network, folder / WEIGHTS, digest)
     return ModelFolder(network.eval(), preprocessing, names, colours, card, folder)
 
 
@@ -244,23 +296,75 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     )
 
 
+def _entry(card: dict[str, Any], name: str, kind: type) -> Any:
+    if name not in card:
+        raise UsageError(f"it lacks {name}")
+    if not isinstance(card[name], kind):
+        raise UsageError(f"{name} is {card[name]!r:.60}, expected {_KINDS[kind]}")
+    return card[name]
+
+
+def _labels(entries: list[Any]) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
+    if not 1 <= len(entries) <= MOST_LABELS:
+        raise UsageError(f"labels has {len(entries)} entries, expected 1 to {MOST_LABELS}")
+    names, colours = [], []
+    for value, entry in enumerate(entries):
+        place = f"labels[{value}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise UsageError(f"{place} is {entry!r:.60}, expected an object with a name")
+        if entry.get("value", value) != value or isinstance(entry.get("value"), bool):
+            raise UsageError(f"{place}.value is {entry['value']!r:.60}, expected {value}")
+        names.append(entry["name"])
+        try:
+            colours.append(read_colour(entry.get("colour")))
+        except ValueError as error:
+            raise UsageError(f"{place}.colour: {error}") from error
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"labels has {twice[0]!r} twice")
+    return tuple(names), tuple(colours)
+
+
+def _weights_digest(card: dict[str, Any]) -> str | None:
+    """The SHA-256 of the weights; models of earlier versions have none."""
+    if "weights" not in card:
+        return None
+    digest = _entry(card, "weights", dict).get("sha256")
+    if not isinstance(digest, str) or len(digest) != 64:
+        raise UsageError(f"weights.sha256 is {digest!r:.60}, expected 64 hexadecimal digits")
+    return digest
+
+
+def _check_fit(
+    network: torch.nn.Module, preprocessing: Preprocessing, names: tuple[str, ...]
+) -> None:
+    for what, found, wanted in (
+        ("preprocessing.spatial_dims", preprocessing.spatial_dims, network.spatial_dims),
+        ("preprocessing.channels", preprocessing.channels, network.in_channels),
+        ("the number of labels", len(names), network.out_channels),
+    ):
+        if found != wanted:
+            raise UsageError(
+                "network, preprocessing and labels do not fit together: "
+                f"{what} is {found}, but the network has {wanted}"
+            )
+
+
 def _build_network(description: dict[str, Any], path: Path) -> torch.nn.Module:
     """The network without values: a damaged card may describe one larger than the memory."""
-    if (name := description["name"]) not in network_names():
+    name, options = description.get("name"), description.get("options")
+    if name not in network_names():
         known = f"one of {', '.join(network_names())}"
-        raise DataError(path, f"a network called {name!r}", known, TO_REGISTER)
-    _check_numbers("options", description["options"])
+        raise DataError(path, f"a network called {name!r:.60}", known, TO_REGISTER)
+    if not isinstance(options, dict):
+        raise UsageError(f"network.options is {options!r:.60}, expected an object")
+    for key in ("spatial_dims", "in_channels", "out_channels"):
+        if type(options.get(key)) is not int or options[key] < 1:
+            raise UsageError(
+                f"network.options.{key} is {options.get(key)!r:.60}, expected a whole number from 1"
+            )
+    _check_numbers("options", options)
     with torch.device("meta"):
-        return build_network(description["name"], **description["options"])
-
-
-def _check_labels(labels: list[dict[str, Any]]) -> None:
-    if not 1 <= len(labels) <= MOST_LABELS:
-        raise UsageError(f"labels has {len(labels)} entries, expected 1 to {MOST_LABELS}")
-    for place, label in enumerate(labels):
-        # Earlier files may lack the value: the order tells it.
-        if label.get("value", place) != place:
-            raise UsageError(f"labels[{place}].value is {label['value']!r}, expected {place}")
+        return build_network(name, **options)
 
 
 def _check_numbers(place: str, value: Any) -> None:
@@ -277,10 +381,11 @@ def _check_numbers(place: str, value: Any) -> None:
             raise UsageError(f"{place} is {value!r:.60}, expected a number from {-most} to {most}")
 
 
-def _load_weights(network: torch.nn.Module, path: Path) -> None:
+def _load_weights(network: torch.nn.Module, path: Path, digest: str | None) -> None:
     advice = "copy the whole model folder again, or train the model again"
     try:
-        weights = load_file(path)
+        content = path.read_bytes()
+        weights = load(content)
     except (OSError, SafetensorError, ValueError) as error:
         raise DataError(path, f"unreadable weights ({error})", "safetensors", advice) from error
     expected = network.state_dict()
@@ -289,4 +394,15 @@ def _load_weights(network: torch.nn.Module, path: Path) -> None:
         wanted = tuple(expected[name].shape) if name in expected else "nothing"
         if found != wanted:
             raise DataError(path, f"{found} for {name}", f"{wanted}", advice)
+    if digest is not None and (own := hashlib.sha256(content).hexdigest()) != digest:
+        raise _OtherWeights(
+            path,
+            f"weights with SHA-256 {own[:12]}...",
+            f"{digest[:12]}..., as {CARD} says: the file is damaged or of another model",
+            advice,
+        )
     network.to_empty(device="cpu").load_state_dict(weights)
+
+
+_KINDS: dict[type, str] = {dict: "an object", list: "a list"}
+_BETWEEN_FILES_S = 0.2

@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from lightm_unet.errors import UsageError
+from lightm_unet.errors import SettingError, UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE, per_axis
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.json_codec import ABSENT
@@ -84,20 +85,23 @@ class Preprocessing:
             if value is not None and (
                 len(value) != self.spatial_dims or not all(each > 0 for each in value)
             ):
-                raise UsageError(
-                    f"{name} needs {self.spatial_dims} positive values "
-                    f"for a {self.spatial_dims}D image, got {value}"
+                raise SettingError(
+                    f"{{0}} needs {self.spatial_dims} positive values "
+                    f"for a {self.spatial_dims}D image, got {value}",
+                    name,
                 )
         for name in ("size", "roi_size"):
             if max(getattr(self, name) or (0,)) > LONGEST_AXIS:
-                raise UsageError(
-                    f"{name} needs at most {LONGEST_AXIS} voxels along an axis, "
-                    f"got {getattr(self, name)}"
+                raise SettingError(
+                    f"{{0}} needs at most {LONGEST_AXIS} voxels along an axis, "
+                    f"got {getattr(self, name)}",
+                    name,
                 )
         low, high = SPACINGS_MM
         if not all(low <= each <= high for each in self.spacing_mm or ()):
-            raise UsageError(
-                f"spacing_mm needs voxel sizes from {low:g} to {high:g} mm, got {self.spacing_mm}"
+            raise SettingError(
+                f"{{0}} needs voxel sizes from {low:g} to {high:g} mm, got {self.spacing_mm}",
+                "spacing_mm",
             )
         check_choice("normalization", self.normalization, NORMALIZATIONS)
         check_choice("outliers", self.outliers, OUTLIERS)
@@ -106,10 +110,14 @@ class Preprocessing:
             self.intensity_range is None
             or self.intensity_mean is None
             or self.intensity_std is None
-            or self.intensity_std <= 0
+            or not 0 < self.intensity_std < math.inf
+            or not math.isfinite(self.intensity_mean)
+            or not -math.inf < self.intensity_range[0] <= self.intensity_range[1] < math.inf
         ):
             raise UsageError(
-                "ct normalization needs intensity_range, intensity_mean and intensity_std > 0"
+                "ct normalization needs intensity_range, intensity_mean and intensity_std > 0, "
+                f"all finite; got {self.intensity_range}, {self.intensity_mean} and "
+                f"{self.intensity_std}"
             )
         if self.intensity_std is not None and self.intensity_std < 1 / _LARGEST:
             raise UsageError(
