@@ -25,6 +25,25 @@ def test_the_defaults_can_be_trained_anywhere():
         ({"learning_rate": 0.0}, r"learning_rate needs a number above 0, got 0\.0"),
         ({"learning_rate": float("nan")}, "learning_rate needs a number above 0, got nan"),
         ({"learning_rate": float("inf")}, "learning_rate needs a number above 0, got inf"),
+        ({"learning_rate": "fast"}, "learning_rate needs a number above 0, got 'fast'"),
+        ({"epochs": True}, "epochs needs a whole number from 1 up, got True"),
+        ({"epochs": 10**12}, "epochs needs a whole number up to 2147483647, got 1000000000000"),
+        ({"seed": 2**64}, "seed needs a whole number up to 18446744073709551615, got 1844"),
+        ({"seed": 0.5}, r"seed needs a whole number from 0 up, got 0\.5"),
+        ({"size": 0}, r"size needs 1 to 3 whole numbers from 1 up, got \(0,\)"),
+        ({"size": (-3, 4)}, r"size needs 1 to 3 whole numbers from 1 up, got \(-3, 4\)"),
+        ({"size": (2.5, 4)}, r"size needs 1 to 3 whole numbers from 1 up, got \(2\.5, 4\)"),
+        ({"size": ()}, r"size needs 1 to 3 whole numbers from 1 up, got \(\)"),
+        ({"size": "64x64"}, "size needs 1 to 3 whole numbers from 1 up, got '64x64'"),
+        ({"size": "{0} {1}"}, r"size needs 1 to 3 whole numbers from 1 up, got '"),
+        ({"patch": (8, 8, 8, 8)}, "patch needs 1 to 3 whole numbers from 1 up"),
+        ({"patch": 8, "spacing_mm": -1}, r"spacing_mm needs 1 to 3 numbers above 0, got \(-1,\)"),
+        ({"patch": 8, "spacing_mm": float("nan")}, r"spacing_mm needs .* got \(nan,\)"),
+        ({"patch": 8, "spacing_mm": float("inf")}, r"spacing_mm needs .* got \(inf,\)"),
+        ({"spacing_mm": 1.0}, "spacing_mm goes with patch"),
+        ({"size": 8, "patch": 8}, "size and patch exclude each other"),
+        ({"device": 3}, "device needs a name such as cpu, got 3"),
+        ({"normalization": "minmax"}, "normalization must be one of auto, zscore, ct; got 'minm"),
         ({"recipe": "papper"}, "default, adamw; got 'papper'; did you mean 'paper'"),
         (
             {"augmentation": "lots"},
@@ -80,3 +99,8 @@ def test_auto_computes_in_bfloat16_where_a_gpu_has_it(monkeypatch, device, suppo
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert find_precision(TrainingSettings(device=device)) == precision
     assert find_precision(TrainingSettings(device=device, precision="16-mixed")) == "16-mixed"
+
+
+def test_the_largest_seed_can_be_used():
+    check_settings(TrainingSettings(seed=2**64 - 1))
+    torch.manual_seed(2**64 - 1)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from lightm_unet.errors import UsageError
@@ -54,3 +55,20 @@ def test_a_network_is_one_text_or_in_the_older_form_a_name_and_options(given, ne
 def test_the_two_forms_of_a_network_do_not_mix():
     with pytest.raises(UsageError, match="architecture=unetr and network=nnu-net both name a"):
         make_settings({"architecture": "unetr", "network": "nnu-net"})
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"size": 64}, {"size": (64,)}),
+        ({"size": [64, 32]}, {"size": (64, 32)}),
+        ({"size": np.array([64, 32])}, {"size": (64, 32)}),
+        ({"patch": np.int64(64)}, {"patch": (64,)}),
+        ({"spacing_mm": 1.5}, {"spacing_mm": (1.5,)}),
+    ],
+    ids=str,
+)
+def test_one_number_stands_for_all_axes_and_a_list_or_an_array_for_a_tuple(given, kept):
+    settings = make_settings(given)
+    assert {name: getattr(settings, name) for name in kept} == kept
+    assert json.dumps(to_json(settings))

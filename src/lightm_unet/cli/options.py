@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import GenericAlias, MappingProxyType, NoneType
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
@@ -27,6 +28,7 @@ from cyclopts import Group, Parameter, Token
 from docstring_parser import parse_from_object
 
 from lightm_unet.cli import values
+from lightm_unet.errors import SettingError, UsageError
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.choices import check_choice
 
@@ -90,6 +92,24 @@ def options(
     return Annotated[kind, Parameter(name="*")]
 
 
+@contextmanager
+def named_as_typed(names: Mapping[str, str | Sequence[str]] = NONE_GIVEN) -> Iterator[None]:
+    """Let errors about settings call them as the options are called.
+
+    Args:
+        names: those of `options`.
+    """
+    try:
+        yield
+    except SettingError as error:
+        raise UsageError(error.told(lambda name: _option_name(name, names))) from error
+
+
+def _option_name(name: str, names: Mapping[str, str | Sequence[str]]) -> str:
+    own = names.get(name, "--" + name.replace("_", "-"))
+    return own if isinstance(own, str) else own[0]
+
+
 def choice(name: str) -> Parameter:
     """Make a command's own `Literal` argument reject other words with the options' message."""
     return Parameter(converter=lambda kind, tokens: _reader(kind)(name, tokens[-1].value))
@@ -104,6 +124,8 @@ def _option(
     parameter: dict[str, Any] = {"name": name, "help": help, "negative": ()}
     if group:
         parameter["group"] = group
+    if kind not in (bool, str, Path):  # a value such as -3x4 is refused as one, not as an option
+        parameter["allow_leading_hyphen"] = True
     if kind is bool:
         if default:
             del parameter["negative"]  # --no-NAME turns it off

@@ -66,6 +66,15 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", NetworkSpec.parse(self.network))  # accepts a text
         object.__setattr__(self, "mirror_axes", parse_mirror_axes(self.mirror_axes))
+        for name in ("size", "patch", "spacing_mm"):  # one number stands for all axes
+            value = getattr(self, name)
+            if hasattr(value, "tolist"):  # an array, or a number of NumPy's
+                value = value.tolist()
+            if isinstance(value, (int, float)):
+                value = (value,)
+            elif isinstance(value, list):
+                value = tuple(value)
+            object.__setattr__(self, name, value)
 
 
 def make_settings(given: Mapping[str, Any]) -> TrainingSettings:
