@@ -2,8 +2,10 @@ import csv
 import logging
 from types import SimpleNamespace
 
+import pytest
 import torch
 
+from lightm_unet.errors import DataError
 from lightm_unet.training.callbacks import CsvLog, EpochLines, EpochProgress, SaveBestModel
 
 ON_CPU = SimpleNamespace(device=torch.device("cpu"))  # as much of a module as the log looks at
@@ -109,3 +111,45 @@ def test_a_line_tells_epoch_loss_dice_and_the_time_to_go(caplog):
     (line,) = caplog.messages
     assert line.startswith("epoch 1/4  loss 1.5000  validation Dice 0.5000 (lung 0.5000)  ")
     assert line.endswith(" s an epoch, 0 min to go")
+
+
+def logged(path):
+    """A log of three epochs."""
+    log = CsvLog(path)
+    for number, dice in enumerate([0.1, 0.2, 0.3]):
+        log.on_train_epoch_end(epoch(number, dice), ON_CPU)
+    return log
+
+
+@pytest.mark.parametrize("content", [None, b"", b"epoch,st", b"\x00\xff\n1,2", b"epoch\n1\n1\n7\n"])
+def test_a_lost_or_damaged_log_is_written_again_from_the_checkpoint(content, tmp_path):
+    state = logged(tmp_path / "log.csv").state_dict()
+    whole = (tmp_path / "log.csv").read_bytes()
+    (tmp_path / "log.csv").unlink()
+    if content is not None:
+        (tmp_path / "log.csv").write_bytes(content)
+    log = CsvLog(tmp_path / "log.csv")
+    log.load_state_dict(state)
+    log.on_fit_start(trainer(3), None)
+    log.on_train_start(trainer(3), None)
+    assert (tmp_path / "log.csv").read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\n1,2", b"epoch\n1\n1\n7\n", b"epoch\n2\n"])
+def test_without_rows_in_the_checkpoint_a_damaged_log_is_refused_by_name(content, tmp_path):
+    (tmp_path / "log.csv").write_bytes(content)
+    log = CsvLog(tmp_path / "log.csv")
+    if content:
+        with pytest.raises(DataError, match=r"log\.csv: found a log that cannot be used .* remove"):
+            log.on_train_start(trainer(3), None)
+    else:  # nothing to lose
+        log.on_train_start(trainer(3), None)
+
+
+def test_the_best_scores_are_in_the_checkpoint_too():
+    before, after = SaveBestModel(print), SaveBestModel(print)
+    before.on_validation_end(epoch(0, 0.5), None)
+    after.load_state_dict(before.state_dict())
+    assert after.scores == {"epoch": 1, "val_dice": 0.5, "val_dice/lung": 0.5}
+    after.load_state_dict({"best": 0.25})  # of an earlier version
+    assert (after.best, after.scores) == (0.25, {})

@@ -93,3 +93,27 @@ def test_a_moved_run_keeps_its_best_score(tmp_path):
     after = KeptCheckpoint(tmp_path / "after" / "best.ckpt", monitor="val_dice")
     after.load_state_dict(before.state_dict())
     assert after.best_model_score == 0.75
+
+
+def test_a_single_changed_bit_is_seen(path, module):
+    content = bytearray(path.read_bytes())
+    for place in range(0, len(content), 97):
+        content[place] ^= 4
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="cannot be read"):
+            check_checkpoint(path, module)
+        content[place] ^= 4
+
+
+def test_a_checkpoint_of_an_earlier_version_without_a_checksum_is_read(path, module):
+    torch.save(content_for(module), path)
+    assert check_checkpoint(path, module)["callbacks"] == {}
+
+
+def test_the_one_before_last_is_kept_until_the_new_one_is_whole(path, module):
+    first = path.read_bytes()
+    with torch.no_grad():
+        module.bias.zero_()
+    CheckpointFiles().save_checkpoint(content_for(module), path)
+    assert path.with_name("previous.ckpt").read_bytes() == first
+    assert path.read_bytes() != first

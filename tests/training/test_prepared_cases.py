@@ -89,3 +89,35 @@ def test_a_broken_case_is_a_data_error_and_leaves_no_file(dataset, tmp_path):
 def test_a_name_the_data_set_does_not_have_is_a_data_error(dataset, tmp_path):
     with pytest.raises(DataError, match=r"no case \.\./x"):
         PreparedCases(dataset, ["../x"], PATCHES, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("kind", ["image", "labels", "foreground"])
+@pytest.mark.parametrize("how", ["truncated", "changed", "empty", "deleted"])
+def test_a_damaged_file_is_prepared_again_to_the_same_bytes(kind, how, dataset, tmp_path):
+    PreparedCases(dataset, ["case_0"], PATCHES, tmp_path / "cache").prepare()
+    (file,) = (tmp_path / "cache").glob(f"*.{kind}.npy")
+    before = file.read_bytes()
+    if how == "deleted":
+        file.unlink()
+    else:
+        changed = before[:200] + bytes([before[200] ^ 1]) + before[201:]
+        file.write_bytes({"truncated": before[:-1], "changed": changed, "empty": b""}[how])
+    PreparedCases(dataset, ["case_0"], PATCHES, tmp_path / "cache").prepare()
+    assert file.read_bytes() == before
+
+
+def test_new_content_of_the_same_size_and_time_is_seen(dataset, tmp_path):
+    PreparedCases(dataset, ["case_0"], PATCHES, tmp_path / "cache").prepare()
+    file = dataset.case("case_0").labels.with_suffix("").with_suffix(".nii.gz")
+    before = file.stat()
+    write_nifti(np.ones((6, 7, 8), np.uint8), AFFINE, file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    again = PreparedCases(dataset, ["case_0"], PATCHES, tmp_path / "cache")
+    assert again[0][1].sum() == 6 * 7 * 8
+
+
+def test_once_prepared_a_run_does_not_look_at_the_source_files(dataset, tmp_path):
+    cases = PreparedCases(dataset, ["case_0"], PATCHES, tmp_path / "cache")
+    cases.prepare()
+    dataset.case("case_0").labels.unlink()
+    assert cases[0][1].sum() == 27

@@ -1,15 +1,21 @@
 """Where a run may start, where it may go on, and that every refusal leaves the disk as it was."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import read_json, write_json
 from lightm_unet.system.json_codec import to_json
-from lightm_unet.training.run_folder import is_first_process, read_run
+from lightm_unet.training.run_folder import is_first_process, read_run, write_run
+from run_checks import assert_same_training
 
 TINY = {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1}
 
@@ -112,10 +118,14 @@ def test_a_second_run_in_a_run_s_folder_is_refused_with_the_way_to_go_on(xray, r
     assert contents(run) == before
 
 
-def test_a_run_without_a_finished_epoch_is_to_be_removed(xray, run, train_tiny):
-    shutil.rmtree(run / "checkpoints")
-    with pytest.raises(UsageError, match=r"a run; it has finished no epoch: remove it"):
-        train_tiny(xray, run)
+def test_a_new_run_may_take_the_place_of_one_that_was_killed_before_it_began(
+    xray, train_tiny, tmp_path
+):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.0123abcd.tmp").write_text("{")
+    (tmp_path / "run" / "lock.json").write_text("")
+    run = train_tiny(xray, tmp_path / "run", epochs=1).folder
+    assert not [name for name in names(run) if name.startswith(".") or name == "lock.json"]
 
 
 def test_cases_prepared_by_an_interrupted_start_are_used_again(xray, run, train_tiny):
@@ -130,12 +140,82 @@ def test_cases_prepared_by_an_interrupted_start_are_used_again(xray, run, train_
 # -------------------------------------------------------------------------- refusals when going on
 
 
-def test_a_run_without_a_checkpoint_cannot_go_on(xray, run, train_tiny):
-    (run / "checkpoints" / "last.ckpt").unlink()
+def test_a_finished_run_whose_checkpoints_were_removed_cannot_go_on(xray, run, train_tiny):
+    shutil.rmtree(run / "checkpoints")
     before = contents(run)
-    with pytest.raises(UsageError, match=r"no checkpoints/last\.ckpt to resume from"):
+    with pytest.raises(UsageError, match=r"no checkpoint to resume from; the run has ended"):
         train_tiny(xray, run, resume=True)
     assert contents(run) == before
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 and nothing more"])
+def test_a_checkpoint_that_is_lost_or_damaged_is_told_and_changes_no_bit(
+    name, content, xray, run, finished, train_tiny, listen
+):
+    if content is None:
+        (run / "checkpoints" / name).unlink()
+    else:
+        (run / "checkpoints" / name).write_bytes(content)
+    said = []
+    with listen(said.append):
+        train_tiny(xray, run, resume=True)
+    assert f"checkpoints/{name}: " in said[1]
+    assert_same_training(finished.folder, run)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+@pytest.mark.parametrize("how", ["cut", "changed", "deleted"])
+def test_a_damaged_model_is_saved_again_from_the_best_checkpoint(
+    name, how, xray, run, finished, train_tiny, listen
+):
+    file = run / "model" / name
+    content = file.read_bytes()
+    file.unlink()
+    if how != "deleted":
+        file.write_bytes(content[:-50] + (b"" if how == "cut" else b" " + content[-49:]))
+    said = []
+    with listen(said.append):
+        train_tiny(xray, run, resume=True)
+    assert said[1].endswith("model: found other files than the best epoch's; saved again")
+    assert file.read_bytes() == content
+
+
+def test_a_model_that_nothing_tells_of_any_more_is_refused_by_name(xray, run, train_tiny):
+    (run / "model" / "model.json").unlink()
+    (run / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(DataError, match=r"run/model: found no usable model .* start another run"):
+        train_tiny(xray, run, resume=True)
+
+
+def test_without_any_whole_checkpoint_the_way_to_start_again_is_told(xray, run, train_tiny):
+    for file in (run / "checkpoints").iterdir():
+        file.write_bytes(file.read_bytes()[:1000])
+    before = contents(run)
+    with pytest.raises(DataError, match=r"last\.ckpt: found it cannot be read .* remove .*checkp"):
+        train_tiny(xray, run, resume=True)
+    assert contents(run) == before
+
+
+def unfinished(run):
+    """Make a finished run one that is in its first epoch."""
+    shutil.rmtree(run / "checkpoints")
+    write_run(replace(read_run(run), best_dice=None, seconds=None), run)
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_run_that_has_finished_no_epoch_starts_again_with_its_own_settings(
+    prepared, xray, run, finished, train_tiny, listen
+):
+    unfinished(run)
+    if not prepared:
+        write_run(replace(read_run(run), data=None), run)
+        (run / "split.json").unlink()
+    said = []
+    with listen(said.append):
+        train_tiny(xray, run, resume=True)
+    assert said[0].startswith("the run has not finished an epoch; it starts again")
+    assert_same_training(finished.folder, run)
 
 
 def test_a_folder_that_is_not_there_cannot_go_on_and_is_not_made(xray, train_tiny, tmp_path):
@@ -233,12 +313,7 @@ def test_a_record_of_a_later_version_is_refused(xray, run, train_tiny):
         train_tiny(xray, run, resume=True)
 
 
-def test_a_damaged_checkpoint_is_a_data_error_and_changes_nothing(xray, run, train_tiny):
-    (run / "checkpoints" / "last.ckpt").write_bytes(b"PK\x03\x04 and nothing more")
-    before = contents(run)
-    with pytest.raises(DataError, match=r"last\.ckpt: found it cannot be read"):
-        train_tiny(xray, run, resume=True)
-    assert contents(run) == before
+# --------------------------------------------------------------------- what has changed meanwhile
 
 
 def test_a_data_set_with_another_label_since_is_a_data_error(squares, train_tiny, tmp_path):
@@ -246,8 +321,124 @@ def test_a_data_set_with_another_label_since_is_a_data_error(squares, train_tiny
     description = read_json(squares / "dataset.json")
     description["labels"]["circle"] = 2
     write_json(description, squares / "dataset.json")
-    with pytest.raises(DataError, match=r"last\.ckpt: found \(2,\) for network\.head"):
+    with pytest.raises(DataError, match=r"found dataset\.json with other labels; .*resume-anyway"):
         train_tiny(squares, run, resume=True)
+    with pytest.raises(DataError, match=r"last\.ckpt: found \(2,\) for network\.head"):
+        train_tiny(squares, run, resume_anyway=True, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda root: edit_picture(root / "labelsTr" / "case_1.png"),
+            r"found changed file: labelsTr/case_1\.png; expected what the run began with",
+        ),
+        (
+            lambda root: edit_picture(root / "imagesTr" / "case_1_0000.png"),
+            r"found changed file: imagesTr/case_1_0000\.png",
+        ),
+        (
+            lambda root: [
+                shutil.copy(root / "imagesTr" / "case_1_0000.png", root / "imagesTr/new_0000.png"),
+                shutil.copy(root / "labelsTr" / "case_1.png", root / "labelsTr/new.png"),
+            ],
+            "found added case: new",
+        ),
+        (
+            lambda root: [
+                (root / "imagesTr" / "case_1_0000.png").unlink(),
+                (root / "labelsTr" / "case_1.png").unlink(),
+            ],
+            "found missing case: case_1",
+        ),
+    ],
+    ids=["labels", "image", "added", "missing"],
+)
+def test_data_that_have_changed_are_named_and_nothing_is_changed(
+    change, message, squares, train_tiny, tmp_path
+):
+    split = {"training": [f"case_{i}" for i in range(5)], "validation": ["case_5"], "test": []}
+    (squares / "split.json").write_text(json.dumps(split))
+    run = train_tiny(squares, tmp_path / "run", epochs=1).folder
+    change(squares)
+    before = contents(run)
+    with pytest.raises(DataError, match=message):
+        train_tiny(squares, run, resume=True)
+    assert contents(run) == before
+
+
+def edit_picture(path):
+    """Change one pixel, and neither the file's time nor, as far as the form allows, its size."""
+    before = path.stat()
+    array = np.array(PIL.Image.open(path))
+    array[5, 10] = 1 - array[5, 10] % 2
+    PIL.Image.fromarray(array).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_what_is_passed_over_is_told_and_recorded(squares, train_tiny, listen, tmp_path):
+    run = train_tiny(squares, tmp_path / "run", epochs=1).folder
+    name = read_json(run / "split.json")["training"][0]
+    edit_picture(squares / "labelsTr" / f"{name}.png")
+    said = []
+    with listen(said.append):
+        train_tiny(squares, run, resume=True, resume_anyway=True)
+    assert said[0] == f"passes over: {squares}: changed file: labelsTr/{name}.png"
+    assert read_run(run).passed_over == (f"squares: changed file: labelsTr/{name}.png",)
+    train_tiny(squares, run, resume=True)  # from now on these are the run's data
+
+
+def test_a_data_set_that_was_moved_is_the_same_one(squares, train_tiny, listen, tmp_path):
+    run = train_tiny(squares, tmp_path / "run", epochs=1).folder
+    moved = squares.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"squares: found no such folder; .* give its new folder"):
+        train_tiny(squares, run, resume=True)
+    said = []
+    with listen(said.append):
+        train_tiny(moved, run, resume=True)
+    assert said[0] == f"the data set of this run has moved from {squares} to {moved}"
+    assert read_run(run).dataset == moved
+
+
+def test_another_algorithm_is_refused_and_another_version_is_told(
+    xray, run, train_tiny, listen, monkeypatch
+):
+    said = []
+    write_run(replace(read_run(run), lightm_unet="0.0.9"), run)
+    with listen(said.append):
+        train_tiny(xray, run, resume=True)
+    assert said[0].startswith("the run began with lightm-unet 0.0.9 and torch ")
+    monkeypatch.setattr("lightm_unet.training.run_folder.ALGORITHM", 2)
+    with pytest.raises(DataError, match=r"run\.json: found algorithm 1 .* has algorithm 2"):
+        train_tiny(xray, run, resume=True)
+
+
+def test_a_record_that_was_changed_by_hand_is_refused(xray, run, train_tiny):
+    record = read_json(run / "run.json")
+    record["settings"]["learning_rate"] = 0.03
+    write_json(record, run / "run.json")
+    with pytest.raises(DataError, match=r"run\.json: found a record that was changed"):
+        train_tiny(xray, run, resume=True)
+
+
+def test_a_damaged_split_is_drawn_again_and_another_one_is_refused(squares, train_tiny, tmp_path):
+    run = train_tiny(squares, tmp_path / "run", epochs=1).folder
+    before = (run / "split.json").read_bytes()
+    (run / "split.json").write_bytes(before[:40])
+    train_tiny(squares, run, resume=True)
+    assert (run / "split.json").read_bytes() == before
+    names = [f"case_{i}" for i in range(6)]
+    split = {"training": names[1:], "validation": names[:1], "test": []}
+    (squares / "split.json").write_text(json.dumps(split))
+    (run / "split.json").write_text(json.dumps(split))
+    with pytest.raises(DataError, match=r"split\.json: found another split"):
+        train_tiny(squares, run, resume=True)
+
+
+def test_the_order_of_a_network_s_options_does_not_matter(xray, run, train_tiny):
+    options = dict(reversed(TINY.items()))
+    train_tiny(xray, run, resume=True, network=str(NetworkSpec("lightm-unet", options)))
 
 
 # ------------------------------------------------------------------------------ several processes

@@ -324,7 +324,8 @@ def test_a_killed_run_printed_nothing_and_goes_on_to_the_same_end_even_if_moved(
     with listen(said.append):
         resumed = train_tiny(xray, moved, resume=True)
 
-    assert [line.split("  ")[0] for line in said[1:]] == ["epoch 3/4", "epoch 4/4"]
+    assert "which trained here, has ended without a word" in said[0]
+    assert [line.split("  ")[0] for line in said[2:]] == ["epoch 3/4", "epoch 4/4"]
     assert_same_training(finished.folder, resumed.folder)
     assert resumed.best_dice == finished.best_dice
     assert [entry.name for entry in tmp_path.iterdir()] == ["moved"]

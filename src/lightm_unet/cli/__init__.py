@@ -1,9 +1,9 @@
 """The command line: one short function per command, which calls the Python function.
 
 Exit codes: 0 done; 1 some cases failed, each listed; 2 wrong usage; 3 bad data; 4 a required
-package or device is not available; 130 stopped by Ctrl-C. A user's mistake is reported in one line
-on standard error, never as a traceback. Results go to standard output, progress and log messages to
-standard error.
+package or device is not available, or too little memory; 130 stopped by Ctrl-C. A user's mistake is
+reported in one line on standard error, never as a traceback. Results go to standard output,
+progress and log messages to standard error.
 
 The commands import what they run within their functions: `lightm-unet --help` loads all of these
 files, and importing torch alone would take seconds.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from lightm_unet.cli.options import FLAG, NONE_GIVEN, options
+from lightm_unet.cli.options import FLAG, NONE_GIVEN, named_as_typed, options
 from lightm_unet.cli.terminal import complain, progress_bars
 from lightm_unet.training.settings import TrainingSettings
 
@@ -42,6 +42,7 @@ def train(
     *,
     output: Path,
     resume: Annotated[bool, FLAG] = False,
+    resume_anyway: Annotated[bool, FLAG] = False,
     architecture: Annotated[str | None, FORMER] = None,
     settings: Settings = NONE_GIVEN,
 ) -> None:
@@ -51,17 +52,25 @@ def train(
         dataset: Data set in nnU-Net's raw layout.
         output: Folder for the run, new or empty.
         resume: Continue the run in OUTPUT from its last epoch, with its own settings.
+        resume_anyway: As --resume, even if the data or the algorithm have changed since.
         architecture: Former name of --network.
     """
-    from lightm_unet.training.run_folder import LAST, is_first_process
+    from lightm_unet.training.run_folder import RECORD, is_first_process
     from lightm_unet.training.train import train as run
 
     try:
         given = {**settings, **({"architecture": architecture} if architecture else {})}
-        with progress_bars() as progress:
-            done = run(dataset, output, resume=resume, progress=progress, **given)
+        with progress_bars() as progress, named_as_typed(NAMES):
+            done = run(
+                dataset,
+                output,
+                resume=resume,
+                resume_anyway=resume_anyway,
+                progress=progress,
+                **given,
+            )
     except KeyboardInterrupt:
-        if (output / LAST).exists():
+        if (output / RECORD).exists():
             complain("lightm-unet: stopped; to continue, repeat the command with --resume")
         raise
     if is_first_process():

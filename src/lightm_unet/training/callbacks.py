@@ -16,6 +16,7 @@ import torch
 from lightm_unet.system.files import write_bytes
 from lightm_unet.system.memory import peak_bytes
 from lightm_unet.system.progress import Progress, ProgressEvent
+from lightm_unet.system.records import expect_usable
 
 
 def _peak_bytes(device: torch.device) -> int:
@@ -24,6 +25,9 @@ def _peak_bytes(device: torch.device) -> int:
 
 class CsvLog(pl.Callback):
     """Write one row for each epoch to a single CSV file; a resumed run appends to it.
+
+    The rows are also in each checkpoint, from which a resumed run writes the file again: it has
+    each epoch once, whatever has become of the file.
 
     Columns: epoch (from 1), step, seconds (of this epoch), learning_rate, peak_memory_mb (10^6
     bytes; peak so far of the process or of the GPU's allocator), and the logged metrics.
@@ -37,12 +41,20 @@ class CsvLog(pl.Callback):
         self.rows: list[dict[str, Any]] = []
         self._started = 0.0
 
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        self.rows = list(state["rows"])
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
+        if self.rows and trainer.is_global_zero:
+            self._write()
+
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
-        # The checkpoint's epoch is restored only now.
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
-            # Epochs after the checkpoint are repeated.
+        # Checkpoints of earlier versions have no rows. Epochs after the checkpoint are repeated.
+        if trainer.current_epoch and not self.rows and self.path.exists():
+            rows = _read_rows(self.path)
             self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
@@ -64,6 +76,9 @@ class CsvLog(pl.Callback):
                 **metrics,
             }
         )
+        self._write()
+
+    def _write(self) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(self.rows[-1]), lineterminator="\n")
         writer.writeheader()
@@ -71,8 +86,22 @@ class CsvLog(pl.Callback):
         write_bytes(text.getvalue().encode(), self.path)
 
 
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    advice = "remove the file; the log then begins with the next epoch"
+    with expect_usable(path, "a log", advice), path.open(newline="", errors="replace") as file:
+        try:
+            rows = list(csv.DictReader(file))
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        if [row.get("epoch") for row in rows] != [str(n) for n in range(1, len(rows) + 1)]:
+            raise ValueError("its epochs are not 1, 2 and so on")
+    return rows
+
+
 class SaveBestModel(pl.Callback):
     """Calls `save(scores)` whenever val_dice reaches a new maximum in this run.
+
+    The scores are also in each checkpoint, so that the model can be saved again from it.
 
     Args:
         save: writes the model folder.
@@ -81,6 +110,7 @@ class SaveBestModel(pl.Callback):
     def __init__(self, save: Callable[[dict[str, Any]], None]) -> None:
         self.save = save
         self.best = -1.0
+        self.scores: dict[str, Any] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
         if trainer.sanity_checking:
@@ -92,14 +122,15 @@ class SaveBestModel(pl.Callback):
         }
         if scores["val_dice"] > self.best:
             self.best = scores["val_dice"]
+            self.scores = {"epoch": trainer.current_epoch + 1, **scores}
             if trainer.is_global_zero:
-                self.save({"epoch": trainer.current_epoch + 1, **scores})
+                self.save(self.scores)
 
     def state_dict(self) -> dict[str, Any]:  # noqa: D102
-        return {"best": self.best}
+        return {"best": self.best, "scores": self.scores}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
-        self.best = state["best"]
+        self.best, self.scores = state["best"], state.get("scores", {})
 
 
 class EpochLines(pl.Callback):

@@ -6,19 +6,22 @@ At the end it contains:
     split.json          the training, validation and test cases
     log.csv             a row for each epoch
     tensorboard/        the same for TensorBoard
-    checkpoints/        last.ckpt to resume from, best.ckpt
+    checkpoints/        last.ckpt to resume from, best.ckpt; until the end, previous.ckpt
     model/              the best model so far, ready for `predict`
     prepared/           preprocessed cases; may be deleted when the run is over
+
+While a process trains there, lock.json names it, see `run_lock.py`.
 """
 
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import platform
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,18 +30,32 @@ import torch
 
 from lightm_unet import __version__
 from lightm_unet.datasets.dataset import Dataset, open_dataset
-from lightm_unet.datasets.splits import Split, read_split, write_split
-from lightm_unet.errors import LightMUNetError, UsageError
+from lightm_unet.datasets.splits import Split, find_split, read_split, write_split
+from lightm_unet.errors import DataError, LightMUNetError, UsageError
 from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.system.files import remove_temporary_files
 from lightm_unet.system.json_codec import from_json, to_json
-from lightm_unet.system.records import expect_usable, read_record, write_record
+from lightm_unet.system.records import (
+    digest,
+    expect_usable,
+    is_as_written,
+    read_record,
+    write_record,
+)
+from lightm_unet.training.fingerprint import Fingerprint
+from lightm_unet.training.run_lock import LOCK
 from lightm_unet.training.settings import TrainingSettings, join_network, make_settings
 
 RECORD, SPLIT, LOG = "run.json", "split.json", "log.csv"
 TENSORBOARD, MODEL, PREPARED = "tensorboard", "model", "prepared"
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+PREVIOUS = "checkpoints/previous.ckpt"
 FORMAT = 2
 """Format of run.json. In format 1 the network had two entries, its name and its options."""
+ALGORITHM = 1
+"""Raised when the same settings and data would train other weights: samples, loss, optimizer."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,14 @@ class RunRecord:
     """The best validation Dice; None until the run has ended."""
     seconds: float | None = None
     """Duration of all epochs, before and after interruptions; None until the run has ended."""
+    algorithm: int = 1
+    """`ALGORITHM` of the version that started the run."""
+    split: str | None = None
+    """SHA-256 of the content of split.json."""
+    data: Fingerprint | None = None
+    """What the data were; None until all cases have been prepared."""
+    passed_over: tuple[str, ...] = ()
+    """Differences that --resume-anyway has passed over."""
 
 
 class RunPlan(NamedTuple):
@@ -78,41 +103,103 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
-def refuse_used_folder(folder: Path) -> None:
-    """Reject a folder that is not empty, before a new run starts.
+def refuse_foreign_folder(folder: Path) -> None:
+    """Reject a folder that holds something else than a run, before anything is written into it.
 
-    Prepared cases from an interrupted start are allowed; they are reused.
+    Prepared cases and temporary files from an interrupted start are allowed.
 
     Raises:
         UsageError: the folder is not empty.
     """
-    if not is_first_process():
-        return  # the first process has checked, and may already have written its record
-    if (folder / RECORD).exists():
-        finished = (folder / LAST).exists()
-        advice = "continue it with --resume" if finished else "it has finished no epoch: remove it"
-        raise UsageError(f"{folder}: the folder contains a run; {advice}, or choose another folder")
-    if folder.exists() and (
-        not folder.is_dir() or any(entry.name != PREPARED for entry in folder.iterdir())
+    if not is_first_process() or not folder.exists() or (folder / RECORD).exists():
+        return
+    if not folder.is_dir() or any(
+        entry.name not in (PREPARED, LOCK) and not entry.name.endswith(".tmp")
+        for entry in folder.iterdir()
     ):
         raise UsageError(f"{folder}: expected a new or empty folder for the run")
 
 
+def refuse_used_folder(folder: Path) -> None:
+    """Reject a folder that holds a run, before a new one starts.
+
+    Raises:
+        UsageError: there is a run.
+    """
+    # The first process has checked, and may already have written its record.
+    if is_first_process() and (folder / RECORD).exists():
+        raise UsageError(
+            f"{folder}: the folder contains a run; continue it with --resume, or choose another "
+            "folder"
+        )
+
+
+def refuse_missing_run(folder: Path) -> None:
+    """Reject a folder that holds no run, before one is resumed.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder}: no such folder, so there is no run to resume from; check the path, or "
+            "start the run without --resume"
+        )
+    if not (folder / RECORD).exists():
+        raise UsageError(
+            f"{folder}: no {RECORD}, so there is no run to resume from; if the run was stopped "
+            "before it began, start it again without --resume"
+        )
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote has left. No other process may write here.
+
+    Prepared cases that several runs share are left alone.
+    """
+    if _processes() > 1:
+        return  # others of this run may be writing already
+    folders = [folder, folder / MODEL, (folder / LAST).parent, folder / PREPARED]
+    removed = [
+        name for each in folders if not each.is_symlink() for name in remove_temporary_files(each)
+    ]
+    if removed:
+        _log.info(f"{folder}: removed {len(removed)} unfinished file(s) of a process that ended")
+
+
+def _processes() -> int:
+    """The number of processes that torchrun or SLURM has started for this run."""
+    number = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1"
+    return int(number) if number.isdecimal() else 1
+
+
 @contextmanager
 def nothing_left_behind(folder: Path) -> Iterator[None]:
-    """If the code in the block fails, restore a new run's folder to its earlier state."""
-    existed = folder.exists()
+    """If the code in the block fails, remove what it has put into a new run's folder."""
     try:
         yield
     except LightMUNetError:
         if is_first_process():
-            shutil.rmtree(folder / PREPARED if existed else folder, ignore_errors=True)
+            shutil.rmtree(folder / PREPARED, ignore_errors=True)
+            for name in (RECORD, SPLIT):
+                (folder / name).unlink(missing_ok=True)
         raise
 
 
-def begin_run(folder: Path, plan: RunPlan) -> None:
-    """Write the records of everything that determines a run."""
-    write_split(plan.split, folder / SPLIT)
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder, and those above it, that the block has made and left empty."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty
+            for each in missing:
+                each.rmdir()
+
+
+def begin_run(folder: Path, plan: RunPlan) -> RunRecord:
+    """Write the records of everything that determines a run, before its cases are prepared."""
     record = RunRecord(
         lightm_unet=__version__,
         torch=torch.__version__,
@@ -121,8 +208,25 @@ def begin_run(folder: Path, plan: RunPlan) -> None:
         dataset_name=plan.data.name,
         settings=plan.settings,
         preprocessing=plan.preprocessing,
+        algorithm=ALGORITHM,
+        split=digest(to_json(plan.split)),
     )
-    write_run(record, folder)
+    write_run(record, folder)  # first: a folder with the split alone would not be a run's
+    write_split(plan.split, folder / SPLIT)
+    return record
+
+
+def update_run(folder: Path, record: RunRecord, plan: RunPlan) -> None:
+    """Write the records of a resumed run where they differ from what is there."""
+    try:
+        same = read_split(folder / SPLIT) == plan.split
+    except DataError:
+        same = False
+    if not same:
+        _log.warning(f"{folder / SPLIT}: found another file; wrote the run's own split again")
+        write_split(plan.split, folder / SPLIT)
+    if read_run(folder) != record:
+        write_run(record, folder)
 
 
 def end_run(folder: Path, best_dice: float) -> None:
@@ -131,11 +235,12 @@ def end_run(folder: Path, best_dice: float) -> None:
         seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
     record = replace(read_run(folder), best_dice=best_dice, seconds=round(seconds, 2))
     write_run(record, folder)
+    (folder / PREVIOUS).unlink(missing_ok=True)
 
 
 def write_run(record: RunRecord, folder: Path) -> None:
     """Write run.json."""
-    write_record(to_json(record), folder / RECORD, FORMAT)
+    write_record(to_json(record), folder / RECORD, FORMAT, checksum=True)
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -153,32 +258,156 @@ def read_run(folder: Path) -> RunRecord:
         return from_json(RunRecord, content)
 
 
-def find_run(folder: Path, dataset: Path, given: dict[str, Any]) -> RunPlan:
-    """Read what determines the run in a folder.
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has finished an epoch; its checkpoints may be damaged."""
+    return any((folder / name).exists() for name in (LAST, PREVIOUS, BEST))
+
+
+def find_record(folder: Path, given: dict[str, Any], differences: Differences) -> RunRecord:
+    """Read what determines a run that is to be resumed.
 
     Args:
         folder: the run's folder.
-        dataset: data set folder; it must be the run's.
         given: settings; those that are not None must equal the run's.
+        differences: told of what speaks against resuming.
 
     Raises:
-        UsageError: there is no checkpoint, or an argument contradicts the run.
-        DataError: the folder is damaged.
+        UsageError: a setting contradicts the run, or the run has ended and lost its checkpoints.
+        DataError: the record is damaged.
     """
-    if not (folder / LAST).is_file():
-        raise UsageError(
-            f"{folder}: no {LAST} to resume from; the run has not finished its first epoch, so "
-            "start it again without --resume in an empty folder"
-        )
     record = read_run(folder)
+    if record.best_dice is not None and not has_checkpoint(folder):
+        raise UsageError(
+            f"{folder}: no checkpoint to resume from; the run has ended and its checkpoints have "
+            "been removed"
+        )
     given = join_network({name: value for name, value in given.items() if value is not None})
-    asked = {**to_json(make_settings(given)), "dataset": str(dataset.resolve())}
-    own = {**to_json(record.settings), "dataset": str(record.dataset)}
-    for name in (*given, "dataset"):
-        if asked[name] != own[name]:
+    asked = make_settings(given)
+    for name in given:
+        if getattr(asked, name) != getattr(record.settings, name):
+            own, other = (to_json(getattr(each, name)) for each in (record.settings, asked))
             raise UsageError(
-                f"{folder}: this run has {name} {own[name]!r}, not {asked[name]!r}; "
+                f"{folder}: this run has {name} {own!r}, not {other!r}; "
                 "resume it with its own settings, or start another run"
             )
-    split = read_split(folder / SPLIT)
-    return RunPlan(record.settings, open_dataset(record.dataset), split, record.preprocessing)
+    if not is_as_written(folder / RECORD):
+        differences.found(folder / RECORD, "a record that was changed after it was written")
+    if record.algorithm != ALGORITHM:
+        differences.found(
+            folder / RECORD,
+            f"algorithm {record.algorithm} of lightm-unet {record.lightm_unet}; this version, "
+            f"{__version__}, has algorithm {ALGORITHM}, which trains other weights",
+        )
+    versions = (record.lightm_unet, record.torch)
+    if versions != (__version__, torch.__version__):
+        _log.info(
+            f"the run began with lightm-unet {versions[0]} and torch {versions[1]}, and goes on "
+            f"with {__version__} and {torch.__version__}; last digits may differ"
+        )
+    return record
+
+
+def find_plan(folder: Path, record: RunRecord, dataset: Path, differences: Differences) -> RunPlan:
+    """The plan of a run that is to be resumed.
+
+    Args:
+        folder: the run's folder.
+        record: its record.
+        dataset: the data set's folder. It may differ from the run's if the data are the same.
+        differences: told of what speaks against resuming.
+
+    Raises:
+        UsageError: it is another data set.
+        DataError: the data set or the split cannot be used.
+    """
+    here, moved = dataset.resolve(), dataset.resolve() != record.dataset
+    if not moved and not here.is_dir():
+        raise DataError(
+            here,
+            "no such folder",
+            f"the data set of the run {folder}",
+            "if it has been moved, give its new folder together with --resume",
+        )
+    if moved and record.data is None:
+        raise _another_data_set(folder, record, here)
+    data = open_dataset(here)
+    return RunPlan(
+        record.settings, data, _find_split(folder, record, data, differences), record.preprocessing
+    )
+
+
+def compare_data(
+    folder: Path, record: RunRecord, data: Dataset, now: Fingerprint, differences: Differences
+) -> RunRecord:
+    """The record with today's data, which have to be those that the run began with.
+
+    Raises:
+        UsageError: it is another data set.
+        DataError: the data have changed.
+    """
+    here = data.root.resolve()
+    moved = here != record.dataset
+    found = record.data.differences(now) if record.data is not None else []
+    if found and moved and not differences.pass_over:
+        raise _another_data_set(folder, record, here, found)
+    if found:
+        differences.found(here, "; ".join(found))
+    if moved:
+        _log.info(f"the data set of this run has moved from {record.dataset} to {here}")
+    return replace(record, dataset=here, data=now)
+
+
+class Differences:
+    """What speaks against resuming a run: an error, or passed over and listed.
+
+    Args:
+        pass_over: whether --resume-anyway was given.
+    """
+
+    def __init__(self, pass_over: bool) -> None:
+        self.pass_over = pass_over
+        self.passed_over: list[str] = []
+
+    def found(self, path: Path, what: str) -> None:
+        """A difference.
+
+        Raises:
+            DataError: unless it is to be passed over.
+        """
+        if not self.pass_over:
+            raise DataError(
+                path,
+                what,
+                "what the run began with",
+                "undo the change, start another run, or pass over it with --resume-anyway",
+            )
+        self.passed_over.append(f"{path.name}: {what}")
+        _log.warning(f"passes over: {path}: {what}")
+
+
+def _find_split(folder: Path, record: RunRecord, data: Dataset, differences: Differences) -> Split:
+    """The run's split; one that is damaged is drawn again where that gives the same one."""
+    path = folder / SPLIT
+    try:
+        split = read_split(path)
+    except DataError:
+        split = find_split(data, record.settings.seed)
+        if digest(to_json(split)) != record.split:
+            raise
+    if record.split in (None, digest(to_json(split))):
+        return split
+    again = find_split(data, record.settings.seed)
+    if digest(to_json(again)) != record.split:
+        differences.found(path, "another split")
+        return split
+    return again
+
+
+def _another_data_set(
+    folder: Path, record: RunRecord, here: Path, found: Sequence[str] = ()
+) -> UsageError:
+    why = f" ({'; '.join(found)})" if found else ""
+    return UsageError(
+        f"{folder}: this run has dataset {str(record.dataset)!r}, not {str(here)!r}{why}; "
+        "resume it with its own data set, or start another run"
+    )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -18,23 +19,26 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from lightm_unet.datasets.check import refuse_unusable
 from lightm_unet.datasets.dataset import list_dataset
 from lightm_unet.datasets.splits import find_split
-from lightm_unet.errors import UsageError
-from lightm_unet.models.model_folder import save_model
+from lightm_unet.errors import SettingError, UsageError
+from lightm_unet.models.model_folder import ModelFiles, model_files
 from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.mirroring import plan_mirroring
 from lightm_unet.preprocessing.planning import plan_preprocessing
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.json_codec import to_json
-from lightm_unet.system.progress import Progress
+from lightm_unet.system.progress import Progress, track
 from lightm_unet.training import run_folder
+from lightm_unet.training.failures import explained_failures
+from lightm_unet.training.fingerprint import describe_files, take_fingerprint
 from lightm_unet.training.lightning_setup import quiet_lightning, stops_like_python
 from lightm_unet.training.preflight import check_settings, find_precision
 from lightm_unet.training.prepared_cases import PreparedCases
 from lightm_unet.training.recipes import find_recipe
-from lightm_unet.training.run_folder import RunPlan
+from lightm_unet.training.run_folder import Differences, RunPlan, RunRecord
+from lightm_unet.training.run_lock import sole_writer
 from lightm_unet.training.samples import EpochIndexSampler, TrainingDataset
-from lightm_unet.training.settings import make_settings
+from lightm_unet.training.settings import TrainingSettings, make_settings
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ def train(
     output: Path | str,
     *,
     resume: bool = False,
+    resume_anyway: bool = False,
     progress: Progress | None = None,
     **settings: Any,
 ) -> TrainedRun:
@@ -69,35 +74,118 @@ def train(
     Args:
         dataset: the data set's folder.
         output: the run's folder, new or empty; with `resume`, the folder of the run to continue.
-        resume: continue from the last finished epoch, with the run's own settings.
+        resume: continue from the last finished epoch, with the run's own settings. The data and
+            this package's algorithm must be those that the run began with.
+        resume_anyway: as `resume`, and pass over such differences; each is logged and recorded.
         progress: called with an event for each case that is prepared, and for each step and
             validation case of every epoch.
         settings: fields of `TrainingSettings`.
 
     Raises:
         UsageError: the settings cannot be used, the folder is in use, or there is no run to resume.
-        DataError: a case cannot be used.
-        MissingPartError: a required device or package is not available.
+        DataError: a case cannot be used, has changed since the run began, or the output cannot be
+            written.
+        MissingPartError: a required device or package is not available, or too little memory.
     """
     require_extra("train", "training")
     first = run_folder.is_first_process()
     if not first:
         progress = None
     dataset, output = Path(dataset), Path(output)
-    if resume:
-        plan = run_folder.find_run(output, dataset, settings)
-        check_settings(plan.settings)
-    else:
-        run_folder.refuse_used_folder(output)
+    resume = resume or resume_anyway
+    with ExitStack() as stack:
+        stack.enter_context(explained_failures(output))
+        if resume:
+            run_folder.refuse_missing_run(output)
+        else:
+            check_settings(make_settings(settings))
+            run_folder.refuse_foreign_folder(output)
+        if first:
+            stack.enter_context(run_folder.removed_if_empty(output))
+            stack.enter_context(sole_writer(output))
+            run_folder.tidy(output)
+        if not resume:
+            run_folder.refuse_used_folder(output)
+            return _start(dataset, make_settings(settings), output, progress, new=True)
+        differences = Differences(pass_over=resume_anyway)
+        record = run_folder.find_record(output, settings, differences)
+        check_settings(record.settings)
+        if not run_folder.has_checkpoint(output):
+            _log.info("the run has not finished an epoch; it starts again, with its own settings")
+            if record.data is None:
+                return _start(dataset, record.settings, output, progress, new=False)
+        return _resume(dataset, record, output, differences, progress)
+
+
+def _start(
+    dataset: Path,
+    settings: TrainingSettings,
+    output: Path,
+    progress: Progress | None,
+    *,
+    new: bool,
+) -> TrainedRun:
+    first = run_folder.is_first_process()
+    with run_folder.nothing_left_behind(output) if new else nullcontext():
         plan = _plan_run(dataset, settings, progress)
+        network = _first_weights(plan)
+        _tell_of_cases(plan, network)
+        if first:
+            record = run_folder.begin_run(output, plan)
+        cases = _prepare(plan, output / run_folder.PREPARED, progress)
+        if first:
+            data = take_fingerprint(plan.data, cases.files)
+            run_folder.write_run(replace(record, data=data), output)
+    return _finish(plan, network, cases, output, False, progress)
+
+
+def _resume(
+    dataset: Path,
+    record: RunRecord,
+    output: Path,
+    differences: Differences,
+    progress: Progress | None,
+) -> TrainedRun:
+    plan = run_folder.find_plan(output, record, dataset, differences)
+    names = {*plan.split.training, *plan.split.validation}
+    present = [case for case in plan.data.training if case.name in names]
+    files = {
+        case.name: describe_files(plan.data, case)
+        for case in track(present, "compare the data", progress, lambda case: case.name)
+    }
+    now = take_fingerprint(plan.data, files)
+    record = run_folder.compare_data(output, record, plan.data, now, differences)
     network = _first_weights(plan)
+    _tell_of_cases(plan, network)
+    cases = _prepare(plan, output / run_folder.PREPARED, progress, files)
+    if run_folder.is_first_process():
+        passed_over = (*record.passed_over, *differences.passed_over)
+        run_folder.update_run(output, replace(record, passed_over=passed_over), plan)
+    return _finish(plan, network, cases, output, run_folder.has_checkpoint(output), progress)
+
+
+def _finish(
+    plan: RunPlan,
+    network: torch.nn.Module,
+    cases: _Cases,
+    output: Path,
+    resume: bool,
+    progress: Progress | None,
+) -> TrainedRun:
+    run = _fit(plan, network, cases, output, resume, progress)
+    if run_folder.is_first_process():
+        run_folder.end_run(output, run.best_dice)
+    return run
+
+
+def _tell_of_cases(plan: RunPlan, network: torch.nn.Module) -> None:
     mirroring = plan_mirroring(
         plan.data.label_names,
         plan.preprocessing.spatial_dims,
         plan.settings.augmentation,
         plan.settings.mirror_axes,
     )
-    if first:
+    if run_folder.is_first_process():
         _log.info(
             f"cases: {len(plan.split.training)} for training, {len(plan.split.validation)} for "
             f"validation, {len(plan.split.test)} for the test; "
@@ -105,19 +193,9 @@ def train(
         )
         if mirroring.doubt:
             _log.warning(mirroring.doubt)
-    with nullcontext() if resume else run_folder.nothing_left_behind(output):
-        samples = _prepare(plan, output / run_folder.PREPARED, progress)
-    if first and not resume:
-        run_folder.begin_run(output, plan)
-    run = _fit(plan, network, *samples, output, resume, progress)
-    if first:
-        run_folder.end_run(output, run.best_dice)
-    return run
 
 
-def _plan_run(dataset: Path, given: dict[str, Any], progress: Progress | None) -> RunPlan:
-    settings = make_settings(given)
-    check_settings(settings)
+def _plan_run(dataset: Path, settings: TrainingSettings, progress: Progress | None) -> RunPlan:
     data, incomplete = list_dataset(dataset)
     split = find_split(data, settings.seed)
     if not split.validation:
@@ -126,14 +204,18 @@ def _plan_run(dataset: Path, given: dict[str, Any], progress: Progress | None) -
             "patients, or a split.json that names a validation case"
         )
     refuse_unusable(data, split, incomplete, progress)
-    preprocessing = plan_preprocessing(
-        data,
-        split.training,
-        size=settings.size,
-        roi_size=settings.patch,
-        spacing_mm=settings.spacing_mm,
-        normalization=settings.normalization,
-    )
+    try:
+        preprocessing = plan_preprocessing(
+            data,
+            split.training,
+            size=settings.size,
+            roi_size=settings.patch,
+            spacing_mm=settings.spacing_mm,
+            normalization=settings.normalization,
+        )
+    except SettingError as error:
+        names = ("patch" if name == "roi_size" else name for name in error.names)
+        raise SettingError(error.problem, *names) from error
     return RunPlan(settings, data, split, preprocessing)
 
 
@@ -164,12 +246,24 @@ class _ValidationCases(Dataset):
         return {"image": image, "labels": labels[None]}
 
 
+class _Cases(NamedTuple):
+    """The prepared cases of a run."""
+
+    training: TrainingDataset
+    validation: _ValidationCases
+    files: dict[str, dict[str, str]]
+    """`describe_files` of each."""
+
+
 def _prepare(
-    plan: RunPlan, folder: Path, progress: Progress | None
-) -> tuple[TrainingDataset, _ValidationCases]:
+    plan: RunPlan,
+    folder: Path,
+    progress: Progress | None,
+    files: Mapping[str, dict[str, str]] | None = None,
+) -> _Cases:
     settings = plan.settings
     training, validation = (
-        PreparedCases(plan.data, names, plan.preprocessing, folder)
+        PreparedCases(plan.data, names, plan.preprocessing, folder, files)
         for names in (plan.split.training, plan.split.validation)
     )
     training.prepare("prepare training cases", progress)
@@ -181,18 +275,18 @@ def _prepare(
         settings.samples_per_case,
         settings.mirror_axes,
     )
-    return samples, _ValidationCases(validation)
+    return _Cases(samples, _ValidationCases(validation), {**training.files, **validation.files})
 
 
 def _fit(
     plan: RunPlan,
     network: torch.nn.Module,
-    training: TrainingDataset,
-    validation: _ValidationCases,
+    cases: _Cases,
     output: Path,
     resume: bool,
     progress: Progress | None,
 ) -> TrainedRun:
+    training, validation, _ = cases
     settings, data, _, preprocessing = plan
     with quiet_lightning():
         import pytorch_lightning as pl
@@ -202,9 +296,10 @@ def _fit(
         from lightm_unet.training.checkpoints import (
             CheckpointFiles,
             KeptCheckpoint,
-            check_checkpoint,
+            find_checkpoint,
         )
         from lightm_unet.training.lightning_module import SegmentationModule
+        from lightm_unet.training.mending import mend_model
 
         device = choose_device(settings.device, settings.devices)
         recipe = find_recipe(settings.recipe)
@@ -213,8 +308,6 @@ def _fit(
         learning_rate = settings.learning_rate or recipe.learning_rate
         module = SegmentationModule(network, recipe, learning_rate, data.label_names, preprocessing)
         last = output / run_folder.LAST
-        if resume:
-            check_checkpoint(last, module)
         about_training = {
             "dataset": data.name,
             "cases": len(training.cases),
@@ -224,9 +317,9 @@ def _fit(
             "learning_rate": learning_rate,
             "mirror_axes": list(training.mirroring.axes),
         }
-        best = SaveBestModel(
-            lambda scores: save_model(
-                output / run_folder.MODEL,
+
+        def files(network: torch.nn.Module, scores: dict[str, Any]) -> ModelFiles:
+            return model_files(
                 network,
                 preprocessing,
                 data.label_names,
@@ -234,7 +327,13 @@ def _fit(
                 about_training,
                 scores,
             )
-        )
+
+        model = output / run_folder.MODEL
+        if resume:
+            checkpoint = find_checkpoint(output, module)
+            if run_folder.is_first_process():
+                mend_model(output, checkpoint, network, files)
+        best = SaveBestModel(lambda scores: files(network, scores).write(model))
         trainer = pl.Trainer(
             accelerator=device.type,
             devices=settings.devices if device.index is None else [device.index],
@@ -280,7 +379,7 @@ def _fit(
                 weights_only=True,
             )
         seconds = time.perf_counter() - started
-    return TrainedRun(output, output / run_folder.MODEL, best.best, seconds)
+    return TrainedRun(output, model, best.best, seconds)
 
 
 def _share(cases: int, rank: int, world_size: int) -> range:
