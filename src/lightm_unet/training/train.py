@@ -28,14 +28,14 @@ from lightm_unet.system.device import choose_device
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.progress import Progress, track
-from lightm_unet.training import run_folder
+from lightm_unet.training import resuming, run_folder
 from lightm_unet.training.failures import explained_failures
 from lightm_unet.training.fingerprint import describe_files, take_fingerprint
 from lightm_unet.training.lightning_setup import quiet_lightning, stops_like_python
 from lightm_unet.training.preflight import check_settings, find_precision
 from lightm_unet.training.prepared_cases import PreparedCases
 from lightm_unet.training.recipes import find_recipe
-from lightm_unet.training.run_folder import Differences, RunPlan, RunRecord
+from lightm_unet.training.run_folder import RunPlan, RunRecord
 from lightm_unet.training.run_lock import sole_writer
 from lightm_unet.training.samples import EpochIndexSampler, TrainingDataset
 from lightm_unet.training.settings import TrainingSettings, make_settings
@@ -107,8 +107,8 @@ def train(
         if not resume:
             run_folder.refuse_used_folder(output)
             return _start(dataset, make_settings(settings), output, progress, new=True)
-        differences = Differences(pass_over=resume_anyway)
-        record = run_folder.find_record(output, settings, differences)
+        differences = resuming.Differences(pass_over=resume_anyway)
+        record = resuming.find_record(output, settings, differences)
         check_settings(record.settings)
         if not run_folder.has_checkpoint(output):
             _log.info("the run has not finished an epoch; it starts again, with its own settings")
@@ -143,10 +143,10 @@ def _resume(
     dataset: Path,
     record: RunRecord,
     output: Path,
-    differences: Differences,
+    differences: resuming.Differences,
     progress: Progress | None,
 ) -> TrainedRun:
-    plan = run_folder.find_plan(output, record, dataset, differences)
+    plan = resuming.find_plan(output, record, dataset, differences)
     names = {*plan.split.training, *plan.split.validation}
     present = [case for case in plan.data.training if case.name in names]
     files = {
@@ -154,7 +154,7 @@ def _resume(
         for case in track(present, "compare the data", progress, lambda case: case.name)
     }
     now = take_fingerprint(plan.data, files)
-    record = run_folder.compare_data(output, record, plan.data, now, differences)
+    record = resuming.compare_data(output, record, plan.data, now, differences)
     network = _first_weights(plan)
     _tell_of_cases(plan, network)
     cases = _prepare(plan, output / run_folder.PREPARED, progress, files)
