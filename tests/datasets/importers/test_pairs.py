@@ -191,7 +191,11 @@ def test_all_files_that_cannot_be_used_are_named_and_nothing_is_written(folders)
     save(folders / "masks" / "x2_mask.jpg", two_masks(0, 255))
     with pytest.raises(DataError, match=r"3 problem\(s\)") as caught:
         bring(folders)
-    for word in ("x0.png: found no known picture format", "shape (8, 11)", "x2_mask.jpg: found a mask in JPEG"):
+    for word in (
+        "x0.png: found no known picture format",
+        "shape (8, 11)",
+        "x2_mask.jpg: found a mask in JPEG",
+    ):
         assert word in str(caught.value)
     assert sorted(path.name for path in folders.iterdir()) == ["images", "masks"]
 
