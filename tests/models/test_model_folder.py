@@ -65,6 +65,8 @@ SMALL = {
     "u-mamba-encoder": {"features": (4, 8)},
     "unetr": {"image_size": (24, 24), "hidden_size": 12, "mlp_dim": 16, "feature_size": 4},
     "swin-unetr": {"feature_size": 12},
+    "lwnet": {"features": (4, 8)},
+    "m2unet": {},
 }
 OTHERS = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
 

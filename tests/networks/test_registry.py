@@ -9,7 +9,8 @@ from lightm_unet.networks.registry import build_network, network_names, network_
 
 PAPER = {3: (1, 3, (128, 128, 128)), 2: (3, 2, (512, 512))}
 
-# Parameters; GMACs of one image as a decimal of so many digits; GFLOP of the scans. 3D, then 2D.
+# Parameters; GMACs of one image as a decimal of so many digits; GFLOP of the scans. 3D, then 2D;
+# one entry alone is 2D.
 COSTS = {
     "lightm-unet": [(2_542_078, "64.17", "33.07"), (2_533_469, "21.53", "7.35")],
     "lightm-unet-small": [(1_089_051, "24.89", "6.29"), (1_081_394, "8.49", "1.40")],
@@ -21,6 +22,8 @@ COSTS = {
     "unetr": [(93_029_619, "175.99", "0.00"), (88_317_186, "119.81", "0.00")],
     "swin-unetr": [(62_186_757, "762.89", "0.00"), (25_139_324, "71.13", "0.00")],
     "u-mamba": [(58_407_567, "985.41", "0.01"), (86_148_014, "117.01", "0.00")],
+    "lwnet": [(68_580, "4.10", "0.00")],
+    "m2unet": [(549_755, "1.26", "0.00")],
     "vssm-to-conv3": [(18_796_035, "756.72", "0.00"), (6_299_106, "73.12", "0.00")],
     "without-adjustment-factors": [
         (6_150_168 - 21, "352.96", "91.86"),
@@ -38,11 +41,13 @@ def on_meta(name, dims, in_channels, out_channels, **options):
         return build_network(name, dims, in_channels, out_channels, **options)
 
 
-@pytest.mark.parametrize("dims", [3, 2])
-@pytest.mark.parametrize("name", COSTS)
+@pytest.mark.parametrize(
+    ("name", "dims"),
+    [(name, dims) for name, costs in COSTS.items() for dims in (3, 2)[-len(costs) :]],
+)
 def test_networks_cost_exactly_this(name, dims):
     in_channels, classes, size = PAPER[dims]
-    parameters, gmacs, scan_gflop = COSTS[name][3 - dims]
+    parameters, gmacs, scan_gflop = COSTS[name][-1 if dims == 2 else 0]
     # The extra logits of deep supervision are part of nnU-Net's and U-Mamba's published counts.
     cost = count_network(on_meta(name, dims, in_channels, classes), size, training=True)
     assert cost.parameters == parameters
@@ -87,9 +92,15 @@ def test_an_unknown_name_is_answered_with_the_names():
 
 @pytest.mark.parametrize("name", network_names())
 def test_an_unknown_option_is_answered_with_the_options(name):
-    known = ", ".join(network_options(name))
+    known = ", ".join(network_options(name)) or "none"
     with pytest.raises(UsageError, match=f"{name} has no option depth; it has {known}"):
         build_network(name, 2, 1, 2, depth=3)
+
+
+@pytest.mark.parametrize("name", sorted(set(network_names()) - set(network_names(3))))
+def test_a_network_for_pictures_alone_refuses_volumes_by_its_name(name):
+    with pytest.raises(UsageError, match=f"{name} takes 2D images only, not 3D; .*lightm-unet"):
+        build_network(name, 3, 1, 2)
 
 
 @pytest.mark.parametrize("name", network_names())

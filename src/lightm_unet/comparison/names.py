@@ -56,7 +56,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "without-adjustment-factors",
         "without-residual-connections",
     ),
-    "convolutions": ("nnu-net", "segresnet"),
+    "convolutions": ("nnu-net", "segresnet", "lwnet", "m2unet"),
     "transformers": ("unetr", "swin-unetr"),
     "other Mamba": ("u-mamba", "u-mamba-encoder"),
 }

@@ -43,7 +43,8 @@ def count_networks(
     """Count parameters, multiply-adds and scans of networks; nothing is computed.
 
     Args:
-        networks: names, with options if wanted, as in `lightm-unet:width=16`; by default all.
+        networks: names, with options if wanted, as in `lightm-unet:width=16`; by default all that
+            take images of this kind.
         output: JSON file to write.
         size: of the image, 2 or 3 numbers.
         in_channels: of the image; by default 3 in 2D, 1 in 3D.
@@ -59,7 +60,7 @@ def count_networks(
     size = tuple(size)
     if len(size) not in CHANNELS or min(size) < 1:
         raise UsageError(f"a size needs 2 or 3 positive numbers, got {size}")
-    specs = [NetworkSpec.parse(network) for network in networks or network_names()]
+    specs = [NetworkSpec.parse(network) for network in networks or network_names(len(size))]
     for spec in specs:
         network_options(spec.name)  # refuses an unknown name, before any work
     default_in, default_out = CHANNELS[len(size)]

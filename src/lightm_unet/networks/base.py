@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from types import EllipsisType
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightm_unet.errors import UsageError
+
+
+class TwoStages(NamedTuple):
+    """Logits of a network of two stages, both at full resolution, in training mode."""
+
+    last: Tensor
+    """The network's own, which it gives alone in eval mode."""
+    first: Tensor
+    """The first stage's, which the last one has seen; they are trained with the same loss."""
 
 
 class SegmentationNetwork(nn.Module):
@@ -29,7 +38,7 @@ class SegmentationNetwork(nn.Module):
 
     Shape: `(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`. In training
     mode a network with deep supervision gives a tuple of them: full resolution first, each half
-    (rounded up) the size of the one before.
+    (rounded up) the size of the one before; one of two stages gives `TwoStages`.
 
     Raises:
         UsageError: dimensions or channels are no positive whole numbers, or an input does not fit.
@@ -66,6 +75,8 @@ class SegmentationNetwork(nn.Module):
         check_image(image, self.spatial_dims, self.in_channels)
         spatial = tuple(image.shape[2:])
         logits = self.compute(self.pad(image))
+        if isinstance(logits, TwoStages):
+            return TwoStages(*(crop(each, spatial) for each in logits))
         if isinstance(logits, tuple):
             logits = tuple(
                 crop(each, [math.ceil(size / 2**level) for size in spatial])

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from lightm_unet.errors import LightMUNetError, UsageError
-from lightm_unet.networks.base import SegmentationNetwork, check_logits
+from lightm_unet.networks.base import SegmentationNetwork, check_channels, check_logits
 from lightm_unet.networks.lightm_unet import LightMUNet, LightMUNetOptions
 from lightm_unet.networks.peers.authors import AuthorsLightMUNet
+from lightm_unet.networks.peers.lwnet import LittleWNet
+from lightm_unet.networks.peers.m2unet import M2UNet
 from lightm_unet.networks.peers.monai_peers import UNETR, SegResNet, SwinUNETR
 from lightm_unet.networks.peers.nnunet import PlainUNet
 from lightm_unet.networks.peers.umamba import UMamba
@@ -39,6 +41,8 @@ class Entry(NamedTuple):
     """Options that make it what its name says, and so cannot be given otherwise."""
     is_registered: bool = False
     """Whether it came by `register_network`."""
+    spatial_dims: tuple[int, ...] = (2, 3)
+    """Kinds of images that it takes."""
 
 
 LARGEST = 2**20
@@ -81,6 +85,8 @@ NETWORKS: dict[str, Entry] = {
     "swin-unetr": Entry(SwinUNETR),
     "u-mamba": Entry(UMamba, {"form": "bottleneck"}),
     "u-mamba-encoder": Entry(UMamba, {"form": "encoder"}),
+    "lwnet": Entry(LittleWNet, spatial_dims=(2,)),
+    "m2unet": Entry(M2UNet, spatial_dims=(2,)),
     "vssm-to-conv3": Entry(AuthorsLightMUNet, {"form": "first-upload", "layer": "conv3"}),
     "vssm-to-self-attention": Entry(
         AuthorsLightMUNet, {"form": "first-upload", "layer": "self-attention"}
@@ -95,10 +101,22 @@ NETWORKS: dict[str, Entry] = {
 """The names, in the order in which tables list them."""
 
 
-def network_names() -> tuple[str, ...]:
-    """The names that `build_network` knows, in the order of tables."""
+def network_names(spatial_dims: int | None = None) -> tuple[str, ...]:
+    """The names that `build_network` knows, in the order of tables.
+
+    Args:
+        spatial_dims: 2 or 3 for the networks that take such images; by default all.
+
+    Example:
+        >>> sorted(set(network_names(2)) - set(network_names(3)))
+        ['lwnet', 'm2unet']
+    """
     import_plugins()
-    return tuple(NETWORKS)
+    return tuple(
+        name
+        for name, entry in NETWORKS.items()
+        if spatial_dims is None or spatial_dims in entry.spatial_dims
+    )
 
 
 def network_options(name: str) -> tuple[str, ...]:
@@ -161,7 +179,8 @@ def build_network(
     Returns:
         A module from `(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`
         for any spatial size (unetr: up to `image_size`). In training mode, one with deep
-        supervision gives a tuple of logits, full resolution first, each half the one before.
+        supervision gives a tuple of logits, full resolution first, each half the one before; lwnet
+        gives the logits of both its stages, `TwoStages`.
         It has `.name`, `.spatial_dims`, `.in_channels`, `.out_channels` and `.config`, from which
         `build_network(**config)` builds it again.
 
@@ -185,6 +204,13 @@ def build_network(
     if not entry.is_registered:
         channels = {"in_channels": in_channels, "out_channels": out_channels}
         _check_sizes(spec.name, {**channels, **options})
+    check_channels(spatial_dims, in_channels, out_channels)
+    if spatial_dims not in entry.spatial_dims:
+        (only,) = entry.spatial_dims
+        raise UsageError(
+            f"{spec.name} takes {only}D images only, not {spatial_dims}D; of the other networks "
+            f"{', '.join(network_names(spatial_dims)[:3])} and more take these"
+        )
     if "image_size" in inspect.signature(entry.build).parameters:
         options["image_size"] = image_size
     shape = spatial_dims, in_channels, out_channels
@@ -213,9 +239,8 @@ def _check_options(name: str, options: Mapping[str, Any]) -> None:
     entry, known = _find(name), network_options(name)
     if unknown := sorted(set(options) - set(known)):
         meant = nearest(unknown[0], known)
-        raise UsageError(
-            f"{meant}{name} has no option {', '.join(unknown)}; it has {', '.join(known)}"
-        )
+        has = ", ".join(known) or "none"
+        raise UsageError(f"{meant}{name} has no option {', '.join(unknown)}; it has {has}")
     for option, value in entry.presets.items():
         if options.get(option, value) != value:
             raise UsageError(f"{name} means {option}={value}, got {options[option]!r}")

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from monai.losses import DiceLoss
 from torch import Tensor
 
+from lightm_unet.networks.base import TwoStages
+
 
 def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The loss of logits: mean cross-entropy, plus 1 - soft Dice.
@@ -45,16 +47,21 @@ def training_loss(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor
     proportional to 1, 1/2, 1/4 ..., and 0 for the lowest; the sum is 1. Labels at lower
     resolutions are every second voxel, the positions of the network's strided convolutions.
 
+    Of `TwoStages` both count the same, so that the first stage learns a segmentation too.
+
     Args:
         logits: `(batch, classes, *spatial)`; or a tuple of them, the full resolution first, each
-            half the size of the one before, rounded up.
+            half the size of the one before, rounded up; or `TwoStages`.
         labels: `(batch, 1, *spatial)`, any integer type.
 
     Returns:
         A scalar.
 
-    Source: the weights of nnU-Net's trainer.
+    Source: the weights of nnU-Net's trainer; for two stages, Galdran et al. 2022 add both losses,
+    here they are averaged, so that the loss of every network has the same scale.
     """
+    if isinstance(logits, TwoStages):
+        return torch.stack([dice_cross_entropy(each, labels) for each in logits]).mean()
     if isinstance(logits, Tensor):
         return dice_cross_entropy(logits, labels)
     weights = [2.0**-level for level in range(len(logits))]
