@@ -203,40 +203,37 @@ void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsi
   lightm::rvm_layer(s, w, x.data(), out_data, threads);
 }
 
-// grid: of skip. factor: 2 where low has half its size, 1 where it has the same. A block has scale and
-// halve, the head has neither.
+// grid: of skip. factor: 2 where low has half its size, 1 where it has the same. See ops/grid_stage.h for
+// the others.
 void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<int64_t> &grid_sizes, int64_t factor,
                    const DenseIn &depthwise, const std::optional<DenseIn> &depthwise_bias, const DenseIn &pointwise,
                    const std::optional<DenseIn> &pointwise_bias, const std::optional<DenseIn> &scale,
-                   const std::optional<DenseIn> &halve, const DenseOut &out, int threads) {
+                   const std::optional<DenseIn> &last, const std::optional<DenseIn> &last_bias, float slope,
+                   const DenseOut &out, int threads) {
   if (factor != 1 && factor != 2)
     throw nb::value_error(("factor is " + std::to_string(factor) + "; expected 1 or 2").c_str());
-  if (scale.has_value() != halve.has_value())
-    throw nb::value_error("scale and halve belong together; expected both or neither");
+  if (!last && (scale || last_bias)) throw nb::value_error("scale and last_bias need last, which is missing");
   const Grid grid = grid_of(grid_sizes, factor == 2, "grid");
   check_axes(skip, 3, "skip");
   check_axes(out, 3, "out");
   // A 2D image's rows are the kernel's depth.
-  const lightm::DecoderShape s = {size_of(skip, 0),
-                                  grid.flat ? grid.height : grid.depth,
-                                  grid.flat ? 1 : grid.height,
-                                  grid.width,
-                                  size_of(skip, 2),
-                                  size_of(out, 2),
-                                  factor,
-                                  grid.flat};
-  const int64_t c = s.channels, o = s.out_channels, taps = grid.flat ? 9 : 27;
+  const lightm::DecoderShape s = {{size_of(skip, 0), grid.flat ? grid.height : grid.depth, grid.flat ? 1 : grid.height,
+                                   grid.width, size_of(skip, 2), size_of(out, 2), grid.flat},
+                                  factor};
+  const int64_t batch = s.grid.batch, c = s.grid.channels, o = s.grid.out_channels, middle = last ? c : o;
   const int64_t fewer = factor == 1 ? 1 : grid.flat ? 4 : 8;
   lightm::DecoderInputs in;
-  in.low = dense(low, {s.batch, grid.size / fewer, c}, "low");
-  in.skip = dense(skip, {s.batch, grid.size, c}, "skip");
-  in.depthwise = dense(depthwise, {c, taps}, "depthwise");
-  in.depthwise_bias = dense(depthwise_bias, {c}, "depthwise_bias");
-  in.pointwise = dense(pointwise, {halve ? c : o, c}, "pointwise");
-  in.pointwise_bias = dense(pointwise_bias, {o}, "pointwise_bias");
-  in.scale = dense(scale, {c}, "scale");
-  in.halve = dense(halve, {o, c}, "halve");
-  float *out_data = dense(out, {s.batch, grid.size, o}, "out");
+  in.low = dense(low, {batch, grid.size / fewer, c}, "low");
+  in.skip = dense(skip, {batch, grid.size, c}, "skip");
+  in.stage = {dense(depthwise, {c, grid.flat ? 9 : 27}, "depthwise"),
+              dense(depthwise_bias, {c}, "depthwise_bias"),
+              dense(pointwise, {middle, c}, "pointwise"),
+              dense(pointwise_bias, {middle}, "pointwise_bias"),
+              dense(scale, {c}, "scale"),
+              dense(last, {o, c}, "last"),
+              dense(last_bias, {o}, "last_bias"),
+              slope};
+  float *out_data = dense(out, {batch, grid.size, o}, "out");
   nb::gil_scoped_release release;
   lightm::decoder_stage(s, in, out_data, threads);
 }
@@ -273,6 +270,21 @@ void conv_stem(const DenseIn &image, const DenseIn &weight, const DenseIn &bias,
   float *out_data = dense(out, {s.batch, s.depth * s.height * s.width, s.out_channels}, "out");
   nb::gil_scoped_release release;
   lightm::conv_stem(s, in, out_data, threads);
+}
+
+void norm_stem(const DenseIn &image, const DenseIn &conv, const DenseIn &conv_bias, const DenseIn &depthwise,
+               const DenseIn &pointwise, const DenseIn &pointwise_bias, float slope, const DenseOut &out, int threads) {
+  const lightm::StemShape s = stem_shape(image, conv);
+  const int64_t taps = s.flat ? 9 : 27, o = s.out_channels;
+  lightm::NormStemInputs in = {};
+  in.conv = {image.data(), dense(conv, {o, s.channels * taps}, "conv"), dense(conv_bias, {o}, "conv_bias")};
+  in.stage.depthwise = dense(depthwise, {o, taps}, "depthwise");
+  in.stage.pointwise = dense(pointwise, {o, o}, "pointwise");
+  in.stage.pointwise_bias = dense(pointwise_bias, {o}, "pointwise_bias");
+  in.stage.slope = slope;
+  float *out_data = dense(out, {s.batch, s.depth * s.height * s.width, o}, "out");
+  nb::gil_scoped_release release;
+  lightm::norm_stem(s, in, out_data, threads);
 }
 
 // Not filled; a DLPack capsule.
@@ -313,10 +325,12 @@ NB_MODULE(_C, m) {
         "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
   m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a, "threads"_a);
   m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
-        "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "halve"_a.none(),
-        "out"_a, "threads"_a);
+        "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "last"_a.none(),
+        "last_bias"_a.none(), "slope"_a, "out"_a, "threads"_a);
   m.def("stem", &stem, "image"_a, "depthwise"_a, "pointwise"_a, "out"_a, "threads"_a);
   m.def("conv_stem", &conv_stem, "image"_a, "weight"_a, "bias"_a, "out"_a, "threads"_a);
+  m.def("norm_stem", &norm_stem, "image"_a, "conv"_a, "conv_bias"_a, "depthwise"_a, "pointwise"_a, "pointwise_bias"_a,
+        "slope"_a, "out"_a, "threads"_a);
   m.def("empty", &empty, "shape"_a);
   m.def("release_memory", &release_memory);
   m.def("kept_bytes", &lightm::kept_buffer_bytes);

@@ -6,6 +6,7 @@
 #include "ops/decoder_kernel.h"
 #include "ops/gated_norm_kernel.h"
 #include "ops/kernel_table.h"
+#include "ops/norm_stem_kernel.h"
 #include "ops/rvm_layer_kernel.h"
 #include "ops/selective_scan_kernel.h"
 
@@ -32,10 +33,14 @@ constexpr KernelTable all_kernels(const char *instruction_set) {
       rvm_scratch,
       rvm_prepare,
       rvm_member,
+      stage_weights_size,
+      stage_prepare,
       decoder_scratch,
-      decoder_weights_size,
-      decoder_prepare,
       decoder_item,
+      norm_stem_scratch,
+      norm_stem_weights_size,
+      norm_stem_prepare,
+      norm_stem_item,
       stem_scratch,
       stem_prepare,
       stem_rows,

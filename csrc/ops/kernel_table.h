@@ -30,16 +30,6 @@ struct ConvSums {
   float *weight, *bias;
 };
 
-// A decoder stage's weights, padded and packed; `last` is the halving, or the head's pointwise filter.
-struct DecoderWeights {
-  float *depthwise, *depthwise_bias, *scale, *pointwise, *last, *last_bias;
-};
-
-// Rows [first_row, last_row) of planes [first_plane, last_plane) of one batch entry.
-struct DecoderItem {
-  int64_t batch, first_plane, last_plane, first_row, last_row;
-};
-
 // The *_scratch functions return the scratch space, in vectors, for a share of this number of channels.
 struct KernelTable {
   const char *name;
@@ -70,11 +60,17 @@ struct KernelTable {
   void (*rvm_prepare)(const RvmShape &, const RvmWeights &, int members, float *scratch);
   void (*rvm_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch, int rank,
                      int members, RvmTurns &);
-  int64_t (*decoder_scratch)(const DecoderShape &, int64_t block_rows);
-  int64_t (*decoder_weights_size)(const DecoderShape &);  // in floats
-  DecoderWeights (*decoder_prepare)(const DecoderShape &, const DecoderInputs &, float *memory);
-  void (*decoder_item)(const DecoderShape &, const DecoderInputs &, const DecoderWeights &, const DecoderItem &,
-                       float *out, float *scratch);
+  // Stages on a grid; their scratch space is in floats, as the size of their weights is.
+  int64_t (*stage_weights_size)(const GridShape &);
+  StageWeights (*stage_prepare)(const GridShape &, const StageInputs &, float *memory);
+  int64_t (*decoder_scratch)(const DecoderShape &);
+  void (*decoder_item)(const DecoderShape &, const DecoderInputs &, const StageWeights &, const StageItem &, float *out,
+                       float *scratch);
+  int64_t (*norm_stem_scratch)(const NormStemShape &);
+  int64_t (*norm_stem_weights_size)(const NormStemShape &);
+  NormStemWeights (*norm_stem_prepare)(const NormStemShape &, const NormStemInputs &, float *memory);
+  void (*norm_stem_item)(const NormStemShape &, const NormStemInputs &, const NormStemWeights &, const StageItem &,
+                         float *out, float *scratch);
   int64_t (*stem_scratch)(const StemShape &);
   void (*stem_prepare)(const StemShape &, const StemInputs &, void *scratch);
   void (*stem_rows)(const StemShape &, const StemInputs &, int64_t first, int64_t last, float *out, void *scratch);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/instruction_set.h"
+#include "ops/run_stage.h"
 #include "runtime/scratch.h"
 #include "runtime/thread_pool.h"
 
@@ -43,6 +44,20 @@ void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out,
       [&](void *scratch) { table.conv_stem_prepare(shape, inputs, scratch); },
       [&](int64_t first, int64_t last, void *scratch) {
         table.conv_stem_rows(shape, inputs, first, last, out, scratch);
+      });
+}
+
+void norm_stem(const StemShape &image, const NormStemInputs &inputs, float *out, int threads) {
+  const KernelTable &table = kernels();
+  // A 2D image's rows are the stage's depth.
+  const NormStemShape shape = {image,
+                               {image.batch, image.flat ? image.height : image.depth, image.flat ? 1 : image.height,
+                                image.width, image.out_channels, image.out_channels, image.flat}};
+  run_stage(
+      shape.grid, table.norm_stem_weights_size(shape), table.norm_stem_scratch(shape), threads,
+      [&](float *memory) { return table.norm_stem_prepare(shape, inputs, memory); },
+      [&](const NormStemWeights &weights, const StageItem &item, float *scratch) {
+        table.norm_stem_item(shape, inputs, weights, item, out, scratch);
       });
 }
 

@@ -1,7 +1,7 @@
 // The stem, for inference: from an image to tokens in one pass.
 #pragma once
 
-#include <cstdint>
+#include "ops/grid_stage.h"
 
 namespace lightm {
 
@@ -26,8 +26,24 @@ struct ConvStemInputs {
   const float *bias;    // (out_channels)
 };
 
+// The same with a leaky ReLU behind it, then a stage on the grid (grid_stage.h) without `last`. Their
+// BatchNorms are part of weights and biases.
+struct NormStemInputs {
+  ConvStemInputs conv;
+  StageInputs stage;  // out_channels in and out; its slope is that of both activations
+};
+struct NormStemWeights {
+  StageWeights stage;
+  float *conv;
+};
+struct NormStemShape {
+  StemShape image;
+  GridShape grid;  // of the stage
+};
+
 // out: (batch, depth * height * width, out_channels), dense.
 void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads);
 void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out, int threads);
+void norm_stem(const StemShape &image, const NormStemInputs &inputs, float *out, int threads);
 
 }  // namespace lightm

@@ -32,7 +32,7 @@ def decoder(low_length, grid, factor):
     tensors = torch.zeros(1, low_length, 4), torch.zeros(1, length, 4)
     depthwise = torch.zeros(4, 3 ** len(grid))
     out = torch.zeros(1, length, 2)
-    head = depthwise, None, torch.zeros(2, 4), None, None, None
+    head = depthwise, None, torch.zeros(2, 4), None, None, None, None, 1.0
     return refused(native.decoder_stage, *tensors, grid, factor, *head, out)
 
 
@@ -44,7 +44,7 @@ def test_an_odd_grid_cannot_come_from_one_of_half_its_size():
 @pytest.mark.parametrize("grid", [[4], [2, 2, 2, 2], [0, 4], [-2, 4]])
 def test_a_grid_has_two_or_three_positive_sizes(grid):
     tokens, depthwise = torch.zeros(1, 4, 4), torch.zeros(4, 9)
-    head = depthwise, None, torch.zeros(2, 4), None, None, None
+    head = depthwise, None, torch.zeros(2, 4), None, None, None, None, 1.0
     out = torch.zeros(1, 4, 2)
     message = refused(native.decoder_stage, tokens, tokens, grid, 1, *head, out)
     assert "expected 2 or 3 positive sizes" in message
@@ -60,3 +60,10 @@ def test_a_size_beyond_all_memory_is_refused_and_does_not_wrap_around():
         native.empty([2**33, 2**33])
     with pytest.raises(ValueError, match="more numbers than memory has addresses"):
         native.empty([2**62])
+
+
+def test_what_goes_with_the_last_product_needs_it():
+    tokens, depthwise = torch.zeros(1, 4, 4), torch.zeros(4, 9)
+    stage = depthwise, None, torch.zeros(4, 4), None, torch.zeros(4), None, None, 0.0
+    message = refused(native.decoder_stage, tokens, tokens, [2, 2], 1, *stage, tokens)
+    assert message == "scale and last_bias need last, which is missing"

@@ -10,7 +10,14 @@ import threading
 import pytest
 import torch
 
-from lightm_unet.networks.lightm_unet import STEMS, DecoderBlock, Head, LightMUNet
+from lightm_unet.networks.lightm_unet import (
+    STEMS,
+    ConvNormStem,
+    DecoderBlock,
+    Head,
+    LightMUNet,
+    NormHead,
+)
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops import backends
 from lightm_unet.ops.memory import release_memory
@@ -110,12 +117,17 @@ def test_pooling_behind_it_is_the_maximum_over_the_cells_of_the_grid(
     torch.testing.assert_close(pooled, composed.detach(), rtol=1e-4, atol=1e-5)
 
 
-def randomised(module):
+def randomised(module, amount=0.2):
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return module
+            parameter.add_(amount * torch.randn_like(parameter))
+        for name, buffer in module.named_buffers():  # a norm's running statistics
+            if name.endswith("running_mean"):
+                buffer.add_(0.2 * torch.randn_like(buffer))
+            if name.endswith("running_var"):
+                buffer.mul_(0.5 + torch.rand_like(buffer))
+    return module.eval()
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -130,7 +142,9 @@ def test_a_decoder_block_and_the_head_equal_their_composed_forms(
     skip = random_tokens(2, math.prod(grid), channels) + 1
     for stage in (
         DecoderBlock(len(grid), channels, channels // 2),
+        DecoderBlock(len(grid), channels, channels // 2, "batch"),
         Head(len(grid), channels, 3),
+        NormHead(len(grid), channels, 3, "batch"),
     ):
         randomised(stage)
         composed = stage(low, skip, grid)
@@ -150,6 +164,103 @@ def test_stems_equal_their_composed_forms(form, grid, channels, width):
     composed = stem(image)
     with torch.no_grad():
         torch.testing.assert_close(stem(image), composed.detach(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("grid", [(9, 14), (40, 33), (3, 5, 17), (18, 35, 9), (1, 1), (1, 1, 2)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("width", [20, 32, 5])
+def test_the_stem_with_norms_equals_its_composed_form(threads, grid, channels, width):
+    stem = randomised(ConvNormStem(len(grid), channels, width, "batch"))
+    image = torch.randn(2, channels, *grid, generator=torch.Generator().manual_seed(0))
+    composed = stem(image)
+    assert composed.requires_grad
+    for count in (1, 3):
+        threads(count)
+        with torch.no_grad():
+            torch.testing.assert_close(stem(image), composed.detach(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 37, 21), (3, 1, 17, 9, 12), (2, 1, 64, 64), (1, 1, 33, 20, 9), (2, 2, 1, 1)]
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stem": "conv-norm"},
+        {"stem": "conv-norm", "head": "dwconv-norm", "expand": 1, "d_state": 8},
+        {"stem": "conv", "head": "dwconv-norm", "width": 20},
+    ],
+)
+def test_a_network_with_batch_norm_is_native_throughout(monkeypatch, threads, shape, options):
+    from lightm_unet.networks import lightm_unet
+
+    options = {"width": 8, **options}
+    # Larger changes of the weights would make the network enlarge rounding errors, in both forms.
+    network = LightMUNet(len(shape) - 2, shape[1], 3, norm="batch", **options)
+    network = randomised(network, 0.02)
+    image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    composed = network(image).detach()
+    calls = []
+    for name in ("stem", "conv_stem", "norm_stem", "decoder_stage"):
+        op = getattr(lightm_unet, name)
+        monkeypatch.setattr(lightm_unet, name, lambda *a, op=op: calls.append(1) or op(*a))
+    with torch.no_grad():
+        first = network(image)
+        assert len(calls) == 5  # the stem, three decoder blocks, the head
+        assert (first - composed).abs().max() <= 1e-5 * composed.abs().max()
+        for count in (2, 3):
+            threads(count)
+            assert torch.equal(network(image), first)
+
+
+def test_new_weights_statistics_and_modes_of_a_batch_norm_are_seen_at_once():
+    options = {"width": 8, "norm": "batch", "stem": "conv-norm"}
+    network = randomised(LightMUNet(2, 1, 2, **options), 0.02)
+    other = randomised(LightMUNet(2, 1, 2, **options), 0.02)
+    image = torch.randn(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+
+    def found():
+        with torch.no_grad():
+            return network(image)
+
+    def assert_as_composed(different_from):
+        state = {name: t.clone() for name, t in network.state_dict().items()}
+        composed = network(image).detach()
+        network.load_state_dict(state)  # training mode has moved the statistics
+        assert (found() - composed).abs().max() <= 1e-5 * composed.abs().max()
+        network.load_state_dict(state)
+        assert not torch.allclose(composed, different_from)
+        return composed
+
+    before = found()
+    network.train()
+    in_training = assert_as_composed(before)
+    network(image)  # running statistics move
+    network.eval()
+    after = assert_as_composed(in_training)
+    assert not torch.equal(after, before)
+    network.decoder[0].norm.running_var.mul_(3)
+    after = assert_as_composed(after)
+    network.decoder[1].norm.bias.data.add_(1)
+    after = assert_as_composed(after)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.1)
+    network.load_state_dict(other.state_dict())
+    after = assert_as_composed(after)
+    network.stem.conv_norm.eps = 0.5
+    after = assert_as_composed(after)
+    network.decoder[2].norm.train()
+    assert_as_composed(after)
+
+
+def test_an_instance_norm_is_left_to_torch():
+    network = randomised(LightMUNet(2, 1, 2, width=8, norm="instance", stem="conv-norm"))
+    image = torch.randn(2, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    composed = network(image).detach()
+    with torch.no_grad():
+        assert (network(image) - composed).abs().max() <= 1e-5 * composed.abs().max()
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 37, 21), (1, 1, 17, 9, 12), (2, 1, 64, 64)])
@@ -287,6 +398,40 @@ def test_it_is_registered_correctly_and_counted_like_the_composed_layer():
     assert native.get_total_flops() == composed.get_total_flops()
 
 
+def test_stages_with_norms_are_registered_correctly_and_counted():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from lightm_unet.ops.native_layers import Stage, decoder_stage, norm_stem
+
+    channels, taps = 8, 27
+    stage = Stage(torch.randn(channels, taps), torch.randn(channels, channels), slope=0.01)
+    stage = stage._replace(pointwise_bias=torch.randn(channels))
+    image = torch.randn(2, 1, 4, 6, 8)
+    conv, bias = torch.randn(channels, taps), torch.randn(channels)
+    last = stage._replace(last=torch.randn(3, channels), last_bias=torch.randn(3))
+    tokens = torch.randn(2, 4 * 6 * 8, channels)
+    for op, arguments in (
+        (
+            torch.ops.lightm_unet.norm_stem,
+            (image, conv, bias, stage.depthwise, stage.pointwise, stage.pointwise_bias, 0.01),
+        ),
+        (
+            torch.ops.lightm_unet.decoder_stage,
+            (
+                *(tokens, tokens, [4, 6, 8], last.depthwise, None, last.pointwise),
+                *(last.pointwise_bias, None, last.last, last.last_bias, 0.01),
+            ),
+        ),
+    ):
+        torch.library.opcheck(op, arguments)
+    with FlopCounterMode(display=False) as counter:
+        norm_stem(image, conv, bias, stage)
+        decoder_stage(tokens, tokens, [4, 6, 8], last)
+    macs = channels * taps + channels * taps + channels**2  # the stem
+    macs += channels * taps + channels**2 + 3 * channels  # the head
+    assert counter.get_total_flops() == 2 * 2 * 4 * 6 * 8 * macs
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
 def test_every_instruction_set_gives_the_same_scan_and_layer(isa):
@@ -310,6 +455,13 @@ for got, want in zip(gradients("cpu"), gradients("torch")):
 composed = layer(tokens, (1, 300)).detach()
 with torch.no_grad():
     torch.testing.assert_close(layer(tokens, (1, 300)), composed, rtol=1e-5, atol=1e-5)
+from lightm_unet import build_network
+options = "norm=batch:stem=conv-norm:head=dwconv-norm:width=20"
+network = build_network("lightm-unet:" + options, 3, 1, 3).eval()
+image = torch.randn(2, 1, 9, 20, 13)
+composed = network(image).detach()
+with torch.no_grad():
+    assert (network(image) - composed).abs().max() <= 1e-5 * composed.abs().max()
 """
     environment = {**os.environ, "LIGHTM_UNET_ISA": isa}
     done = subprocess.run(

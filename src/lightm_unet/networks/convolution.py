@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from lightm_unet.networks.native_form import known_to_native
@@ -57,3 +58,22 @@ def make_norm(kind: str, spatial_dims: int, channels: int) -> nn.Module:
     if kind == "batch":
         return BATCH_NORMS[spatial_dims](channels)
     return INSTANCE_NORMS[spatial_dims](channels, affine=True)
+
+
+def as_factor_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """What a BatchNorm does to each channel outside training: `factor * x + shift`.
+
+    Both are part of a linear layer in front of it, so that a native layer needs no step of its own
+    for the norm. They are computed at each pass: a few numbers, always those of the weights now.
+
+    Args:
+        norm: in evaluation mode, with weights and running statistics.
+
+    Returns:
+        Two tensors `(channels,)`.
+    """
+    assert isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d))
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return factor, norm.bias - norm.running_mean * factor

@@ -35,12 +35,20 @@ from lightm_unet.networks.convolution import (
     INTERPOLATIONS,
     NORMS,
     DWConv,
+    as_factor_and_shift,
     make_norm,
 )
 from lightm_unet.networks.native_form import Form
 from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.networks.scan_order import ORDERS, to_grid, to_tokens
-from lightm_unet.ops.native_layers import conv_stem, decoder_stage, runs_natively, stem
+from lightm_unet.ops.native_layers import (
+    Stage,
+    conv_stem,
+    decoder_stage,
+    norm_stem,
+    runs_natively,
+    stem,
+)
 from lightm_unet.system.choices import check_choice
 
 LEAK = 0.01
@@ -300,9 +308,22 @@ class ConvNormStem(nn.Module):
         self.conv_norm = make_norm(norm, spatial_dims, width)
         self.dwconv = DWConv(spatial_dims, width, width)
         self.dwconv_norm = make_norm(norm, spatial_dims, width)
+        self._form = Form(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
+        tensors = self._form.tensors(self)
+        if tensors is not None and runs_natively(image, *tensors.values()):
+            factor, shift = as_factor_and_shift(self.conv_norm)
+            conv, conv_shift = factor[:, None] * tensors["conv.weight"].flatten(1), shift
+            factor, shift = as_factor_and_shift(self.dwconv_norm)
+            stage = Stage(
+                tensors["dwconv.depthwise.weight"].flatten(1),
+                factor[:, None] * tensors["dwconv.pointwise.weight"].flatten(1),
+                pointwise_bias=shift,
+                slope=LEAK,
+            )
+            return norm_stem(image, conv, conv_shift, stage)
         x = F.leaky_relu(self.conv_norm(self.conv(image)), LEAK)
         return to_tokens(F.leaky_relu(self.dwconv_norm(self.dwconv(x)), LEAK))
 
@@ -312,7 +333,7 @@ STEMS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "dwconv-bias": partial(Stem, bias=True),
     "conv": ConvStem,
 }
-"""Stems without a norm, each with a native form."""
+"""Stems without a norm."""
 
 
 class RVMLayers(nn.ModuleList):
@@ -362,20 +383,22 @@ class DecoderBlock(nn.Module):
         Returns:
             `(batch, length, out_channels)`.
         """
-        # The native stage has no norm.
-        tensors = self._form.tensors(self) if isinstance(self.norm, nn.Identity) else None
+        tensors = self._form.tensors(self)
         if tensors is not None and runs_natively(low, skip, *tensors.values()):
-            return decoder_stage(
-                low,
-                skip,
-                list(grid),
+            pointwise = tensors["dwconv.pointwise.weight"].flatten(1)
+            scale, shift = tensors["scale"].flatten(), None
+            if not isinstance(self.norm, nn.Identity):
+                factor, shift = as_factor_and_shift(self.norm)
+                pointwise, scale = factor[:, None] * pointwise, factor * scale
+            stage = Stage(
                 tensors["dwconv.depthwise.weight"].flatten(1),
-                None,
-                tensors["dwconv.pointwise.weight"].flatten(1),
-                None,
-                tensors["scale"].flatten(),
-                tensors["halve.weight"].flatten(1),
+                pointwise,
+                pointwise_bias=shift,
+                scale=scale,
+                last=tensors["halve.weight"].flatten(1),
+                slope=0,
             )
+            return decoder_stage(low, skip, list(grid), stage)
         x = _add_skip(low, skip, grid)
         x = torch.addcmul(self.dwconv(x), self.scale, x)
         return to_tokens(self.halve(F.relu(self.norm(x))))
@@ -396,18 +419,13 @@ class Head(DWConv):
         tensors = self._form.tensors(self)
         if tensors is None or not runs_natively(low, skip, *tensors.values()):
             return super().forward(_add_skip(low, skip, grid))
-        logits = decoder_stage(
-            low,
-            skip,
-            list(grid),
+        stage = Stage(
             tensors["depthwise.weight"].flatten(1),
-            tensors["depthwise.bias"],
             tensors["pointwise.weight"].flatten(1),
-            tensors["pointwise.bias"],
-            None,
-            None,
+            depthwise_bias=tensors["depthwise.bias"],
+            pointwise_bias=tensors["pointwise.bias"],
         )
-        return to_grid(logits, grid)
+        return to_grid(decoder_stage(low, skip, list(grid), stage), grid)
 
 
 class NormHead(nn.Module):
@@ -418,9 +436,22 @@ class NormHead(nn.Module):
         self.dwconv = DWConv(spatial_dims, channels, channels)
         self.norm = make_norm(norm, spatial_dims, channels)
         self.pointwise = CONVOLUTIONS[spatial_dims](channels, out_channels, 1)
+        self._form = Form(self)
 
     def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
         """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
+        tensors = self._form.tensors(self)
+        if tensors is not None and runs_natively(low, skip, *tensors.values()):
+            factor, shift = as_factor_and_shift(self.norm)
+            stage = Stage(
+                tensors["dwconv.depthwise.weight"].flatten(1),
+                factor[:, None] * tensors["dwconv.pointwise.weight"].flatten(1),
+                pointwise_bias=shift,
+                last=tensors["pointwise.weight"].flatten(1),
+                last_bias=tensors["pointwise.bias"],
+                slope=LEAK,
+            )
+            return to_grid(decoder_stage(low, skip, list(grid), stage), grid)
         x = self.norm(self.dwconv(_add_skip(low, skip, grid)))
         return self.pointwise(F.leaky_relu(x, LEAK))
 

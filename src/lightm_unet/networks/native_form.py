@@ -42,8 +42,11 @@ _TRAINING_OR_SIZES = {
     "elementwise_affine",
     "affine",
     "momentum",
+    "num_batches_tracked",
 }
-"""Attributes of torch's modules that matter in training only or repeat the parameters' shapes."""
+"""Attributes and buffers that matter in training only or repeat the parameters' shapes."""
+_BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+"""In training these norm by the batch at hand, which a native layer does not."""
 Kind = TypeVar("Kind", bound=type[nn.Module])
 
 
@@ -72,9 +75,14 @@ class Form:
         ]
         self._groups = []
         for group in ("_parameters", "_buffers"):
-            there = [(name, path + name) for name, t in inside[group].items() if t is not None]
-            absent = [name for name, t in inside[group].items() if t is None]
-            self._groups.append((group, there, absent))
+            tensors = inside[group].items()
+            there = [
+                (name, path + name)
+                for name, t in tensors
+                if t is not None and name not in _TRAINING_OR_SIZES
+            ]
+            absent = [name for name, t in tensors if t is None]
+            self._groups.append((group, there, absent, len(tensors)))
         self._children = [
             (name, Form(child, f"{path}{name}."))
             for name, child in module._modules.items()
@@ -110,6 +118,7 @@ class Form:
             or inside["_forward_pre_hooks"]
             or inside["_backward_hooks"]
             or inside["_backward_pre_hooks"]
+            or (kind in _BATCH_NORMS and inside["training"])
         ) and self._collect(inside, found)
 
     # A network has 140 modules, and this runs for each of them in each pass: loops, no generators.
@@ -117,9 +126,9 @@ class Form:
         for name, value in self._attributes:
             if inside.get(name) != value:
                 return False
-        for group, there, absent in self._groups:
+        for group, there, absent, count in self._groups:
             tensors = inside[group]
-            if len(tensors) != len(there) + len(absent):
+            if len(tensors) != count:
                 return False
             for name, path in there:
                 tensor = tensors.get(name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -80,10 +81,14 @@ _library.define(
 _library.define(
     "decoder_stage(Tensor low, Tensor skip, SymInt[] grid, Tensor depthwise, "
     "Tensor? depthwise_bias, Tensor pointwise, Tensor? pointwise_bias, Tensor? scale, "
-    "Tensor? halve) -> Tensor"
+    "Tensor? last, Tensor? last_bias, float slope) -> Tensor"
 )
 _library.define("stem(Tensor image, Tensor depthwise, Tensor pointwise) -> Tensor")
 _library.define("conv_stem(Tensor image, Tensor weight, Tensor bias) -> Tensor")
+_library.define(
+    "norm_stem(Tensor image, Tensor conv, Tensor conv_bias, Tensor depthwise, Tensor pointwise, "
+    "Tensor pointwise_bias, float slope) -> Tensor"
+)
 
 
 def rvm_layer(
@@ -138,69 +143,87 @@ def _(tokens_shape, weights_shapes, *_, **__) -> int:
     return 2 * batch * length * macs + scan_flops(batch, length, *shapes["A_log"])
 
 
-def decoder_stage(
-    low: Tensor,
-    skip: Tensor,
-    grid: Sequence[int],
-    depthwise: Tensor,
-    depthwise_bias: Tensor | None,
-    pointwise: Tensor,
-    pointwise_bias: Tensor | None,
-    scale: Tensor | None,
-    halve: Tensor | None,
-) -> Tensor:
-    """Run a decoder block (with `scale` and `halve`) or the head (without); see csrc/ops/decoder.h.
+class Stage(NamedTuple):
+    """What follows the sum in a stage of the decoder; csrc/ops/grid_stage.h has the formula."""
+
+    depthwise: Tensor
+    """`(channels, 3 ** dims)`."""
+    pointwise: Tensor
+    """`(channels, channels)`; without `last`, `(out_channels, channels)`."""
+    depthwise_bias: Tensor | None = None
+    """`(channels,)`."""
+    pointwise_bias: Tensor | None = None
+    """As many as `pointwise` has outputs."""
+    scale: Tensor | None = None
+    """`(channels,)`, s' of equation 4; with `last` only."""
+    last: Tensor | None = None
+    """`(out_channels, channels)`."""
+    last_bias: Tensor | None = None
+    """`(out_channels,)`."""
+    slope: float = 1
+    """Of the activation behind the pointwise product, for what is below zero."""
+
+
+def decoder_stage(low: Tensor, skip: Tensor, grid: Sequence[int], stage: Stage) -> Tensor:
+    """Run a decoder block or a head; ask `runs_natively` first.
 
     Args:
         low: tokens of the stage before, `(batch, low_length, channels)`; on the same grid, or on
             one of half the size, and then doubled by linear interpolation.
         skip: `(batch, length, channels)`, added to it.
         grid: spatial sizes of `skip`.
-        depthwise: `(channels, 3 ** dims)`.
-        depthwise_bias: `(channels,)`.
-        pointwise: `(channels, channels)`; in the head `(out_channels, channels)`.
-        pointwise_bias: `(out_channels,)`, head only.
-        scale: `(channels,)`, s' of equation 4.
-        halve: `(out_channels, channels)`.
+        stage: what happens to the sum.
 
     Returns:
         `(batch, length, out_channels)`.
     """
-    tensors = (depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve)
-    return torch.ops.lightm_unet.decoder_stage(low, skip, grid, *tensors)
+    return torch.ops.lightm_unet.decoder_stage(
+        low,
+        skip,
+        grid,
+        stage.depthwise,
+        stage.depthwise_bias,
+        stage.pointwise,
+        stage.pointwise_bias,
+        stage.scale,
+        stage.last,
+        stage.last_bias,
+        stage.slope,
+    )
 
 
 @torch.library.impl(_library, "decoder_stage", "CPU")
-def _(
-    low, skip, grid, depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve
-):  # fmt: skip
-    last = pointwise if halve is None else halve
-    out = empty((*skip.shape[:2], last.shape[0]))
-    tensors = (depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve)
+def _(low, skip, grid, *weights_and_slope):
+    *weights, slope = weights_and_slope
+    out = empty(_stage_shape(skip, *weights))
     call(
         native.decoder_stage,
         low.contiguous(),
         skip.contiguous(),
         list(grid),
         1 if low.shape[1] == skip.shape[1] else 2,
-        *(None if t is None else t.contiguous() for t in tensors),
+        *(None if t is None else t.contiguous() for t in weights),
+        slope,
         out,
     )
     return out
 
 
-@torch.library.register_fake("lightm_unet::decoder_stage", lib=_library)
-def _(
-    low, skip, grid, depthwise, depthwise_bias, pointwise, pointwise_bias, scale, halve
+def _stage_shape(
+    skip, depthwise, depthwise_bias, pointwise, pointwise_bias, scale, last, last_bias
 ):  # fmt: skip
-    last = pointwise if halve is None else halve
-    return skip.new_empty(*skip.shape[:2], last.shape[0])
+    return (*skip.shape[:2], (pointwise if last is None else last).shape[0])
+
+
+@torch.library.register_fake("lightm_unet::decoder_stage", lib=_library)
+def _(low, skip, grid, *weights_and_slope):
+    return skip.new_empty(_stage_shape(skip, *weights_and_slope[:-1]))
 
 
 @register_flop_formula(torch.ops.lightm_unet.decoder_stage)
 def _(low_shape, skip_shape, grid, *shapes, **__) -> int:
-    depthwise, _, pointwise, _, _, halve = shapes
-    macs = sum(math.prod(shape) for shape in (depthwise, pointwise, halve) if shape is not None)
+    depthwise, _, pointwise, _, _, last, *_ = shapes
+    macs = sum(math.prod(shape) for shape in (depthwise, pointwise, last) if shape is not None)
     return 2 * skip_shape[0] * skip_shape[1] * macs
 
 
@@ -277,3 +300,42 @@ def _(image, weight, bias):
 def _(image_shape, weight_shape, *_, **__) -> int:
     batch, _, *grid = image_shape
     return 2 * batch * math.prod(grid) * math.prod(weight_shape)
+
+
+def norm_stem(image: Tensor, conv: Tensor, conv_bias: Tensor, stage: Stage) -> Tensor:
+    """Convolve an image, then filter and mix it; a leaky ReLU of the same slope behind both.
+
+    Ask `runs_natively` first. Norms are part of weights and biases.
+
+    Args:
+        image: `(batch, channels, *grid)`, the grid of 2 or 3 dimensions.
+        conv: `(out_channels, channels * 3 ** dims)`.
+        conv_bias: `(out_channels,)`.
+        stage: with a pointwise bias, and without another bias, scale and `last`.
+
+    Returns:
+        `(batch, length, out_channels)`, in raster order.
+    """
+    return torch.ops.lightm_unet.norm_stem(
+        image, conv, conv_bias, stage.depthwise, stage.pointwise, stage.pointwise_bias, stage.slope
+    )
+
+
+@torch.library.impl(_library, "norm_stem", "CPU")
+def _(image, *weights_and_slope):
+    *weights, slope = weights_and_slope
+    out = empty(_stem_shape(image, weights[0]))
+    call(native.norm_stem, image.contiguous(), *(t.contiguous() for t in weights), slope, out)
+    return out
+
+
+@torch.library.register_fake("lightm_unet::norm_stem", lib=_library)
+def _(image, conv, *_):
+    return image.new_empty(_stem_shape(image, conv))
+
+
+@register_flop_formula(torch.ops.lightm_unet.norm_stem)
+def _(image_shape, conv_shape, _, depthwise_shape, pointwise_shape, *__, **___) -> int:
+    batch, _, *grid = image_shape
+    macs = sum(math.prod(shape) for shape in (conv_shape, depthwise_shape, pointwise_shape))
+    return 2 * batch * math.prod(grid) * macs

@@ -98,20 +98,25 @@ void rvm_layer(lightm::RvmShape s, int threads) {
                     threads);
 }
 
-void decoder_stage(lightm::DecoderShape s, bool is_head, int threads) {
+enum class Stage { block, norm_block, head, norm_head };
+
+void decoder_stage(lightm::DecoderShape s, Stage kind, int threads) {
   Arrays a;
-  const int64_t length = s.depth * s.height * s.width, taps = s.flat ? 9 : 27;
-  const int64_t fewer = s.factor == 1 ? 1 : s.flat ? 4 : 8;
+  const lightm::GridShape &g = s.grid;
+  const int64_t length = g.depth * g.height * g.width, taps = g.flat ? 9 : 27;
+  const int64_t fewer = s.factor == 1 ? 1 : g.flat ? 4 : 8;
+  const bool is_block = kind == Stage::block || kind == Stage::norm_block, has_last = kind != Stage::head;
+  const int64_t middle = has_last ? g.channels : g.out_channels;
   lightm::DecoderInputs in = {};
-  in.low = a.make({s.batch, length / fewer, s.channels}), in.skip = a.make({s.batch, length, s.channels});
-  in.depthwise = a.make({s.channels, taps});
-  in.pointwise = a.make({is_head ? s.out_channels : s.channels, s.channels});
-  if (is_head) {
-    in.depthwise_bias = a.make({s.channels}), in.pointwise_bias = a.make({s.out_channels});
-  } else {
-    in.scale = a.make({s.channels}), in.halve = a.make({s.out_channels, s.channels});
-  }
-  lightm::decoder_stage(s, in, a.make({s.batch, length, s.out_channels}), threads);
+  in.low = a.make({g.batch, length / fewer, g.channels}), in.skip = a.make({g.batch, length, g.channels});
+  in.stage.depthwise = a.make({g.channels, taps}), in.stage.pointwise = a.make({middle, g.channels});
+  in.stage.slope = is_block ? 0.0f : kind == Stage::norm_head ? 0.01f : 1.0f;
+  if (kind == Stage::head) in.stage.depthwise_bias = a.make({g.channels});
+  if (kind != Stage::block) in.stage.pointwise_bias = a.make({middle});
+  if (is_block) in.stage.scale = a.make({g.channels});
+  if (has_last) in.stage.last = a.make({g.out_channels, g.channels});
+  if (kind == Stage::norm_head) in.stage.last_bias = a.make({g.out_channels});
+  lightm::decoder_stage(s, in, a.make({g.batch, length, g.out_channels}), threads);
 }
 
 void stems(lightm::StemShape s, int threads) {
@@ -120,8 +125,13 @@ void stems(lightm::StemShape s, int threads) {
   const float *image = a.make({s.batch, s.channels, length});
   lightm::stem(s, {image, a.make({s.channels, taps}), a.make({s.out_channels, s.channels})},
                a.make({s.batch, length, s.out_channels}), threads);
-  lightm::conv_stem(s, {image, a.make({s.out_channels, s.channels * taps}), a.make({s.out_channels})},
-                    a.make({s.batch, length, s.out_channels}), threads);
+  const lightm::ConvStemInputs conv = {image, a.make({s.out_channels, s.channels * taps}), a.make({s.out_channels})};
+  lightm::conv_stem(s, conv, a.make({s.batch, length, s.out_channels}), threads);
+  lightm::NormStemInputs in = {};
+  in.conv = conv;
+  in.stage.depthwise = a.make({s.out_channels, taps}), in.stage.pointwise = a.make({s.out_channels, s.out_channels});
+  in.stage.pointwise_bias = a.make({s.out_channels}), in.stage.slope = 0.01f;
+  lightm::norm_stem(s, in, a.make({s.batch, length, s.out_channels}), threads);
 }
 
 void buffers() {
@@ -155,15 +165,16 @@ int main() {
     rvm_layer({1, 200, 33, 66, 16, 3, 70, 65}, threads);
     rvm_layer({2, 8 * 6, 24, 48, 8, 2, 4, 40, true, true, 1, 8, 6}, threads);
     rvm_layer({1, 4 * 6 * 10, 3, 6, 2, 1, 4, 6, true, false, 4, 6, 10}, threads);
-    for (const bool is_head : {false, true}) {
-      decoder_stage({2, 7, 1, 9, 5, 3, 1, true}, is_head, threads);
-      decoder_stage({1, 8, 1, 22, 19, 17, 2, true}, is_head, threads);
-      decoder_stage({1, 3, 5, 7, 6, 3, 1, false}, is_head, threads);
-      decoder_stage({1, 18, 20, 10, 33, 16, 2, false}, is_head, threads);
+    for (const Stage kind : {Stage::block, Stage::norm_block, Stage::head, Stage::norm_head}) {
+      decoder_stage({{2, 7, 1, 9, 5, 3, true}, 1}, kind, threads);
+      decoder_stage({{1, 8, 1, 22, 19, 17, true}, 2}, kind, threads);
+      decoder_stage({{1, 3, 5, 7, 6, 3, false}, 1}, kind, threads);
+      decoder_stage({{1, 18, 20, 10, 33, 16, false}, 2}, kind, threads);
     }
     stems({2, 3, 1, 7, 21, 5, true}, threads);
     stems({1, 1, 5, 3, 17, 33, false}, threads);
     stems({1, 2, 1, 1, 1, 1, true}, threads);
+    stems({1, 1, 18, 35, 9, 16, false}, threads);
   }
   buffers();
   lightm::Workspace::release();
