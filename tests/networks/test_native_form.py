@@ -10,7 +10,10 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from lightm_unet import build_network
+from lightm_unet.errors import UsageError
 from lightm_unet.networks import lightm_unet, rvm
+from lightm_unet.networks.convolution import DWConv
+from lightm_unet.networks.rvm import SSM, CausalConv, VSSModule
 from lightm_unet.ops import backends, native_layers
 
 pytestmark = pytest.mark.skipif(
@@ -94,6 +97,7 @@ def paths(network, *kinds):
 
 ALL = (nn.Linear, nn.LayerNorm, nn.Conv2d)
 EVERY_PATH = list(paths(make(), *ALL))
+OWN_PATHS = [p for p in paths(make(), CausalConv, SSM, VSSModule, DWConv) if p]
 
 
 def replace(network, path, module):
@@ -117,7 +121,7 @@ def test_a_wrapped_layer_is_called(path):
     assert changed > 0 or path.startswith("stem")
 
 
-@pytest.mark.parametrize("path", EVERY_PATH)
+@pytest.mark.parametrize("path", EVERY_PATH + OWN_PATHS)
 def test_hooks_fire_and_may_change_the_result(path):
     network = make()
     before = assert_right(network)
@@ -334,6 +338,13 @@ def test_modes_and_transforms_see_the_single_operations(native_calls):
     with torch.no_grad(), torch.device("cpu"):
         network(IMAGE)
     assert len(native_calls) == 10  # a default device watches nothing
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch itself
+def test_forward_mode_derivatives_are_refused():
+    network = make()
+    with torch.no_grad(), pytest.raises(UsageError, match="carries a forward-mode derivative"):
+        torch.func.jvp(network, (IMAGE,), (IMAGE,))
 
 
 def test_swapped_weights_are_used(native_calls):

@@ -138,3 +138,51 @@ def test_other_defaults_of_the_program_change_nothing(op):
 def test_arrays_are_told_how_to_become_tensors():
     with pytest.raises(UsageError, match=r"got ndarray; torch\.as_tensor makes one"):
         causal_conv1d(np.zeros((1, 2, 3)), torch.zeros(3, 2), torch.zeros(3))
+
+
+@pytest.mark.parametrize("backend", ["cpu", "torch"])
+@pytest.mark.parametrize(("op", "name"), ARGUMENTS)
+def test_the_registered_ops_refuse_the_same(op, name, backend):
+    _, arguments = plain(op)
+    arguments[name] = arguments[name].int()
+    others = {
+        "selective_scan": (False, False, backend),
+        "causal_conv1d": (True, backend),
+        "gated_norm": (1e-5, backend),
+    }
+    with pytest.raises(UsageError, match=f"^{op}: {name} needs a dense tensor"):
+        getattr(torch.ops.lightm_unet, op)(*arguments.values(), *others[op])
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch itself
+@pytest.mark.parametrize(("op", "name"), ARGUMENTS)
+def test_forward_mode_derivatives_are_refused_and_not_taken_for_zero(op, name):
+    from torch.autograd import forward_ad
+
+    function, arguments = plain(op)
+
+    def of_one(t):
+        return function(**{**arguments, name: t})
+
+    refusal = f"{op}: {name} carries a forward-mode derivative"
+    with pytest.raises(UsageError, match=refusal):
+        torch.func.jvp(of_one, (arguments[name],), (arguments[name],))
+    with torch.no_grad(), forward_ad.dual_level(), pytest.raises(UsageError, match=refusal):
+        of_one(forward_ad.make_dual(arguments[name], arguments[name]))
+    with forward_ad.dual_level():  # nothing is differentiated
+        assert torch.equal(of_one(arguments[name]), function(**arguments))
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_vmap_gives_what_a_loop_gives(op):
+    function, arguments = plain(op)
+    first = next(iter(arguments))
+    stacked = torch.stack([arguments[first], 2 * arguments[first]])
+
+    def of_one(t):
+        return function(**{**arguments, first: t})
+
+    torch.testing.assert_close(
+        torch.func.vmap(of_one)(stacked), torch.stack([of_one(t) for t in stacked])
+    )

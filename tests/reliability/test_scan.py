@@ -63,6 +63,22 @@ def test_numbers_that_need_a_scale():
     return min({refusals(convert) for convert in converts})
 
 
+@fault(
+    SECTION,
+    "forward-mode derivatives (`torch.func.jvp`), which the ops do not have",
+    "refused by name, not taken for zero",
+)
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch itself
+def test_forward_mode():
+    x, weight, bias = torch.randn(1, 5, 2), torch.randn(2, 3), torch.randn(2)
+    try:
+        torch.func.jvp(lambda x: causal_conv1d(x, weight, bias), (x,), (x,))
+    except UsageError as error:
+        named = "causal_conv1d: x carries a forward-mode derivative" in str(error)
+        return "refused by name, not taken for zero" if named else str(error)
+    return "a derivative without a word"
+
+
 IMAGE = torch.randn(1, 1, 16, 24, generator=torch.Generator().manual_seed(0))
 
 
@@ -141,6 +157,33 @@ def test_parametrizations():
                 nn.utils.parametrizations.spectral_norm(module)
 
     return changed_and_right(change)
+
+
+@fault(
+    SECTION,
+    "inference with BatchNorm after more training, loaded weights and changed running statistics",
+    "the modules' own result",
+)
+def test_batch_norm():
+    options = {"width": 8, "stem": "conv-norm", "norm": "batch", "head": "dwconv-norm"}
+    torch.manual_seed(0)
+    one, other = (build_network("lightm-unet", 2, 1, 2, **options) for _ in range(2))
+    found = set()
+    with torch.no_grad():
+        for change in (
+            lambda: one.train()(3 + 2 * IMAGE),
+            lambda: one.load_state_dict(other.state_dict()),
+            lambda: one.head.norm.running_mean.add_(1),
+            lambda: one.decoder[0].norm.weight.mul_(2),
+        ):
+            before = one.eval()(IMAGE)
+            change()
+            native = one.eval()(IMAGE)
+            with torch.enable_grad():
+                expected = one(IMAGE.clone().requires_grad_()).detach()
+            same = (native - expected).abs().max() <= 1e-5 * expected.abs().max()
+            found.add(bool(same and not torch.allclose(native, before)))
+    return "the modules' own result" if found == {True} else "another result than the modules'"
 
 
 @fault(SECTION, "a network quantised by torch to 8-bit weights", "close to the network before")

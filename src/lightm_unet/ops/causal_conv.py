@@ -73,6 +73,7 @@ def causal_conv1d(
 
 @torch.library.custom_op("lightm_unet::causal_conv1d", mutates_args=())
 def _conv(x: Tensor, weight: Tensor, bias: Tensor, silu: bool, backend: str) -> Tensor:
+    check_tensors("causal_conv1d", x=x, weight=weight, bias=bias)  # of the registered op's caller
     if backend == "cpu":
         out = empty_like(x)
         call(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from lightm_unet.errors import UsageError
 
@@ -15,7 +16,8 @@ def check_tensors(op: str, **tensors: Tensor | None) -> None:
     """Refuse what is no dense tensor of floating-point numbers on the first tensor's device.
 
     Whole numbers would be cut off in the result, complex ones lose their imaginary part, and
-    numbers of 8 bits need a scale that does not travel with them.
+    numbers of 8 bits need a scale that does not travel with them. Forward-mode derivatives, which
+    the ops do not have, would be taken for zero.
 
     Args:
         op: the name that the user called.
@@ -39,6 +41,11 @@ def check_tensors(op: str, **tensors: Tensor | None) -> None:
                 f"{op}: {name} needs a dense tensor of float32, float64, bfloat16 or float16, "
                 f"got {tensor.dtype} ({str(tensor.layout).removeprefix('torch.')}{nested}); "
                 "convert it first, for example with .float(), .to_dense() or .dequantize()"
+            )
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
+            raise UsageError(
+                f"{op}: {name} carries a forward-mode derivative (jvp, jacfwd), and the op has "
+                "derivatives in backward mode only; use torch.autograd.grad or backward()"
             )
         device = tensor.device if device is None else device
         if tensor.device != device:

@@ -76,6 +76,8 @@ def gated_norm(
 def _gated_norm(
     x: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, epsilon: float, backend: str
 ) -> Tensor:
+    # Of who calls the registered op by itself.
+    check_tensors("gated_norm", x=x, gate=gate, weight=weight, bias=bias)
     if backend == "triton":
         from lightm_unet.ops.triton_gated_norm import gated_norm_triton
 

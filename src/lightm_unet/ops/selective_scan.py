@@ -138,11 +138,12 @@ def _scan(
     keep_states: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
+    tensors = ScanTensors(u, delta, A, B, C, D, z, delta_bias)
+    check_tensors("selective_scan", **tensors._asdict())  # who calls the registered op by itself
     if backend == "triton":
         from lightm_unet.ops.triton_scan import scan_triton as scan
     else:
         scan = cpu.scan_cpu if backend == "cpu" else chunked.scan_chunked
-    tensors = ScanTensors(u, delta, A, B, C, D, z, delta_bias)
     return scan(tensors, delta_softplus, keep_states)
 
 
