@@ -236,6 +236,8 @@ def test_logits_of_another_shape_are_refused_whenever_they_come(answer, message)
     for _ in range(2):
         with pytest.raises(UsageError, match=f"my-net: the network {message}"):
             network(torch.zeros(2, 1, 9, 8))
+    with pytest.raises(UsageError, match=f"my-net: the network {message}"):
+        network(image=torch.zeros(2, 1, 9, 8))
 
 
 def test_deep_supervision_may_give_halves_while_training():

@@ -5,7 +5,7 @@ import torch
 
 from lightm_unet.costs.counting import count_network
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.registry import build_network, network_names, network_options
+from lightm_unet.networks.registry import NETWORKS, build_network, network_names, network_options
 
 PAPER = {3: (1, 3, (128, 128, 128)), 2: (3, 2, (512, 512))}
 
@@ -151,3 +151,36 @@ def test_options_that_no_network_can_be_built_from_are_refused(name, options, me
 def test_an_image_of_another_shape_is_refused(name):
     with pytest.raises(UsageError, match=r"takes \(batch, 1, H, W\), got \(1, 2, 8, 8\)"):
         on_meta(name, 2, 1, 2)(torch.empty(1, 2, 8, 8, device="meta"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lightm-unet:width=100000000", "^lightm-unet: width is at most 1048576, got 100000000$"),
+        ("lightm-unet:encoder_layers=[1,2000]", "encoder_layers is at most 1024, got 2000"),
+        (f"lightm-unet:encoder_layers={[1] * 17}", "encoder_layers has at most 16 numbers, got 17"),
+        ("lightm-unet:width=300000", r"lightm-unet: .* parameters need \d+ GiB, and .* are free"),
+        ("segresnet:init_filters=800000", "segresnet: the network's parameters need"),
+    ],
+)
+def test_what_no_machine_holds_is_refused_before_it_is_built(text, message):
+    with pytest.raises(UsageError, match=message):
+        build_network(text, 3, 1, 2)
+
+
+def test_looking_whether_it_fits_draws_no_random_numbers():
+    torch.manual_seed(0)
+    network = build_network("lightm-unet:width=8", 2, 1, 2)
+    torch.manual_seed(0)
+    again = NETWORKS["lightm-unet"].build(2, 1, 2, width=8)
+    for first, second in zip(network.parameters(), again.parameters(), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_a_name_that_is_nearly_right_comes_first():
+    with pytest.raises(UsageError, match=r"^did you mean 'lightm-unet' or .*[?] network must be"):
+        build_network("lightm-nuet", 2, 1, 2)
+    with pytest.raises(
+        UsageError, match=r"^did you mean 'width'[?] lightm-unet has no option widht"
+    ):
+        build_network("lightm-unet:widht=8", 2, 1, 2)

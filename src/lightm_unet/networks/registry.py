@@ -365,7 +365,8 @@ def _checked(name: str, build: Callable[..., nn.Module]) -> Callable[..., nn.Mod
             )
         NetworkSpec(name, config)  # refuses what JSON cannot hold
         if not isinstance(network, SegmentationNetwork):  # which looks at its logits itself
-            network.register_forward_hook(_LogitsCheck(name, asked["out_channels"]))
+            check = _LogitsCheck(name, asked["out_channels"])
+            network.register_forward_hook(check, with_kwargs=True)
         return network
 
     return checked
@@ -377,9 +378,11 @@ class _LogitsCheck:
     def __init__(self, name: str, out_channels: int) -> None:
         self.name, self.out_channels = name, out_channels
 
-    def __call__(self, network: nn.Module, arguments: tuple[Tensor, ...], logits: Any) -> None:
-        if arguments:
-            check_logits(self.name, logits, arguments[0], self.out_channels, network.training)
+    def __call__(
+        self, network: nn.Module, places: tuple[Any, ...], names: dict[str, Any], logits: Any
+    ) -> None:
+        image = next(a for a in (*places, *names.values()) if isinstance(a, Tensor))
+        check_logits(self.name, logits, image, self.out_channels, network.training)
 
 
 def _find(name: str) -> Entry:
