@@ -53,7 +53,7 @@ FILES = (
     "prepared/*.image.npy",
     "prepared/*.labels.npy",
     "lock.json",
-    "checkpoints/.last.ckpt.0123abcd.tmp",
+    "checkpoints/.lightm-unet-0123456789abcdef.tmp",
 )
 SAME, TOLD = "the same bits", "one line"
 

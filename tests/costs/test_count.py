@@ -44,7 +44,7 @@ def test_a_network_made_for_one_size_is_made_for_the_size_asked_for():
     [
         ("u-nett", {}, "network must be one of lightm-unet, .*; got 'u-nett'"),
         ("nnu-net:depth=3", {}, "nnu-net has no option depth"),
-        ("nnu-net", {"size": (8,)}, r"a size needs 2 or 3 positive numbers, got \(8,\)"),
+        ("nnu-net", {"size": (8,)}, r"size needs 2 or 3 positive numbers, got \(8,\)"),
         ("nnu-net", {"size": (8, 0)}, "positive numbers, got"),
         ("nnu-net", {"in_channels": 0}, "^nnu-net: channels need to be positive"),
         ("nnu-net", {"out_channels": 0}, "^nnu-net: channels need to be positive"),

@@ -304,10 +304,10 @@ def test_temporary_files(run, data, whole, tmp_path):
     left = [
         folder / name
         for name in (
-            ".run.json.0123abcd.tmp",
-            "checkpoints/.last.ckpt.0123abcd.tmp",
-            "model/.model.json.0123abcd.tmp",
-            "prepared/.case.npy.0123abcd.tmp",
+            ".lightm-unet-0123456789abcdef.tmp",
+            "checkpoints/.lightm-unet-0123456789abcdef.tmp",
+            "model/.lightm-unet-0123456789abcdef.tmp",
+            "prepared/.lightm-unet-0123456789abcdef.tmp",
         )
     ]
     own = [folder / "notes.tmp", folder / "model" / ".hidden"]

@@ -232,10 +232,10 @@ def test_a_file_without_a_seal_and_no_file_have_none(tmp_path):
 def test_only_files_that_a_writer_left_are_removed(tmp_path):
     name = ".lightm-unet-0123456789abcdef.tmp"
     kept = [".a.tmp", name[1:], name.removesuffix(".tmp"), name.upper(), "notes.txt"]
-    left = [name, name.replace("0", "f")]
+    left = [name, name.replace("0", "e")]
+    folder = name.replace("0", "d")
     for name in [*kept, *left]:
         (tmp_path / name).write_text("")
-    folder = name.replace("0", "a")
     (tmp_path / folder).mkdir()
     assert remove_temporary_files(tmp_path) == left
     assert sorted(e.name for e in tmp_path.iterdir()) == sorted([*kept, folder])

@@ -14,7 +14,9 @@ def test_files_that_cannot_be_written_are_bad_data_with_the_way_to_go_on(number,
         pytest.raises(DataError, match=rf"{os.strerror(number)}; .* then go on with --resume"),
         explained_failures(tmp_path),
     ):
-        raise OSError(number, os.strerror(number), str(tmp_path / ".log.csv.0123abcd.tmp"))
+        raise OSError(
+            number, os.strerror(number), str(tmp_path / ".lightm-unet-0123456789abcdef.tmp")
+        )
 
 
 @pytest.mark.parametrize(

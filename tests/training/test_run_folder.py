@@ -122,7 +122,7 @@ def test_a_new_run_may_take_the_place_of_one_that_was_killed_before_it_began(
     xray, train_tiny, tmp_path
 ):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".run.json.0123abcd.tmp").write_text("{")
+    (tmp_path / "run" / ".lightm-unet-0123456789abcdef.tmp").write_text("{")
     (tmp_path / "run" / "lock.json").write_text("")
     run = train_tiny(xray, tmp_path / "run", epochs=1).folder
     assert not [name for name in names(run) if name.startswith(".") or name == "lock.json"]
@@ -409,8 +409,8 @@ def test_another_algorithm_is_refused_and_another_version_is_told(
     with listen(said.append):
         train_tiny(xray, run, resume=True)
     assert said[0].startswith("the run began with lightm-unet 0.0.9 and torch ")
-    monkeypatch.setattr("lightm_unet.training.run_folder.ALGORITHM", 2)
-    with pytest.raises(DataError, match=r"run\.json: found algorithm 1 .* has algorithm 2"):
+    monkeypatch.setattr("lightm_unet.training.run_folder.ALGORITHM", 9)
+    with pytest.raises(DataError, match=r"run\.json: found algorithm \d .* has algorithm 9"):
         train_tiny(xray, run, resume=True)
 
 

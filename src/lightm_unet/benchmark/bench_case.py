@@ -99,7 +99,7 @@ def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -
             raise UsageError(f"bench needs at least one of {name}, got none")
     for size in settings.sizes:
         if len(size) not in CHANNELS or min(size) < 1:
-            raise UsageError(f"a size needs 2 or 3 positive numbers, got {tuple(size)}")
+            raise UsageError(f"size needs 2 or 3 positive numbers, got {tuple(size)}")
     for name, counts in (
         ("threads", threads),
         ("batch", (settings.batch,)),

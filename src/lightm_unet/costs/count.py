@@ -59,7 +59,7 @@ def count_networks(
     """
     size = tuple(size)
     if len(size) not in CHANNELS or min(size) < 1:
-        raise UsageError(f"a size needs 2 or 3 positive numbers, got {size}")
+        raise UsageError(f"size needs 2 or 3 positive numbers, got {size}")
     specs = [NetworkSpec.parse(network) for network in networks or network_names(len(size))]
     for spec in specs:
         network_options(spec.name)  # refuses an unknown name, before any work
