@@ -30,7 +30,7 @@ OPTIONS = {
     "check-dataset": "",
     "phantom": "--cases --size --seed",
     "train": f"--output --resume --resume-anyway {TRAINING} --seed --devices --network",
-    "predict": "--output --part --device --overlap --probabilities",
+    "predict": "--output --part --device --overlap --strict --probabilities",
     "evaluate": "--output --images --labels --tolerance-mm",
     "compare": f"--output --networks --network --seeds --cases {TRAINING} --devices --part "
     "--processes --bench --no-bench --report-only",

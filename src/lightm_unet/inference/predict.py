@@ -22,7 +22,7 @@ from lightm_unet.inference.record import CaseResult, write_record
 from lightm_unet.inference.settings import PredictSettings
 from lightm_unet.models.logits import check_overlap
 from lightm_unet.models.model_folder import ModelFolder, load_model
-from lightm_unet.models.predict_image import ImageLogits, image_logits
+from lightm_unet.models.predict_image import ImageLogits, image_logits, judge_image
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.progress import Progress, track
 
@@ -39,6 +39,7 @@ def predict(
     *,
     device: str = PredictSettings.device,
     overlap: float = PredictSettings.overlap,
+    strict: bool = PredictSettings.strict,
     probabilities: bool = PredictSettings.probabilities,
     progress: Progress | None = None,
 ) -> list[CaseResult]:
@@ -56,6 +57,8 @@ def predict(
         output: folder for the masks; made if missing.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
+        strict: refuse an image that is unlike the model's training images, see `models.likeness`;
+            otherwise a warning is logged and stands in the record.
         probabilities: also write the probability of every label to `output/probabilities`;
             `inference.probabilities` describes the files.
         progress: called with an event for each case.
@@ -75,7 +78,7 @@ def predict(
     (folder,) = _paths("output", [output])
     if not isinstance(model, ModelFolder):
         model = load_model(model)
-    job = _Job(model, folder, chosen, overlap, probabilities)
+    job = _Job(model, folder, chosen, overlap, probabilities, strict)
     cases = find_cases(paths, folder, model.preprocessing.channels)
     check_output_folder(folder, [case.output.name for case in cases if case.output])
 
@@ -89,7 +92,8 @@ def predict(
     try:
         for case in track(cases, "predict", progress, lambda case: case.name):
             case_start = time.perf_counter()
-            error = job.do(case)
+            warnings: list[str] = []
+            error = job.do(case, warnings)
             if error and len(cases) == 1:
                 raise error
             results.append(
@@ -99,6 +103,7 @@ def predict(
                     output=None if error else case.output,
                     # Only its text: a raised error holds what its functions held, images too.
                     error=str(error) if error else None,
+                    warnings=tuple(warnings),
                     seconds=time.perf_counter() - case_start,
                 )
             )
@@ -125,9 +130,13 @@ class _Job:
     device: torch.device
     overlap: float
     probabilities: bool
+    strict: bool
 
-    def do(self, case: InputCase) -> LightMUNetError | None:
-        """Segment one case and write its files; the error if that fails for this case alone."""
+    def do(self, case: InputCase, warnings: list[str]) -> LightMUNetError | None:
+        """Segment one case and write its files; the error if that fails for this case alone.
+
+        What may be wrong with the mask is added to `warnings`.
+        """
         try:
             logits = image_logits(
                 self.model,
@@ -135,6 +144,7 @@ class _Job:
                 device=self.device,
                 overlap=self.overlap,
             )
+            self._judge(case, logits, warnings)
             self._write(case, logits)
         except (DataError, UsageError) as error:
             return error
@@ -148,6 +158,23 @@ class _Job:
                 raise
             return _too_large(case, self.device)
         return None
+
+    def _judge(self, case: InputCase, logits: ImageLogits, warnings: list[str]) -> None:
+        if self.model.profile is None:
+            return
+        judgement = judge_image(self.model.profile, logits, self.model.label_names)
+        if not judgement.unlike:
+            return
+        if self.strict:
+            raise DataError(
+                case.files[0],
+                f"an image {judgement}",
+                "one like them",
+                "check that it is what the model is for; without strict it is segmented all the "
+                "same, with a warning",
+            )
+        warnings.append(str(judgement))
+        _logger.warning("%s: %s; check the mask", case.files[0], judgement)
 
     def _write(self, case: InputCase, logits: ImageLogits) -> None:
         assert case.output is not None  # `read` raises where there is no image

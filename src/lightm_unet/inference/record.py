@@ -31,6 +31,8 @@ class CaseResult:
     """The mask; None if the case failed."""
     error: str | None
     """Why the case failed, in one line; None if it did not."""
+    warnings: tuple[str, ...]
+    """What may be wrong with the mask, each in one line."""
     seconds: float
     """Duration from reading the image to writing the mask."""
 
@@ -53,6 +55,7 @@ def write_record(
             "input": str(result.input),
             "output": result.output and result.output.name,
             "error": result.error,
+            "warnings": list(result.warnings),
             "seconds": round(result.seconds, 3),
         }
         for result in results

@@ -19,5 +19,7 @@ class PredictSettings:
     is a GPU if there is one."""
     overlap: float = 0.5
     """Overlap of neighbouring sliding windows, from 0 to below 1; whole-image models ignore it."""
+    strict: bool = False
+    """Refuse an image that is unlike the model's training images; otherwise a line tells of it."""
     probabilities: bool = False
     """Also write the probability of every label, one file for each, to OUTPUT/probabilities."""

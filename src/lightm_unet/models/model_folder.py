@@ -9,6 +9,7 @@ safetensors holds numbers only.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,10 @@ from safetensors.torch import load, save
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.models.image_in_memory import image_in_memory
+from lightm_unet.models.image_in_memory import NAME, image_in_memory
+from lightm_unet.models.likeness import TrainingProfile
 from lightm_unet.models.logits import check_overlap
-from lightm_unet.models.predict_image import image_logits
+from lightm_unet.models.predict_image import image_logits, judge_image
 from lightm_unet.networks.registry import TO_REGISTER, build_network, network_names
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.reporting.palette import Colour, label_colour, read_colour
@@ -33,6 +35,8 @@ from lightm_unet.system.device import choose_device
 from lightm_unet.system.files import read_bytes, write_bytes
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import read_record, write_record
+
+_log = logging.getLogger(__name__)
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 MOST_LABELS = 256
@@ -57,6 +61,8 @@ class ModelFolder:
     """All of model.json but its format."""
     path: Path
     """The folder."""
+    profile: TrainingProfile | None = None
+    """The usual features of its training images; None in models of few cases and earlier ones."""
 
     @overload
     def predict(
@@ -141,6 +147,10 @@ class ModelFolder:
         chosen = choose_device(device)
         held = image_in_memory(image, self.preprocessing, spacing_mm, channel_axis)
         logits = image_logits(self, held, device=chosen, overlap=overlap)
+        if self.profile is not None:
+            judgement = judge_image(self.profile, logits, self.label_names)
+            if judgement.unlike:
+                _log.warning("%s: %s; check the result", NAME, judgement)
         shape = logits.labels.shape + (1,) * logits.geometry.unit_axes
         labels = logits.labels.reshape(shape)
         if not return_probabilities:
@@ -263,6 +273,7 @@ def _load(folder: Path) -> ModelFolder:
         )
         names, colours = _labels(_entry(card, "labels", list))
         digest = _weights_digest(card)
+        profile = from_json(TrainingProfile | None, card.get("profile"), "profile")
         _check_fit(network, preprocessing, names)
     except DataError:
         raise
@@ -275,7 +286,13 @@ def _load(folder: Path) -> ModelFolder:
             "train the model again, or copy the whole folder again",
         ) from error
     _load_weights(network, folder / WEIGHTS, digest)
-    return ModelFolder(network.eval(), preprocessing, names, colours, card, folder)
+    return ModelFolder(network.eval(), preprocessing, names, colours, card, folder, profile)
+
+
+def add_profile(folder: Path, profile: TrainingProfile) -> None:
+    """Store the usual features of a model's training images in its model.json."""
+    card = read_record(folder / CARD)
+    write_record({**card, "profile": to_json(profile)}, folder / CARD)
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:

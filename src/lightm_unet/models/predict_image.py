@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -13,6 +13,7 @@ import torch
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image
+from lightm_unet.models.likeness import Judgement, TrainingProfile, measure
 from lightm_unet.models.logits import compute_logits
 from lightm_unet.preprocessing.apply import GridRecord, preprocess_image
 from lightm_unet.preprocessing.preprocessing import Preprocessing
@@ -30,6 +31,10 @@ class Model(Protocol):
     def preprocessing(self) -> Preprocessing:
         """From an image to the network's input."""
 
+    @property
+    def profile(self) -> TrainingProfile | None:
+        """The usual features of its training images."""
+
 
 @dataclass(frozen=True)
 class ImageLogits:
@@ -39,6 +44,8 @@ class ImageLogits:
     """`(classes, *grid)` on the grid that the network saw; every value is finite."""
     record: GridRecord
     """How that grid was made."""
+    image: torch.Tensor
+    """The network's input, `(channels, *grid)`."""
 
     @property
     def geometry(self) -> Geometry:
@@ -53,6 +60,14 @@ class ImageLogits:
     def probabilities(self, levels: int | None = None) -> Iterator[np.ndarray]:
         """One label's probabilities after the other, see `restore_probabilities`."""
         return restore_probabilities(self.logits, self.record, levels)
+
+
+def judge_image(
+    profile: TrainingProfile, logits: ImageLogits, label_names: Sequence[str]
+) -> Judgement:
+    """Compare an image with those that the model was trained on."""
+    probabilities = logits.logits.detach().float().softmax(dim=0)
+    return profile.judge(measure(logits.image, probabilities, label_names))
 
 
 def predict_image(
@@ -85,10 +100,13 @@ def image_logits(
         overlap: of neighbouring sliding windows, 0 to below 1; whole-image models ignore it.
 
     Raises:
-        DataError: the image's dimensions or channels do not match the model, or the network's
-            output holds NaN or infinite values, in which no label is the likeliest.
+        DataError: the image's dimensions or channels do not match the model; it is far larger than
+            any volume that the model was trained on; the network's output holds NaN or infinite
+            values, in which no label is the likeliest.
     """
     tensor, record = preprocess_image(image, model.preprocessing)
+    if model.profile is not None:
+        model.profile.refuse_other_extent(record.extent_mm, image.path)
     network = model.network.to(device).eval()
     with torch.inference_mode():
         logits = compute_logits(network, tensor[None].to(device), model.preprocessing, overlap)[0]
@@ -100,4 +118,4 @@ def image_logits(
             "finite ones",
             "check the model's weights and the image's intensities",
         )
-    return ImageLogits(logits, record)
+    return ImageLogits(logits, record, tensor)

@@ -36,6 +36,12 @@ class GridRecord:
     """The shape that the network sees."""
 
     @property
+    def extent_mm(self) -> tuple[float, ...]:
+        """Length of the image along each canonical axis, in mm."""
+        lengths = zip(self.grid_shape, self.grid_spacing_mm, strict=True)
+        return tuple(count * spacing for count, spacing in lengths)
+
+    @property
     def grid_spacing_mm(self) -> tuple[float, ...]:
         """Voxel size on the grid that the network sees, in canonical axis order, in mm."""
         spacing = self.matched.spacing_mm
