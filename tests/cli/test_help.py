@@ -26,6 +26,7 @@ TRAINING = (
 )
 OPTIONS = {
     "doctor": "",
+    "models": "",
     "import-dataset": "--kind --seed --labels --legend --patients --channel",
     "check-dataset": "",
     "phantom": "--cases --size --seed",

@@ -19,7 +19,7 @@ from contextlib import suppress
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from lightm_unet import __version__
-from lightm_unet.cli import compare, datasets, doctor, evaluate, measure, predict, train
+from lightm_unet.cli import compare, datasets, doctor, evaluate, measure, models, predict, train
 from lightm_unet.cli.mistakes import as_typed, explain
 from lightm_unet.cli.terminal import STANDARD_ERROR, complain, print_log
 from lightm_unet.errors import LightMUNetError, UsageError
@@ -39,7 +39,13 @@ app = App(
 for _place, (_title, _verbs) in enumerate(
     {
         "Data sets": (datasets.import_dataset, datasets.check_dataset, datasets.phantom),
-        "Networks": (train.train, predict.predict, evaluate.evaluate, compare.compare),
+        "Networks": (
+            train.train,
+            predict.predict,
+            evaluate.evaluate,
+            compare.compare,
+            models.models,
+        ),
         "Costs and this machine": (measure.count, measure.bench, doctor.doctor),
     }.items()
 ):

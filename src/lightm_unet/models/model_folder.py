@@ -28,6 +28,8 @@ from lightm_unet.models.image_in_memory import NAME, image_in_memory
 from lightm_unet.models.likeness import TrainingProfile
 from lightm_unet.models.logits import check_overlap
 from lightm_unet.models.predict_image import image_logits, judge_image
+from lightm_unet.models.shipped_models import FOLDER as SHIPPED
+from lightm_unet.models.shipped_models import shipped_names
 from lightm_unet.networks.registry import TO_REGISTER, build_network, network_names
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.reporting.palette import Colour, label_colour, read_colour
@@ -238,10 +240,11 @@ def model_files(
 
 
 def load_model(path: str | os.PathLike[str]) -> ModelFolder:
-    """Load a model folder, or the model of a training run.
+    """Load a model folder, the model of a training run, or a model of the package.
 
     Args:
-        path: a folder with model.json, or one with model/model.json.
+        path: a folder with model.json, or one with model/model.json, or a name that
+            `lightm-unet models` lists.
 
     Returns:
         The network with its preprocessing and labels; `predict` segments an image in memory.
@@ -296,20 +299,26 @@ def add_profile(folder: Path, profile: TrainingProfile) -> None:
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
-    """The folder that holds model.json: `path` itself, or model/ in it.
+    """The folder that holds model.json: `path` itself, model/ in it, or a model of the package.
 
     Raises:
-        UsageError: neither does.
+        UsageError: none of them does.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise UsageError(f"a model is the path of its folder, got {path!r:.60}")
-    path = Path(path)
-    for folder in (path, path / "model"):
+    shipped = SHIPPED / Path(path)
+    is_shipped = os.fspath(path) in shipped_names()
+    for folder in (Path(path), Path(path) / "model"):
         if (folder / CARD).is_file():
+            if is_shipped:
+                _log.warning("%s: the folder is used, not the package's model of this name", folder)
             return folder
+    if is_shipped:
+        return shipped
     raise UsageError(
-        f"{path}: no {CARD} here or in {path / 'model'}; expected a model folder or the folder of "
-        "a training run that has finished its first epoch"
+        f"{path}: no {CARD} here or in {Path(path) / 'model'}; expected a model folder, the folder "
+        "of a training run that has finished its first epoch, or a model of the package: "
+        f"{', '.join(shipped_names())}"
     )
 
 
