@@ -138,7 +138,7 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         (
             ("train", "nowhere", "--output", "out", "--recipe", "papper"),
             2,
-            "released, adamw; got 'papper'; did you mean 'paper'?",
+            "default, paper, released; got 'papper'; did you mean 'paper'?",
         ),
         (
             ("train", "nowhere", "--output", "out", "--epochs", "ten"),

@@ -17,7 +17,7 @@ from lightm_unet.evaluation.settings import EvaluationSettings
 from lightm_unet.inference.settings import PredictSettings
 from lightm_unet.preprocessing.augmentation import STRENGTHS
 from lightm_unet.preprocessing.preprocessing import NORMALIZATIONS
-from lightm_unet.training.recipes import RECIPES
+from lightm_unet.training.recipes import AUTO, RECIPES
 from lightm_unet.training.settings import TrainingSettings
 
 TRAINING = (
@@ -74,7 +74,7 @@ def test_the_help_of_all_lists_every_verb(run):
 def test_the_help_shows_choices_and_defaults(run):
     _, help, _ = run("train", "--help")
     text = " ".join(help.replace("│", " ").split())
-    assert "[choices: default, paper, released, adamw] [default: default]" in text
+    assert "[choices: auto, adamw, default, paper, released] [default: auto]" in text
     _, help, _ = run("compare", "--help")
     text = " ".join(help.replace("│", " ").split())
     assert "[default: lightm-unet,nnu-net]" in text
@@ -108,7 +108,7 @@ def test_functions_without_such_arguments_take_the_fields_of_their_settings():
 
 def test_the_choices_of_the_command_line_are_those_of_the_package():
     hints = get_type_hints(TrainingSettings)
-    assert set(get_args(hints["recipe"])) == set(RECIPES)
+    assert set(get_args(hints["recipe"])) == {AUTO, *RECIPES}
     assert get_args(hints["augmentation"]) == STRENGTHS
     assert get_args(hints["normalization"]) == ("auto", *NORMALIZATIONS)
     assert get_args(get_type_hints(ImportSettings)["kind"]) == ("auto", *KINDS)

@@ -30,7 +30,14 @@ def compare_tiny(phantoms):
     """Compare on the phantoms, two epochs of four cases; keywords replace this."""
 
     def compare_(output, networks=TINY, **settings):
-        usual = {"epochs": 2, "cases": 4, "size": (32, 32), "device": "cpu", "bench": False}
+        usual = {
+            "recipe": "default",
+            "epochs": 2,
+            "cases": 4,
+            "size": (32, 32),
+            "device": "cpu",
+            "bench": False,
+        }
         return compare(phantoms, output, networks, **usual | settings)
 
     return compare_
@@ -62,7 +69,8 @@ def make_plan():
     """A plan of two labels and four test cases, made by hand."""
 
     def make(networks=("lightm-unet", "nnu-net"), seeds=(0,), **fields):
-        settings = TrainingSettings(**{"epochs": 3, "size": (32, 32), **fields.pop("settings", {})})
+        usual = {"recipe": "default", "epochs": 3, "size": (32, 32)}
+        settings = TrainingSettings(**{**usual, **fields.pop("settings", {})})
         usual = {
             "dataset": "Lungs",
             "label_names": ("background", "left", "right"),

@@ -28,7 +28,8 @@ def same_command(folder, phantoms):
         "--network",
         ",".join(map(str, others)),
     ]
-    return [*words, "--epochs", 2, "--cases", 4, "--size", "32x32", "--device", "cpu", "--no-bench"]
+    words += ["--recipe", "default", "--epochs", 2, "--cases", 4, "--size", "32x32"]
+    return [*words, "--device", "cpu", "--no-bench"]
 
 
 def test_the_same_command_trains_nothing_again_and_prints_the_table(run, same_command, folder):

@@ -14,7 +14,12 @@ from lightm_unet.benchmark.results import Result
 from lightm_unet.comparison.results import run_folder
 from lightm_unet.comparison.single_run import describe
 from lightm_unet.errors import DivergedError, UsageError
+from lightm_unet.models.model_folder import load_model
+from lightm_unet.networks.peers.lwnet import LittleWNet
+from lightm_unet.networks.registry import register_network
 from lightm_unet.system.files import write_json
+
+TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 
 
 def test_finished_runs_are_kept_and_the_interrupted_one_goes_on(stopped_and_resumed):
@@ -128,6 +133,27 @@ def test_another_configuration_is_refused_before_anything_is_changed(
         with pytest.raises(UsageError, match=message):
             compare_tiny(done.folder, **change)
     assert (done.folder / "plan.json").read_text() == plan
+
+
+def test_each_network_trains_by_its_own_recipe_which_plan_table_and_page_say(
+    compare_tiny, tmp_path
+):
+    register_network("mine", LittleWNet, recipe="released")
+    networks = (TINY, "mine:features=[4,8]")
+    done = compare_tiny(tmp_path / "out", networks, recipe=None, epochs=1)
+    recipes = ["adamw", "released"]
+    trained = [load_model(run_folder(done.folder, run)).card for run in done.plan.runs]
+    assert [card["training"]["recipe"] for card in trained] == recipes
+    plan = json.loads((done.folder / "plan.json").read_text())
+    assert plan["settings"]["recipe"] == "auto"
+    assert plan["recipes"] == dict(zip(networks, recipes, strict=True))
+    with (done.folder / "networks.csv").open(newline="") as file:
+        assert [row["recipe"] for row in csv.DictReader(file)] == recipes
+    for name in ("table.md", "report.html"):
+        text = (done.folder / name).read_text()
+        for recipe in recipes:
+            assert recipe in text
+    assert "| network | recipe |" in (done.folder / "table.md").read_text()
 
 
 def test_a_part_makes_its_runs_only_and_says_what_is_missing(compare_tiny, tmp_path, monkeypatch):

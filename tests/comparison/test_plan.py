@@ -17,6 +17,9 @@ from lightm_unet.comparison.plan import (
 )
 from lightm_unet.datasets.splits import Split
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.networks import registry
+from lightm_unet.networks.peers.m2unet import M2UNet
+from lightm_unet.networks.registry import register_network
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.training.settings import TrainingSettings
 
@@ -116,6 +119,48 @@ def test_every_field_of_a_plan_is_stored(make_plan):
     stored = make_plan().to_json_dict()
     assert set(stored) == {field.name for field in dataclasses.fields(Plan)}
     assert set(stored["settings"]).isdisjoint(OF_A_RUN)
+
+
+AUTO = {"settings": {"recipe": "auto"}}
+
+
+def test_each_network_has_its_own_recipe_unless_one_is_named_for_all(make_plan):
+    register_network("mine", M2UNet, recipe="released")
+    own, same = make_plan(("mine", "nnu-net"), **AUTO), make_plan(("mine", "nnu-net"))
+    assert [own.recipe_of(network) for network in own.networks] == ["released", "adamw"]
+    assert own.recipes == {"mine": "released", "nnu-net": "adamw"}
+    assert [same.recipe_of(network) for network in same.networks] == ["default"] * 2
+    assert same.recipes == {}
+
+
+def test_a_recipe_stays_as_it_was_settled_whatever_the_network_names_later(
+    make_plan, tmp_path, monkeypatch
+):
+    enter_folder(tmp_path, make_plan(("lightm-unet:width=16:stem=conv",), **AUTO))
+    entries = registry.NETWORKS
+    for name in ("lightm-unet", "nnu-net"):
+        monkeypatch.setitem(entries, name, entries[name]._replace(recipe="released"))
+    more = make_plan(("lightm-unet:stem=conv:width=16", "nnu-net"), **AUTO)
+    plan = enter_folder(tmp_path, more)
+    assert [plan.recipe_of(network) for network in plan.networks] == ["adamw", "released"]
+    assert [plan.recipe_of(network) for network in more.networks] == ["adamw", "released"]
+    assert read_plan(tmp_path) == plan
+
+
+def test_a_recipe_that_does_not_exist_is_refused_with_the_network_that_names_it(make_plan):
+    register_network("mine", M2UNet, recipe="adamm")
+    with pytest.raises(UsageError, match=r"the recipe of mine must be .* got 'adamm'"):
+        make_plan(("mine",), **AUTO)
+
+
+def test_a_plan_from_before_networks_named_recipes_is_read_as_it_was(make_plan, tmp_path):
+    enter_folder(tmp_path, make_plan())
+    content = json.loads((tmp_path / PLAN).read_text())
+    del content["recipes"]
+    (tmp_path / PLAN).write_text(json.dumps(content))
+    assert read_plan(tmp_path) == make_plan()
+    with pytest.raises(UsageError, match="this comparison has recipe default, not auto"):
+        enter_folder(tmp_path, make_plan(**AUTO))
 
 
 @pytest.mark.parametrize(

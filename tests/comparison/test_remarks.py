@@ -1,7 +1,15 @@
 import pytest
 
-from lightm_unet.comparison.remarks import NOT_CUT, make_remarks, what_was_cut
+from lightm_unet.comparison.remarks import (
+    NOT_CUT,
+    OWN_RECIPES,
+    SAME_RECIPE,
+    make_remarks,
+    what_was_cut,
+)
 from lightm_unet.comparison.table import make_rows
+from lightm_unet.networks.peers.m2unet import M2UNet
+from lightm_unet.networks.registry import register_network
 
 
 @pytest.fixture
@@ -21,6 +29,29 @@ def test_what_the_budget_cut_is_said_in_numbers(make_plan):
         "all validation and test cases are used.",
         "Size: images of 32×32 instead of 512×512.",
     )
+
+
+def test_one_recipe_for_all_is_said_once_and_several_each(make_plan, make_result, remarks_on):
+    same = remarks_on(make_plan(), [])
+    assert same.made[1].startswith("Recipe 'default': SGD, learning rate 0.01, batch 2, 3 epochs, ")
+    assert SAME_RECIPE in same.not_shown
+    register_network("mine", M2UNet, recipe="paper")
+    own = make_plan(("mine", "lightm-unet", "nnu-net"), settings={"recipe": "auto", "epochs": None})
+    said = remarks_on(own, [])
+    assert said.made[1].startswith(
+        "Each network by the recipe that it names: "
+        "'paper': SGD, learning rate 0.0001, batch 12, 100 epochs; "
+        "'adamw': ADAMW, learning rate 0.002, batch 2, 50 epochs. All: augmentation default, "
+    )
+    assert OWN_RECIPES in said.not_shown
+
+
+def test_epochs_are_cut_if_they_are_fewer_than_those_of_any_recipe(make_plan):
+    register_network("mine", M2UNet, recipe="paper")
+    settings = {"recipe": "auto", "epochs": 60}
+    assert "Epochs" not in what_was_cut(make_plan(settings=settings))[0]
+    cut = what_was_cut(make_plan(("mine", "lightm-unet"), settings=settings))
+    assert cut[0] == "Epochs: 60 instead of the recipes' 50 or 100."
 
 
 def test_patches_are_a_cut_and_a_whole_run_is_none(make_plan, remarks_on):

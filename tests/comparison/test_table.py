@@ -56,6 +56,16 @@ def test_a_failed_run_stands_in_its_row_with_its_reason(make_plan, make_result, 
     assert shown["parameters (M)"] == "2.000"
 
 
+def test_the_recipe_is_a_column_where_each_network_has_its_own(make_plan, make_result, costs):
+    result = make_result("lightm-unet", {"d": (0.5, 0.5)})
+    for settings, shown in (({"recipe": "auto"}, True), ({"recipe": "adamw"}, False)):
+        plan = make_plan(("lightm-unet",), settings=settings)
+        (row,) = rows = rows_of(plan, [result], costs)
+        table = dict(zip(columns(plan, rows), cells(plan, row, rows), strict=True))
+        assert row.recipe == "adamw"
+        assert table.get("recipe") == ("adamw" if shown else None)
+
+
 def test_columns_and_cells_agree_with_and_without_classes(make_plan, make_result, costs):
     plan = make_plan(("lightm-unet",))
     rows = rows_of(plan, [make_result("lightm-unet", {"d": (0.5, 0.75)})], costs)

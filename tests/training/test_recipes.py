@@ -2,14 +2,20 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.lightm_unet import LightMUNet
+from lightm_unet.networks.peers.m2unet import M2UNet
+from lightm_unet.networks.registry import build_network, network_names, register_network
+from lightm_unet.networks.rvm import CausalConv
 from lightm_unet.training.recipes import (
     Recipe,
     build_optimizer,
+    decayed_names,
     find_recipe,
     learning_rate_factor,
+    settle_recipe,
 )
 
 
@@ -44,6 +50,64 @@ def test_the_recipe_for_networks_with_norms_decays_weights_alone(network):
     for name, parameter in names.items():
         exempt = name.endswith(("bias", "A_log", ".D", "scale")) or "norm" in name
         assert parameter in (left_out if exempt else decayed), name
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_of_every_network_matrices_and_filters_are_decayed_and_nothing_else(name):
+    with torch.device("meta"):
+        network = build_network(name, 2, 1, 2, image_size=(64, 64))
+    decayed = decayed_names(network)
+    for parameter_name in dict(network.named_parameters()):
+        owner, _, last = parameter_name.rpartition(".")
+        layer = network.get_submodule(owner)
+        is_layer = isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd, CausalConv))
+        assert (parameter_name in decayed) == (is_layer and last == "weight"), parameter_name
+
+
+@pytest.mark.parametrize(
+    "name", ["lightm-unet", "lightm-unet-tiny", "u-mamba", "lightm-unet-released"]
+)
+def test_no_rate_of_the_scan_no_norm_and_no_bias_is_decayed(name):
+    with torch.device("meta"):
+        network = build_network(name, 2, 1, 2, image_size=(64, 64))
+    names, decayed = set(dict(network.named_parameters())), decayed_names(network)
+    for ending in ("A_log", ".D", "dt_proj.bias", "norm.weight", "norm.bias", ".bias"):
+        found = {parameter for parameter in names if parameter.endswith(ending)}
+        assert found, ending
+        assert not found & decayed, ending
+    assert {
+        n for n in names if n.endswith(("x_proj.weight", "dt_proj.weight", "in_proj.weight"))
+    } <= decayed
+
+
+def test_a_norm_over_several_axes_and_an_embedding_are_no_matrices():
+    network = nn.Sequential(
+        nn.LayerNorm((4, 5)), nn.RMSNorm((4, 5)), nn.Embedding(3, 4), nn.Conv1d(2, 3, 1)
+    )
+    assert decayed_names(network) == {"3.weight"}
+
+
+def test_adamw_has_its_usual_moments(network):
+    groups = build_optimizer(recipe_with("adamw"), network, 1.0).param_groups
+    assert [group["betas"] for group in groups] == [(0.9, 0.999)] * 2
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_every_network_names_a_recipe_that_there_is(name):
+    assert settle_recipe("auto", name) == "adamw"
+    assert settle_recipe("paper", f"{name}") == "paper"
+
+
+def test_a_network_of_one_s_own_may_name_its_recipe():
+    register_network("my-net", M2UNet, recipe="released")
+    assert settle_recipe("auto", "my-net") == "released"
+    assert settle_recipe("adamw", "my-net") == "adamw"
+
+
+def test_a_recipe_that_a_network_names_but_is_none_is_an_error_that_names_both():
+    register_network("my-net", M2UNet, recipe="adamm")
+    with pytest.raises(UsageError, match=r"the recipe of my-net must be .*; got 'adamm'; did you"):
+        settle_recipe("auto", "my-net")
 
 
 def test_an_unknown_recipe_is_named_with_the_known_ones():

@@ -43,7 +43,7 @@ def names(folder):
     [
         ({"epoch": 3}, "no setting epoch"),
         ({"epochs": 0}, "epochs needs a whole number"),
-        ({"recipe": "papper"}, "recipe must be one of paper"),
+        ({"recipe": "papper"}, "recipe must be one of auto, paper"),
         ({"network": {"widht": 8}}, "no option widht"),
         ({"augmentation": "lots"}, "augmentation must be one of none"),
         ({"size": (24,), "patch": (16,)}, "either size .* or roi_size"),
@@ -230,6 +230,7 @@ def test_a_folder_that_is_not_there_cannot_go_on_and_is_not_made(xray, train_tin
         ({"epochs": 9}, "this run has epochs 4, not 9"),
         ({"size": (32,)}, r"this run has size \[24\], not \[32\]"),
         ({"recipe": "paper"}, "this run has recipe 'released', not 'paper'"),
+        ({"recipe": "auto"}, "this run has recipe 'released', not 'adamw'"),
         ({"network": {"width": 8}}, "this run has network"),
         ({"seed": 1}, "this run has seed 0, not 1"),
         ({"epoch": 9}, "no setting epoch"),

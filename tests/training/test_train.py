@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from lightm_unet.datasets.splits import read_split
-from lightm_unet.errors import DivergedError
+from lightm_unet.errors import DivergedError, UsageError
 from lightm_unet.models.logits import compute_logits
 from lightm_unet.models.model_folder import load_model
+from lightm_unet.networks import registry
 from lightm_unet.networks.lightm_unet import LightMUNet
 from lightm_unet.networks.registry import build_network
 from lightm_unet.networks.spec import NetworkSpec
@@ -199,6 +200,21 @@ def test_the_model_tells_what_it_was_trained_with_also_where_the_recipe_chose(
     assert (training["recipe"], training["epochs"]) == ("released", 1)
     assert training["batch_size"] == recipe.batch_size_for(2)
     assert training["learning_rate"] == recipe.learning_rate
+
+
+def test_without_a_recipe_the_network_s_own_trains_and_is_recorded_by_its_name(
+    xray, train_tiny, tmp_path, monkeypatch
+):
+    run = train_tiny(xray, tmp_path / "run", recipe=None, epochs=2)
+    assert read_json(run.folder / "run.json")["settings"]["recipe"] == "adamw"
+    assert load_model(run.model).card["training"]["recipe"] == "adamw"
+    # It is this run's recipe, even if the network names another one by then.
+    own = registry.NETWORKS["lightm-unet"]._replace(recipe="paper")
+    train_tiny(xray, run.folder, resume=True, recipe="adamw")
+    monkeypatch.setitem(registry.NETWORKS, "lightm-unet", own)
+    train_tiny(xray, run.folder, resume=True)
+    with pytest.raises(UsageError, match="this run has recipe 'adamw', not 'paper'"):
+        train_tiny(xray, run.folder, resume=True, recipe="auto")
 
 
 def test_checkpoints_take_no_way_through_the_system_s_temporary_folder(

@@ -21,8 +21,8 @@ class BenchSettings:
     """Settings of a benchmark. If settings have several values, every combination is measured."""
 
     what: Job = "forward"
-    """What to time: forward is one inference; train is one training step with the default
-    recipe."""
+    """What to time: forward is one inference; train is one training step with the
+    network's own recipe."""
     sizes: Sequence[tuple[int, ...]] = (PAPER_SIZE[2],)
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)

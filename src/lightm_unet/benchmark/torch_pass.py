@@ -39,8 +39,8 @@ def make_network(case: BenchCase) -> nn.Module:
 class TorchPass:
     """A network, its input, and for training labels and an optimizer; call it for one pass.
 
-    A pass of training is a step that `train` takes by its default recipe and in the precision that
-    it chooses for the device.
+    A pass of training is a step that `train` takes by the network's own recipe and in the precision
+    that it chooses for the device.
 
     Raises:
         UsageError: there is no such network, or it has no such option.
@@ -85,12 +85,12 @@ class TorchPass:
 
     def _training_step(self, case: BenchCase) -> Callable[[], object]:
         from lightm_unet.training.preflight import find_precision
-        from lightm_unet.training.recipes import build_optimizer, find_recipe
+        from lightm_unet.training.recipes import build_optimizer, find_recipe, settle_recipe
         from lightm_unet.training.settings import TrainingSettings
         from lightm_unet.training.step import take_step
 
-        settings = TrainingSettings(device=case.device)
-        recipe = find_recipe(settings.recipe)
+        settings = TrainingSettings(device=case.device, network=case.network)
+        recipe = find_recipe(settle_recipe(settings.recipe, settings.network))
         shape = (case.batch, 1, *case.size)
         labels = torch.randint(case.out_channels, shape, dtype=torch.uint8, device=self.device)
         return partial(

@@ -79,7 +79,10 @@ def compare(
     progress: Progress | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Train networks on the same cases by the same recipe, test them, and write tables and figures.
+    """Train networks on the same cases, test them, and write tables and figures.
+
+    Each network is trained by the recipe that it names, unless `recipe` names one for all; the
+    tables say which.
 
     To continue a comparison that was stopped, repeat the call: finished runs are kept, and the
     interrupted run resumes from its last epoch. A later call may add networks and seeds;

@@ -22,6 +22,7 @@ def networks_csv(plan: Plan, rows: Sequence[Row]) -> str:
     head = [
         "network",
         "family",
+        "recipe",
         "seeds",
         *(f"{score}_{part}{spread}" for score, part in per_class for spread in ("", "_std")),
         *(f"{score}_mean{spread}" for score in SCORES for spread in ("", "_std")),
@@ -45,6 +46,7 @@ def _network_cells(row: Row, per_class: Sequence[tuple[str, str]]) -> list[objec
     return [
         row.network,
         row.family,
+        row.recipe,
         " ".join(map(str, row.seeds)),
         *(n for score, part in per_class for n in _both(row.by_class[score][part])),
         *(n for score in SCORES for n in _both(row.mean[score])),
@@ -148,6 +150,7 @@ def _row_json(row: Row) -> dict[str, Any]:
     return {
         "network": row.network,
         "family": row.family,
+        "recipe": row.recipe,
         "seeds": list(row.seeds),
         "missing": list(row.missing),
         **{

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.preprocessing.preprocessing import Preprocessing, plan_grid
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record, write_record
+from lightm_unet.training.recipes import AUTO, settle_recipe
 from lightm_unet.training.settings import TrainingSettings
 
 PLAN = "plan.json"
@@ -55,18 +56,42 @@ class Plan:
     size: tuple[int, ...]
     """Size of the network's input: the whole image or the patch."""
     settings: TrainingSettings
-    """Settings of training; the fields in `OF_A_RUN` keep their defaults."""
+    """Settings of training; the fields in `OF_A_RUN` keep their defaults. With the recipe "auto"
+    each network has its own, see `recipes`."""
     runs: tuple[Run, ...] = ()
     """The runs in the order of execution; the first run's network is the reference."""
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    """The recipe of each network by its text, as settled when the network was added; empty if the
+    settings name one recipe for all."""
 
     @property
     def networks(self) -> tuple[NetworkSpec, ...]:
         """Each network once, in the order of the tables."""
         return tuple(dict.fromkeys(run.network for run in self.runs))
 
+    @property
+    def own_recipes(self) -> bool:
+        """Whether each network is trained by its own recipe, instead of all by the same."""
+        return self.settings.recipe == AUTO
+
+    def recipe_of(self, network: NetworkSpec) -> str:
+        """The name of the recipe that trains a network of this plan."""
+        if not self.own_recipes:
+            return self.settings.recipe
+        settled = {NetworkSpec.parse(text): recipe for text, recipe in self.recipes.items()}
+        return settled.get(network) or settle_recipe(AUTO, network)
+
     def with_runs(self, runs: Iterable[Run]) -> Plan:
-        """The same comparison with more runs."""
-        return dataclasses.replace(self, runs=tuple(dict.fromkeys((*self.runs, *runs))))
+        """The same comparison with more runs.
+
+        Raises:
+            UsageError: a network names a recipe that does not exist.
+        """
+        more = dataclasses.replace(self, runs=tuple(dict.fromkeys((*self.runs, *runs))))
+        if not self.own_recipes:
+            return more
+        settled = {str(network): settle_recipe(AUTO, network) for network in more.networks}
+        return dataclasses.replace(more, recipes={**settled, **self.recipes})
 
     def to_json_dict(self) -> dict[str, Any]:
         """The plan as stored in plan.json, without the settings that differ from run to run."""

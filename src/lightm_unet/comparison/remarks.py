@@ -12,10 +12,17 @@ from lightm_unet.comparison.table import Row
 from lightm_unet.networks.image_sizes import PAPER_SIZE
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.reporting import formats
-from lightm_unet.training.recipes import find_recipe
+from lightm_unet.training.recipes import Recipe, find_recipe
 
 BY_IMAGE_SIZE = ("nnu-net", "u-mamba", "u-mamba-encoder")
 """Networks whose number of stages depends on the image size."""
+SAME_RECIPE = (
+    "All networks use the same recipe; a recipe tuned for a network may give better scores."
+)
+OWN_RECIPES = (
+    "Each network is trained by the recipe that suits it among those of this package; learning "
+    "rates were not tuned for each network."
+)
 NOT_CUT = "Nothing was reduced: all training cases, the recipe's epochs and the paper's image size."
 
 
@@ -49,10 +56,11 @@ def make_remarks(plan: Plan, rows: Sequence[Row]) -> Remarks:
 def what_was_cut(plan: Plan) -> tuple[str, ...]:
     """Where the runs are smaller than the recipe, the data set or the paper."""
     settings, split = plan.settings, plan.split
-    recipe = find_recipe(settings.recipe)
     cut = []
-    if settings.epochs and settings.epochs < recipe.epochs:
-        cut.append(f"Epochs: {settings.epochs} instead of the recipe's {recipe.epochs}.")
+    usual = sorted({recipe.epochs for recipe in _recipes(plan).values()})
+    if settings.epochs and settings.epochs < usual[-1]:
+        whose = "the recipe's" if len(usual) == 1 else "the recipes'"
+        cut.append(f"Epochs: {settings.epochs} instead of {whose} {' or '.join(map(str, usual))}.")
     if len(split.training) < plan.training_cases:
         cut.append(
             f"Cases: {len(split.training)} of the {plan.training_cases} training cases, drawn at "
@@ -68,19 +76,38 @@ def what_was_cut(plan: Plan) -> tuple[str, ...]:
 
 def _what_was_made(plan: Plan) -> tuple[str, ...]:
     settings, split = plan.settings, plan.split
-    recipe = find_recipe(settings.recipe)
     seeds = sorted({run.seed for run in plan.runs})
-    batch = settings.batch_size or recipe.batch_size_for(len(plan.size))
-    epochs = settings.epochs or recipe.epochs
+    shared = (
+        f"augmentation {settings.augmentation}, "
+        f"{'patches' if settings.patch else 'images'} of {formats.size(plan.size)}; "
+        f"{formats.noun(len(seeds), 'seed')} {', '.join(map(str, seeds))}."
+    )
+    recipes = [_recipe_in_words(plan, name, recipe) for name, recipe in _recipes(plan).items()]
+    if plan.own_recipes:
+        lines = (f"Each network by the recipe that it names: {'; '.join(recipes)}. All: {shared}",)
+    else:
+        lines = (f"Recipe {recipes[0]}, {shared}",)
     return (
         f"{formats.plural(len(split.training), 'training case')}, "
         f"{formats.plural(len(split.validation), 'validation case')} to select the best epoch, "
         f"{formats.plural(len(split.test), 'test case')}; the same for every network and seed.",
-        f"Recipe {settings.recipe!r}: {recipe.optimizer.upper()}, learning rate "
+        *lines,
+    )
+
+
+def _recipes(plan: Plan) -> dict[str, Recipe]:
+    """The recipes of all networks by their names, each once."""
+    names = dict.fromkeys(plan.recipe_of(network) for network in plan.networks)
+    return {name: find_recipe(name) for name in names}
+
+
+def _recipe_in_words(plan: Plan, name: str, recipe: Recipe) -> str:
+    settings = plan.settings
+    batch = settings.batch_size or recipe.batch_size_for(len(plan.size))
+    return (
+        f"{name!r}: {recipe.optimizer.upper()}, learning rate "
         f"{settings.learning_rate or recipe.learning_rate:g}, batch {batch}, "
-        f"{formats.plural(epochs, 'epoch')}, augmentation {settings.augmentation}, "
-        f"{'patches' if settings.patch else 'images'} of {formats.size(plan.size)}; "
-        f"{formats.noun(len(seeds), 'seed')} {', '.join(map(str, seeds))}.",
+        f"{formats.plural(settings.epochs or recipe.epochs, 'epoch')}"
     )
 
 
@@ -116,7 +143,7 @@ def _what_is_not_shown(plan: Plan, rows: Sequence[Row], is_cut: bool) -> tuple[s
             "small images; the parameters are counted for this size."
         )
     notes += [
-        "All networks use the same recipe; a recipe tuned for a network may give better scores.",
+        OWN_RECIPES if plan.own_recipes else SAME_RECIPE,
         "The statistical test covers cases of the same kind, not other hospitals, machines or "
         "diseases.",
         "All weights start at random: networks that are usually pre-trained may perform better "

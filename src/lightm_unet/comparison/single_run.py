@@ -115,14 +115,15 @@ def _train(folder: Path, plan: Plan, run: Run, progress: Progress | None) -> Non
             resume=step == "resume",
             progress=progress,
             **_shared_settings(plan),
+            recipe=plan.recipe_of(run.network),
             seed=run.seed,
             network=run.network,
         )
 
 
 def _shared_settings(plan: Plan) -> dict[str, Any]:
-    names = (field.name for field in fields(plan.settings))
-    return {name: getattr(plan.settings, name) for name in names if name not in OF_A_RUN}
+    names = {field.name for field in fields(plan.settings)} - {*OF_A_RUN, "recipe"}
+    return {name: getattr(plan.settings, name) for name in names}
 
 
 def next_step(own: Path) -> str:

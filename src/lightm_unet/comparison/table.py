@@ -28,6 +28,8 @@ class Row:
 
     network: str
     family: str
+    recipe: str
+    """Name of the recipe that trained it."""
     seeds: tuple[int, ...]
     """Seeds of its finished runs."""
     missing: tuple[str, ...]
@@ -75,6 +77,7 @@ def make_rows(
             Row(
                 network=str(network),
                 family=family_of(network),
+                recipe=plan.recipe_of(network),
                 seeds=tuple(run.seed for run in own if run in done),
                 missing=tuple(_missing(run, results.get(run)) for run in own if run not in done),
                 by_class={
@@ -154,6 +157,7 @@ def columns(plan: Plan, rows: Sequence[Row], by_class: bool = True) -> list[str]
     ]
     return [
         "network",
+        *(("recipe",) if plan.own_recipes else ()),
         *scores,
         "parameters (M)",
         "GMACs",
@@ -180,6 +184,7 @@ def cells(plan: Plan, row: Row, rows: Sequence[Row], by_class: bool = True) -> l
     test = row.test
     return [
         row.network,
+        *((row.recipe,) if plan.own_recipes else ()),
         *scores,
         formats.millions(row.cost.parameters),
         formats.billions(row.cost.macs),

@@ -30,6 +30,9 @@ TO_REGISTER = (
     f"let {PLUGINS} name the module or .py file that calls it"
 )
 """Advice for an unknown name."""
+SUITS_MOST = "adamw"
+"""The training recipe that was the better of two for every network that was tried, nnU-Net
+included: docs/notes.md, "Which recipe suits which network"."""
 
 
 class Entry(NamedTuple):
@@ -43,6 +46,8 @@ class Entry(NamedTuple):
     """Whether it came by `register_network`."""
     spatial_dims: tuple[int, ...] = (2, 3)
     """Kinds of images that it takes."""
+    recipe: str = SUITS_MOST
+    """Name of the training recipe that suits it."""
 
 
 LARGEST = 2**20
@@ -276,7 +281,22 @@ def _check_memory(build: Callable[[], nn.Module]) -> None:
         )
 
 
-def register_network(name: str, build: Callable[..., nn.Module]) -> None:
+def recipe_named_by(network: str | NetworkSpec) -> str:
+    """The name of the training recipe that suits a network; its options do not matter.
+
+    Raises:
+        UsageError: there is no such network.
+
+    Example:
+        >>> recipe_named_by("lightm-unet:width=16")
+        'adamw'
+    """
+    return _find(NetworkSpec.parse(network).name).recipe
+
+
+def register_network(
+    name: str, build: Callable[..., nn.Module], *, recipe: str = SUITS_MOST
+) -> None:
     """Let a network of your own be called by a name, wherever this package takes one.
 
     The name is known in this process. Others (the processes of `bench` and of `compare` with
@@ -290,6 +310,8 @@ def register_network(name: str, build: Callable[..., nn.Module]) -> None:
             the network's options by keyword; each has a default that JSON can hold. One that is
             called image_size is given the size of the images. What it returns must be as
             `build_network` promises; a subclass of `SegmentationNetwork` is.
+        recipe: name of the training recipe that suits it, used unless `train` or `compare` is given
+            another; must be one that `train` knows.
 
     Raises:
         UsageError: a name that is taken or cannot be used, or another signature.
@@ -314,7 +336,7 @@ def register_network(name: str, build: Callable[..., nn.Module]) -> None:
     if name in NETWORKS:
         raise UsageError(f"a network is called {name!r} already; choose another name")
     _check_signature(name, build)
-    NETWORKS[name] = Entry(_checked(name, build), is_registered=True)
+    NETWORKS[name] = Entry(_checked(name, build), is_registered=True, recipe=recipe)
 
 
 def _check_signature(name: str, build: Callable[..., nn.Module]) -> None:

@@ -15,7 +15,7 @@ from lightm_unet.preprocessing.mirroring import check_mirror_axes
 from lightm_unet.preprocessing.preprocessing import NORMALIZATIONS
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.device import choose_device
-from lightm_unet.training.recipes import RECIPES
+from lightm_unet.training.recipes import settle_recipe
 from lightm_unet.training.settings import PRECISIONS, TrainingSettings
 
 _MOST = 2**31 - 1
@@ -48,7 +48,6 @@ def check_settings(settings: TrainingSettings) -> None:
     if not isinstance(settings.device, str):
         raise SettingError(f"{{0}} needs a name such as cpu, got {settings.device!r}", "device")
     for name, known in (
-        ("recipe", RECIPES),
         ("normalization", ("auto", *NORMALIZATIONS)),
         ("augmentation", STRENGTHS),
         ("precision", PRECISIONS),
@@ -56,6 +55,7 @@ def check_settings(settings: TrainingSettings) -> None:
         check_choice(name, getattr(settings, name), known)
     check_mirror_axes(settings.mirror_axes, settings.augmentation)
     check_spec(settings.network)
+    settle_recipe(settings.recipe, settings.network)
     try:
         with torch.device("meta"):  # without memory: the network is built only to check its options
             build_network(settings.network, 2, 1, 2)

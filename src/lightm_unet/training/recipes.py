@@ -9,7 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lightm_unet.networks.registry import recipe_named_by
+from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.choices import check_choice
+
+AUTO = "auto"
+"""Stands for the recipe that a network names in the registry."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,8 @@ class Recipe:
     """"poly": (1 - progress)^0.9 of the highest rate. "cosine": rises from 0 in the first 5 % of
     the steps, then falls along half a cosine to 1 %."""
     weight_decay: float
-    """Weight decay as the optimizer defines it; "adamw" does not decay norms, biases, scales and
-    the scan's rates."""
+    """Weight decay as the optimizer defines it; "adamw" decays matrices and filters only, see
+    `decayed_names`."""
     clip: float | None
     """Largest L2 norm of all gradients together; None does not clip."""
     epochs: int
@@ -47,7 +52,8 @@ RECIPES = {
     # Chosen by short runs; clip and 3D batch were not compared separately: docs/notes.md, "Which
     # recipe learns soonest".
     "default": Recipe("sgd", 1e-2, "poly", 3e-5, 1.0, 50, (2, 1)),
-    # For networks with norms in the decoder: no weight decay on norms, biases and the scan's rates.
+    # The better of two for every network that was tried: docs/notes.md, "Which recipe suits which
+    # network".
     "adamw": Recipe("adamw", 2e-3, "cosine", 1e-2, 1.0, 50, (2, 1)),
 }
 
@@ -60,6 +66,24 @@ def find_recipe(name: str) -> Recipe:
     """
     check_choice("recipe", name, RECIPES)
     return RECIPES[name]
+
+
+def settle_recipe(name: str, network: str | NetworkSpec) -> str:
+    """The name of the recipe that trains a network; "auto" is the one that the network names.
+
+    Raises:
+        UsageError: the network, or a recipe of this name, does not exist.
+
+    Example:
+        >>> settle_recipe("auto", "nnu-net"), settle_recipe("paper", "nnu-net")
+        ('adamw', 'paper')
+    """
+    if name != AUTO:
+        check_choice("recipe", name, (AUTO, *RECIPES))
+        return name
+    own = recipe_named_by(network)
+    check_choice(f"the recipe of {NetworkSpec.parse(network).name}", own, RECIPES)
+    return own
 
 
 def build_optimizer(
@@ -77,16 +101,43 @@ def build_optimizer(
         )
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, learning_rate, weight_decay=recipe.weight_decay)
-    decayed: list[nn.Parameter] = []
-    left_out: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        is_weight = name.endswith("weight") and parameter.dim() > 1  # norms have 1 dimension
-        (decayed if is_weight else left_out).append(parameter)
+    decayed = decayed_names(network)
+    named = list(network.named_parameters())
     groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": left_out, "weight_decay": 0.0},
+        {
+            "params": [p for name, p in named if name in decayed],
+            "weight_decay": recipe.weight_decay,
+        },
+        {"params": [p for name, p in named if name not in decayed], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, learning_rate)
+    return torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.999))
+
+
+_NORMS = (
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+    nn.modules.batchnorm._NormBase,  # of every batch and instance norm
+)
+
+
+def decayed_names(network: nn.Module) -> frozenset[str]:
+    """The names of the parameters that weight decay pulls towards 0: matrices and filters.
+
+    All others are left out: norms, biases, scales, embeddings, and the scan's A_log, D and the bias
+    of delta. Pulled towards 0 these would lose the value they start from, which is not 0.
+
+    Example:
+        >>> sorted(decayed_names(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm((3, 4)))))
+        ['0.weight']
+    """
+    return frozenset(
+        name
+        for name, parameter in network.named_parameters()
+        if name.endswith("weight")
+        and parameter.dim() > 1
+        and not isinstance(network.get_submodule(name.rpartition(".")[0]), (*_NORMS, nn.Embedding))
+    )
 
 
 def learning_rate_factor(schedule: str, steps: int) -> Callable[[int], float]:

@@ -18,6 +18,7 @@ from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.records import digest, is_as_written
 from lightm_unet.training import run_folder
 from lightm_unet.training.fingerprint import Fingerprint
+from lightm_unet.training.recipes import settle_recipe
 from lightm_unet.training.run_folder import (
     RECORD,
     SPLIT,
@@ -50,6 +51,9 @@ def find_record(folder: Path, given: dict[str, Any], differences: Differences) -
             "been removed"
         )
     given = join_network({name: value for name, value in given.items() if value is not None})
+    if "recipe" in given:
+        network = given.get("network", record.settings.network)
+        given["recipe"] = settle_recipe(given["recipe"], network)
     asked = make_settings(given)
     for name in given:
         if getattr(asked, name) != getattr(record.settings, name):

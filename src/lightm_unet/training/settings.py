@@ -20,8 +20,9 @@ DEFAULT_NETWORK = NetworkSpec("lightm-unet")
 class TrainingSettings:
     """Settings of a run; None means that the recipe or the data decide."""
 
-    recipe: Literal["default", "paper", "released", "adamw"] = "default"
-    """Name of the recipe: the optimizer, its learning rate and schedule, epochs and batch size."""
+    recipe: Literal["auto", "adamw", "default", "paper", "released"] = "auto"
+    """Name of the recipe: the optimizer, its learning rate and schedule, epochs and batch size;
+    auto is the recipe that suits the network."""
     epochs: int | None = None
     """Number of passes over the training cases; by default the recipe's."""
     batch_size: int | None = None

@@ -34,7 +34,7 @@ from lightm_unet.training.fingerprint import describe_files, take_fingerprint
 from lightm_unet.training.lightning_setup import quiet_lightning, stops_like_python
 from lightm_unet.training.preflight import check_settings, find_precision
 from lightm_unet.training.prepared_cases import PreparedCases
-from lightm_unet.training.recipes import find_recipe
+from lightm_unet.training.recipes import find_recipe, settle_recipe
 from lightm_unet.training.run_folder import RunPlan, RunRecord
 from lightm_unet.training.run_lock import sole_writer
 from lightm_unet.training.samples import EpochIndexSampler, TrainingDataset
@@ -98,7 +98,8 @@ def train(
         if resume:
             run_folder.refuse_missing_run(output)
         else:
-            check_settings(make_settings(settings))
+            asked = make_settings(settings)
+            check_settings(asked)
             run_folder.refuse_foreign_folder(output)
         if first:
             stack.enter_context(run_folder.removed_if_empty(output))
@@ -106,7 +107,9 @@ def train(
             run_folder.tidy(output)
         if not resume:
             run_folder.refuse_used_folder(output)
-            return _start(dataset, make_settings(settings), output, progress, new=True)
+            # By its name, so that a resumed run keeps its recipe whatever the network names then.
+            asked = replace(asked, recipe=settle_recipe(asked.recipe, asked.network))
+            return _start(dataset, asked, output, progress, new=True)
         differences = resuming.Differences(pass_over=resume_anyway)
         record = resuming.find_record(output, settings, differences)
         check_settings(record.settings)
