@@ -22,9 +22,14 @@ def last_weights(run):
     return content["state_dict"]
 
 
+def model_weights(run):
+    return load_file(run / "model" / "model.safetensors")
+
+
 def assert_same_training(one, other):
     assert results_of(one) == results_of(other)
-    for name, tensor in last_weights(one).items():
-        assert torch.equal(tensor, last_weights(other)[name]), name
-    for name, tensor in load_file(one / "model" / "model.safetensors").items():
-        assert torch.equal(tensor, load_file(other / "model" / "model.safetensors")[name]), name
+    for of in (last_weights, model_weights):
+        weights, others = of(one), of(other)
+        assert weights.keys() == others.keys()
+        for name, tensor in weights.items():
+            assert torch.equal(tensor, others[name]), name

@@ -5,7 +5,18 @@ import pytest
 import torch
 
 from lightm_unet.errors import DataError
-from lightm_unet.training.checkpoints import CheckpointFiles, KeptCheckpoint, check_checkpoint
+from lightm_unet.training.checkpoints import (
+    CheckpointFiles,
+    KeptCheckpoint,
+    check_fits,
+    read_checkpoint,
+)
+
+
+def check_checkpoint(path, module):
+    content = read_checkpoint(path)
+    check_fits(content, path, module)
+    return content
 
 
 def content_for(module):

@@ -30,7 +30,8 @@ class CsvLog(pl.Callback):
     each epoch once, whatever has become of the file.
 
     Columns: epoch (from 1), step, seconds (of this epoch), learning_rate, peak_memory_mb (10^6
-    bytes; peak so far of the process or of the GPU's allocator), and the logged metrics.
+    bytes; peak so far of the process or of the GPU's allocator), and the logged metrics, "" where
+    an epoch lacks one.
 
     Args:
         path: the file.
@@ -80,7 +81,9 @@ class CsvLog(pl.Callback):
 
     def _write(self) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[-1]), lineterminator="\n")
+        # Some scores begin only later in a run.
+        columns = dict.fromkeys(name for row in (self.rows[-1], *self.rows) for name in row)
+        writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_bytes(text.getvalue().encode(), self.path)
@@ -101,7 +104,8 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
 class SaveBestModel(pl.Callback):
     """Calls `save(scores)` whenever val_dice reaches a new maximum in this run.
 
-    The scores are also in each checkpoint, so that the model can be saved again from it.
+    The scores are also in each checkpoint, so that the model can be saved again from it. Where the
+    module averages its weights, scores["weights"] says which were better, see `ema.py`.
 
     Args:
         save: writes the model folder.
@@ -115,11 +119,13 @@ class SaveBestModel(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:  # noqa: D102
         if trainer.sanity_checking:
             return
-        scores = {
+        scores: dict[str, Any] = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
             if name.startswith("val_dice")
         }
+        if getattr(module, "averaged", None) is not None:
+            scores["weights"] = module.better
         if scores["val_dice"] > self.best:
             self.best = scores["val_dice"]
             self.scores = {"epoch": trainer.current_epoch + 1, **scores}

@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lightm_unet.errors import DataError
 from lightm_unet.system.files import open_sealed, seal_holds, write_bytes
+from lightm_unet.training.ema import EMA, PREFIXES
 from lightm_unet.training.run_folder import BEST, LAST, PREVIOUS
 
 _log = logging.getLogger(__name__)
@@ -69,15 +70,19 @@ class KeptCheckpoint(ModelCheckpoint):
         super().load_state_dict({**state_dict, "dirpath": self.dirpath})
 
 
-def find_checkpoint(folder: Path, module: torch.nn.Module) -> dict[str, Any]:
+def has_average(checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint holds the moving average of the weights; earlier versions had none."""
+    return any(name.startswith(PREFIXES[EMA]) for name in checkpoint["state_dict"])
+
+
+def find_checkpoint(folder: Path) -> dict[str, Any]:
     """The content of the newest checkpoint of a run that is whole; afterwards it is last.ckpt.
 
     Args:
         folder: the run's folder, with at least one checkpoint.
-        module: the module that is to be trained.
 
     Raises:
-        DataError: none is whole, or they belong to another network.
+        DataError: none is whole.
     """
     first: DataError | None = None
     for name in (LAST, PREVIOUS, BEST):
@@ -89,7 +94,6 @@ def find_checkpoint(folder: Path, module: torch.nn.Module) -> dict[str, Any]:
         except DataError as error:
             first = first or error
             continue
-        _check_fits(content, path, module)
         if name != LAST:
             reason = f"found {first.found}" if first else "it is not there"
             _log.warning(
@@ -106,18 +110,6 @@ def find_checkpoint(folder: Path, module: torch.nn.Module) -> dict[str, Any]:
         f"remove {first.path.parent} and repeat the command: the run then starts again from its "
         "first epoch, with its own settings",
     )
-
-
-def check_checkpoint(path: Path, module: torch.nn.Module) -> dict[str, Any]:
-    """The content of a checkpoint that training of this module can resume from.
-
-    Raises:
-        DataError: it is damaged, contains other objects than plain data, or belongs to another
-            network.
-    """
-    content = read_checkpoint(path)
-    _check_fits(content, path, module)
-    return content
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -150,7 +142,17 @@ def shapes_of(weights: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
 
-def _check_fits(content: dict[str, Any], path: Path, module: torch.nn.Module) -> None:
+def check_fits(content: dict[str, Any], path: Path, module: torch.nn.Module) -> None:
+    """Check that a module can be trained further from a checkpoint.
+
+    Args:
+        content: of the checkpoint.
+        path: its file, for the message.
+        module: the module that is to be trained.
+
+    Raises:
+        DataError: the checkpoint belongs to another network.
+    """
     found, expected = shapes_of(content["state_dict"]), shapes_of(module.state_dict())
     if found != expected:
         name = min(name for name, _ in found.items() ^ expected.items())

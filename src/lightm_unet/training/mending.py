@@ -13,6 +13,7 @@ import torch
 from lightm_unet.errors import DataError, LightMUNetError
 from lightm_unet.models.model_folder import ModelFiles, load_model
 from lightm_unet.training.checkpoints import read_checkpoint
+from lightm_unet.training.ema import PREFIXES, RAW
 from lightm_unet.training.run_folder import BEST, MODEL
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def mend_model(
             ) from error
         return
     twin = copy.deepcopy(network)
-    prefix = "network."
+    prefix = PREFIXES[_scores(best).get("weights", RAW)]
     twin.load_state_dict(
         {
             name.removeprefix(prefix): tensor

@@ -108,7 +108,8 @@ def train(
         if not resume:
             run_folder.refuse_used_folder(output)
             # By its name, so that a resumed run keeps its recipe whatever the network names then.
-            asked = replace(asked, recipe=settle_recipe(asked.recipe, asked.network))
+            recipe = settle_recipe(asked.recipe, asked.network)
+            asked = make_settings({**settings, "recipe": recipe})
             return _start(dataset, asked, output, progress, new=True)
         differences = resuming.Differences(pass_over=resume_anyway)
         record = resuming.find_record(output, settings, differences)
@@ -299,18 +300,27 @@ def _fit(
         from lightm_unet.training.checkpoints import (
             CheckpointFiles,
             KeptCheckpoint,
+            check_fits,
             find_checkpoint,
+            has_average,
         )
         from lightm_unet.training.lightning_module import SegmentationModule
         from lightm_unet.training.mending import mend_model
 
         device = choose_device(settings.device, settings.devices)
         recipe = find_recipe(settings.recipe)
+        last = output / run_folder.LAST
+        checkpoint = find_checkpoint(output) if resume else None
+        if checkpoint and recipe.ema and not has_average(checkpoint):
+            recipe = replace(recipe, ema=None)
+            if run_folder.is_first_process():
+                _log.info("an earlier version began this run; it goes on without averaged weights")
         epochs = settings.epochs or recipe.epochs
         batch_size = settings.batch_size or recipe.batch_size_for(preprocessing.spatial_dims)
         learning_rate = settings.learning_rate or recipe.learning_rate
         module = SegmentationModule(network, recipe, learning_rate, data.label_names, preprocessing)
-        last = output / run_folder.LAST
+        if checkpoint:
+            check_fits(checkpoint, last, module)
         about_training = {
             "dataset": data.name,
             "cases": len(training.cases),
@@ -318,6 +328,7 @@ def _fit(
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
+            **({"ema": recipe.ema} if recipe.ema else {}),
             "mirror_axes": list(training.mirroring.axes),
         }
 
@@ -332,11 +343,9 @@ def _fit(
             )
 
         model = output / run_folder.MODEL
-        if resume:
-            checkpoint = find_checkpoint(output, module)
-            if run_folder.is_first_process():
-                mend_model(output, checkpoint, network, files)
-        best = SaveBestModel(lambda scores: files(network, scores).write(model))
+        if checkpoint and run_folder.is_first_process():
+            mend_model(output, checkpoint, network, files)
+        best = SaveBestModel(lambda scores: files(module.better_network, scores).write(model))
         trainer = pl.Trainer(
             accelerator=device.type,
             devices=settings.devices if device.index is None else [device.index],
