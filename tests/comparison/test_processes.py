@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from lightm_unet.comparison.plan import Run
-from lightm_unet.comparison.processes import finish_in_processes
+from lightm_unet.comparison.processes import finish_in_processes, threads_of_each
 from lightm_unet.comparison.results import read_result
 
 RUNS = [Run("lightm-unet", 0), Run("nnu-net", 0), Run("unetr", 0)]
@@ -24,6 +24,7 @@ write_result(RunResult(run, DIVERGED, "as played"), Path(sys.argv[1]))
 @pytest.mark.slow
 def test_a_killed_process_fails_its_own_run_alone(tmp_path, monkeypatch, listen):
     monkeypatch.setattr("os.cpu_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS")
     said = []
     with listen(said.append):
         finish_in_processes(tmp_path, RUNS, 2, (sys.executable, "-c", ACTOR))
@@ -31,6 +32,15 @@ def test_a_killed_process_fails_its_own_run_alone(tmp_path, monkeypatch, listen)
     assert [result.status for result in results] == ["diverged", "failed", "diverged"]
     assert "signal 9" in results[1].error
     assert {"lightm-unet 3", "nnu-net 3", "unetr 3"} <= set(said)
+
+
+@pytest.mark.parametrize(("asked", "threads"), [(None, 3), ("", 3), ("5", None), ("4,2", None)])
+def test_threads_are_a_share_of_the_cores_unless_the_user_has_set_them(asked, threads, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_of_each(2) == threads
 
 
 def test_what_stops_the_command_stops_its_processes(tmp_path, listen):
@@ -58,6 +68,7 @@ def test_runs_made_at_once_end_as_those_made_in_turn(
 ):
     _, _, in_turn = stopped_and_resumed
     monkeypatch.setattr("os.cpu_count", lambda: 2)  # a thread for each, as in turn
+    monkeypatch.delenv("OMP_NUM_THREADS")
     said = []
     with listen(said.append):
         at_once = compare_tiny(tmp_path / "out", in_turn.plan.networks[:2], processes=2)

@@ -1,4 +1,7 @@
-"""Several runs at the same time on one machine; each process gets its share of the cores."""
+"""Several runs at the same time on one machine; each process gets its share of the cores.
+
+Or as many threads as OMP_NUM_THREADS says, if the user has set it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,13 @@ _log = logging.getLogger(__name__)
 WORKER = python_module("lightm_unet.comparison.worker")
 
 
+def threads_of_each(processes: int) -> int | None:
+    """The threads of each of several processes; None if the environment settles them."""
+    if os.environ.get("OMP_NUM_THREADS"):
+        return None
+    return max(1, (os.cpu_count() or 1) // processes)
+
+
 def finish_in_processes(
     folder: Path,
     runs: Sequence[Run],
@@ -37,7 +47,7 @@ def finish_in_processes(
         processes: number of runs at the same time.
         command: the program to start; tests replace it.
     """
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = threads_of_each(processes)
     running: set[Child] = set()
     lock = threading.Lock()
     stopped = threading.Event()
