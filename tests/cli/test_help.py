@@ -30,7 +30,7 @@ OPTIONS = {
     "import-dataset": "--kind --seed --labels --legend --patients --channel",
     "check-dataset": "",
     "phantom": "--cases --size --seed",
-    "train": f"--output --resume --resume-anyway {TRAINING} --seed --devices --network",
+    "train": f"--output --resume --resume-anyway --teacher {TRAINING} --seed --devices --network",
     "predict": "--output --part --device --overlap --strict --probabilities",
     "evaluate": "--output --images --labels --tolerance-mm",
     "compare": f"--output --networks --network --seeds --cases {TRAINING} --devices --part "

@@ -218,6 +218,7 @@ def test_latency_and_memory_come_from_one_race_of_all_networks_at_the_runs_size(
     [
         ({"networks": ("lightm-unet:width=0",)}, "width needs a positive whole number"),
         ({"seed": 1}, "no setting seed; see networks and seeds"),
+        ({"teacher": "run"}, "no setting teacher; see networks and seeds"),
         ({"architecture": "unetr"}, "no setting architecture; see networks and seeds"),
         ({"networks": ("vssm-to-conv3:blocks_down=[1]",)}, "blocks"),
         ({"size": (32, 32, 32)}, "size needs 2 positive values for a 2D image"),

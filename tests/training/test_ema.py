@@ -13,7 +13,7 @@ from torch import nn
 from lightm_unet.models.model_folder import load_model
 from lightm_unet.networks.peers.lwnet import LittleWNet
 from lightm_unet.training import lightning_module
-from lightm_unet.training.ema import AveragedNetwork
+from lightm_unet.training.ema import PREFIXES, AveragedNetwork
 from lightm_unet.training.recipes import RECIPES
 from run_checks import assert_same_training, last_weights, log_of
 
@@ -125,7 +125,7 @@ def run_of_which(xray, train_tiny, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize(("better", "part"), [("ema", "averaged.network"), ("raw", "network")])
+@pytest.mark.parametrize(("better", "part"), PREFIXES.items())
 def test_the_model_has_the_weights_that_scored_better_and_says_which(better, part, run_of_which):
     run = run_of_which(better)
     card = load_model(run.model).card
@@ -134,10 +134,10 @@ def test_the_model_has_the_weights_that_scored_better_and_says_which(better, par
     assert card["training"]["ema"] == 0.999
     last = last_weights(run.folder)
     for name, tensor in load_file(run.model / "model.safetensors").items():
-        assert torch.equal(tensor, last[f"{part}.{name}"]), name
+        assert torch.equal(tensor, last[f"{part}{name}"]), name
 
 
-@pytest.mark.parametrize("better", ["ema", "raw"])
+@pytest.mark.parametrize("better", PREFIXES)
 def test_a_damaged_model_is_saved_again_from_the_weights_that_scored_better(
     better, xray, run_of_which, train_tiny, listen
 ):

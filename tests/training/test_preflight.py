@@ -43,6 +43,7 @@ def test_the_defaults_can_be_trained_anywhere():
         ({"spacing_mm": 1.0}, "spacing_mm goes with patch"),
         ({"size": 8, "patch": 8}, "size and patch exclude each other"),
         ({"device": 3}, "device needs a name such as cpu, got 3"),
+        ({"teacher": 3}, "teacher needs a model's folder, got 3"),
         ({"normalization": "minmax"}, "normalization must be one of auto, zscore, ct; got 'minm"),
         ({"recipe": "papper"}, "default, adamw; got 'papper'; did you mean 'paper'"),
         (

@@ -23,7 +23,7 @@ GROUPS = {
         "mirror_axes",
         "samples_per_case",
     ),
-    "Training": ("recipe", "epochs", "batch_size", "learning_rate", "seed"),
+    "Training": ("recipe", "epochs", "batch_size", "learning_rate", "seed", "teacher"),
     "Network": ("network",),
     "Machine": ("device", "devices", "precision", "workers"),
 }

@@ -106,7 +106,7 @@ def compare(
         report_only: train nothing; write the report on the existing results.
         progress: called with an event for each run, and with the events of each run's training,
                 prediction and evaluation; not called for runs in several processes.
-        settings: fields of `TrainingSettings`, except seed and network.
+        settings: fields of `TrainingSettings`, except seed, network and teacher.
 
     Raises:
         UsageError: the settings cannot be used, or the folder belongs to another comparison.

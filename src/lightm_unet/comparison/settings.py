@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS
 
-OF_A_RUN = ("seed", "network")
-"""Settings of training that differ from run to run; all others are the same for all runs."""
+OF_A_RUN = ("seed", "network", "teacher")
+"""Settings of training that belong to a single run; all others are the same for all runs of a
+comparison. Its networks learn from the labels alone, without a teacher."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric
 from lightm_unet.errors import DivergedError
 from lightm_unet.models.logits import compute_logits
 from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.training.distillation import Teacher
 from lightm_unet.training.ema import EMA, RAW, AveragedNetwork
 from lightm_unet.training.losses import hard_dice, training_loss
 from lightm_unet.training.recipes import Recipe, build_optimizer, learning_rate_factor
@@ -37,6 +38,7 @@ class SegmentationModule(pl.LightningModule):
         label_names: the index is the label's value.
         preprocessing: decides between whole images and patches; with patches, validation uses a
             sliding window.
+        teacher: gives soft labels, whose loss is added.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class SegmentationModule(pl.LightningModule):
         learning_rate: float,
         label_names: tuple[str, ...],
         preprocessing: Preprocessing,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.network, self.recipe, self.learning_rate = network, recipe, learning_rate
@@ -58,10 +61,14 @@ class SegmentationModule(pl.LightningModule):
             }
         )
         self.better = RAW
+        self.teacher = teacher
         self.epoch_loss = MeanMetric(nan_strategy="disable")  # NaN must not be ignored
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:  # noqa: D102
-        loss = training_loss(self.network(batch["image"]), batch["labels"])
+        logits = self.network(batch["image"])
+        loss = training_loss(logits, batch["labels"])
+        if self.teacher is not None:
+            loss = loss + self.teacher.loss(logits, batch["image"])
         self.epoch_loss.update(loss.detach())
         self.log("train_loss", self.epoch_loss, on_epoch=True, on_step=False)
         return loss

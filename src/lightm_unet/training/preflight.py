@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -47,6 +48,8 @@ def check_settings(settings: TrainingSettings) -> None:
     _check_grid(settings)
     if not isinstance(settings.device, str):
         raise SettingError(f"{{0}} needs a name such as cpu, got {settings.device!r}", "device")
+    if not isinstance(settings.teacher, (Path, type(None))):
+        raise SettingError(f"{{0}} needs a model's folder, got {settings.teacher!r}", "teacher")
     for name, known in (
         ("normalization", ("auto", *NORMALIZATIONS)),
         ("augmentation", STRENGTHS),

@@ -82,6 +82,8 @@ class RunRecord:
     """What the data were; None until all cases have been prepared."""
     passed_over: tuple[str, ...] = ()
     """Differences that --resume-anyway has passed over."""
+    teacher_sha256: str | None = None
+    """SHA-256 of the teacher's description and weights; None without a teacher."""
 
 
 class RunPlan(NamedTuple):
@@ -197,7 +199,7 @@ def removed_if_empty(folder: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-def begin_run(folder: Path, plan: RunPlan) -> RunRecord:
+def begin_run(folder: Path, plan: RunPlan, teacher_sha256: str | None = None) -> RunRecord:
     """Write the records of everything that determines a run, before its cases are prepared."""
     record = RunRecord(
         lightm_unet=__version__,
@@ -209,6 +211,7 @@ def begin_run(folder: Path, plan: RunPlan) -> RunRecord:
         preprocessing=plan.preprocessing,
         algorithm=ALGORITHM,
         split=digest(to_json(plan.split)),
+        teacher_sha256=teacher_sha256,
     )
     write_run(record, folder)  # first: a folder with the split alone would not be a run's
     write_split(plan.split, folder / SPLIT)

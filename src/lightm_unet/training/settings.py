@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lightm_unet.errors import UsageError
@@ -63,6 +64,9 @@ class TrainingSettings:
     """Number of additional processes that prepare samples."""
     network: NetworkSpec = DEFAULT_NETWORK
     """Network to train, optionally with options: lightm-unet, lightm-unet:width=16, nnu-net."""
+    teacher: Path | None = None
+    """Folder of a trained model or run, whose soft labels are learned beside the labels; it must
+    have been trained on the same labels, channels and image size."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", NetworkSpec.parse(self.network))  # accepts a text
@@ -76,6 +80,8 @@ class TrainingSettings:
             elif isinstance(value, list):
                 value = tuple(value)
             object.__setattr__(self, name, value)
+        if isinstance(self.teacher, (str, Path)):  # whole, for resuming from another folder
+            object.__setattr__(self, "teacher", Path(self.teacher).resolve())
 
 
 def make_settings(given: Mapping[str, Any]) -> TrainingSettings:

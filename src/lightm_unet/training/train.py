@@ -29,6 +29,7 @@ from lightm_unet.system.extras import require_extra
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.progress import Progress, track
 from lightm_unet.training import resuming, run_folder
+from lightm_unet.training.distillation import Teacher, load_teacher
 from lightm_unet.training.failures import explained_failures
 from lightm_unet.training.fingerprint import describe_files, take_fingerprint
 from lightm_unet.training.lightning_setup import quiet_lightning, stops_like_python
@@ -133,14 +134,15 @@ def _start(
     with run_folder.nothing_left_behind(output) if new else nullcontext():
         plan = _plan_run(dataset, settings, progress)
         network = _first_weights(plan)
+        teacher = _find_teacher(plan)
         _tell_of_cases(plan, network)
         if first:
-            record = run_folder.begin_run(output, plan)
+            record = run_folder.begin_run(output, plan, teacher.digest if teacher else None)
         cases = _prepare(plan, output / run_folder.PREPARED, progress)
         if first:
             data = take_fingerprint(plan.data, cases.files)
             run_folder.write_run(replace(record, data=data), output)
-    return _finish(plan, network, cases, output, False, progress)
+    return _finish(plan, network, teacher, cases, output, False, progress)
 
 
 def _resume(
@@ -160,23 +162,30 @@ def _resume(
     now = take_fingerprint(plan.data, files)
     record = resuming.compare_data(output, record, plan.data, now, differences)
     network = _first_weights(plan)
+    teacher = _find_teacher(plan)
+    if teacher and record.teacher_sha256 not in (None, teacher.digest):
+        differences.found(teacher.folder, "another teacher than when this run began")
     _tell_of_cases(plan, network)
     cases = _prepare(plan, output / run_folder.PREPARED, progress, files)
     if run_folder.is_first_process():
         passed_over = (*record.passed_over, *differences.passed_over)
-        run_folder.update_run(output, replace(record, passed_over=passed_over), plan)
-    return _finish(plan, network, cases, output, run_folder.has_checkpoint(output), progress)
+        digest = teacher.digest if teacher else None
+        record = replace(record, passed_over=passed_over, teacher_sha256=digest)
+        run_folder.update_run(output, record, plan)
+    resume = run_folder.has_checkpoint(output)
+    return _finish(plan, network, teacher, cases, output, resume, progress)
 
 
 def _finish(
     plan: RunPlan,
     network: torch.nn.Module,
+    teacher: Teacher | None,
     cases: _Cases,
     output: Path,
     resume: bool,
     progress: Progress | None,
 ) -> TrainedRun:
-    run = _fit(plan, network, cases, output, resume, progress)
+    run = _fit(plan, network, teacher, cases, output, resume, progress)
     if run_folder.is_first_process():
         run_folder.end_run(output, run.best_dice)
     return run
@@ -236,6 +245,13 @@ def _first_weights(plan: RunPlan) -> torch.nn.Module:
         )
 
 
+def _find_teacher(plan: RunPlan) -> Teacher | None:
+    path, data = plan.settings.teacher, plan.data
+    if path is None:
+        return None
+    return load_teacher(path, plan.preprocessing, data.label_names, data.channel_names, plan.split)
+
+
 class _ValidationCases(Dataset):
     """Whole prepared cases, in the form of training samples."""
 
@@ -285,6 +301,7 @@ def _prepare(
 def _fit(
     plan: RunPlan,
     network: torch.nn.Module,
+    teacher: Teacher | None,
     cases: _Cases,
     output: Path,
     resume: bool,
@@ -318,7 +335,9 @@ def _fit(
         epochs = settings.epochs or recipe.epochs
         batch_size = settings.batch_size or recipe.batch_size_for(preprocessing.spatial_dims)
         learning_rate = settings.learning_rate or recipe.learning_rate
-        module = SegmentationModule(network, recipe, learning_rate, data.label_names, preprocessing)
+        module = SegmentationModule(
+            network, recipe, learning_rate, data.label_names, preprocessing, teacher
+        )
         if checkpoint:
             check_fits(checkpoint, last, module)
         about_training = {
