@@ -235,6 +235,7 @@ def test_the_log_tells_of_the_cases_and_then_of_each_epoch(xray, train_tiny, lis
         "epoch 1/2",
         "epoch 2/2",
     ]
+    assert "  recipe released" in said[0]
 
 
 def test_progress_tells_of_the_cases_and_then_of_the_steps_of_each_epoch(

@@ -28,7 +28,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.models.model_folder import CARD, WEIGHTS, find_model, load_model
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.files import read_bytes
-from lightm_unet.training.run_folder import SPLIT
+from lightm_unet.training.run_folder import SPLIT, is_first_process
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +122,8 @@ def load_teacher(
                 f"teacher {folder}: it has {what} {_shown(its)}, this run {_shown(wanted)}; a "
                 "teacher must be trained on the same labels, channels and grid"
             )
-    _warn_of_known_cases(folder, split)
+    if is_first_process():
+        _warn_of_known_cases(folder, split)
     return Teacher(model.network, folder, digest_of(folder))
 
 

@@ -202,7 +202,8 @@ def _tell_of_cases(plan: RunPlan, network: torch.nn.Module) -> None:
         _log.info(
             f"cases: {len(plan.split.training)} for training, {len(plan.split.validation)} for "
             f"validation, {len(plan.split.test)} for the test; "
-            f"{sum(p.numel() for p in network.parameters()):,} parameters  {mirroring.remark}"
+            f"{sum(p.numel() for p in network.parameters()):,} parameters  "
+            f"recipe {plan.settings.recipe}  {mirroring.remark}"
         )
         if mirroring.doubt:
             _log.warning(mirroring.doubt)
