@@ -96,7 +96,11 @@ def test_the_teacher_changes_what_is_learnt_and_stays_outside_the_model(
     record = read_json(distilled.folder / "run.json")
     assert record["settings"]["teacher"] == str(finished.folder.resolve())
     assert record["teacher_sha256"] == digest_of(finished.model)
-    assert load_model(distilled.model).network.name == "lwnet"
+    model = load_model(distilled.model)
+    assert model.network.name == "lwnet"
+    told = {"network": "lightm-unet", "sha256": digest_of(finished.model)}
+    assert model.card["training"]["teacher"] == told
+    assert load_model(alone.model).card["training"]["teacher"] is None
     assert read_json(alone.folder / "run.json")["teacher_sha256"] is None
 
 

@@ -51,6 +51,11 @@ class Teacher:
         self.network, self.folder, self.digest = network, folder, digest
         self.network.eval().requires_grad_(False)
 
+    @property
+    def description(self) -> dict[str, str]:
+        """What a model that has learned from it tells of it; JSON-able."""
+        return {"network": str(self.network.name), "sha256": self.digest}
+
     def loss(self, student: Tensor | tuple[Tensor, ...], image: Tensor) -> Tensor:
         """`WEIGHT` times the distillation loss.
 

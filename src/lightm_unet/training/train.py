@@ -350,6 +350,7 @@ def _fit(
             "learning_rate": learning_rate,
             **({"ema": recipe.ema} if recipe.ema else {}),
             "mirror_axes": list(training.mirroring.axes),
+            "teacher": teacher and teacher.description,  # not its path: models are passed on
         }
 
         def files(network: torch.nn.Module, scores: dict[str, Any]) -> ModelFiles:
