@@ -174,12 +174,11 @@ class ModelFiles(NamedTuple):
         write_record(self.card, folder / CARD)
 
     def are_in(self, folder: Path) -> bool:
-        """Whether a folder holds just these."""
+        """Whether a folder holds just these, and perhaps a profile, which is added later."""
         try:
-            return (
-                read_bytes(folder / WEIGHTS) == self.weights
-                and read_record(folder / CARD) == self.card
-            )
+            card = read_record(folder / CARD)
+            card.pop("profile", None)
+            return read_bytes(folder / WEIGHTS) == self.weights and card == self.card
         except DataError:
             return False
 

@@ -37,6 +37,9 @@ class Recipe:
     """Passes over the training cases."""
     batch_size: tuple[int, int]
     """Images per step, in 2D and in 3D."""
+    keep_variance: bool = False
+    """Whether a `LightMUNet` without norms starts from weights that keep the variance, see
+    `networks.first_weights`."""
     ema: float | None = None
     """Decay of the moving average of the weights, see `ema.py`; None averages nothing. Where it
     scores better on the validation cases, it is the model."""
@@ -57,7 +60,7 @@ RECIPES = {
     "default": Recipe("sgd", 1e-2, "poly", 3e-5, 1.0, 50, (2, 1)),
     # The better of two for every network that was tried: docs/notes.md, "Which recipe suits which
     # network".
-    "adamw": Recipe("adamw", 2e-3, "cosine", 1e-2, 1.0, 50, (2, 1), ema=0.999),
+    "adamw": Recipe("adamw", 2e-3, "cosine", 1e-2, 1.0, 50, (2, 1), keep_variance=True, ema=0.999),
 }
 
 

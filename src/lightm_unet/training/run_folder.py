@@ -51,7 +51,7 @@ LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 PREVIOUS = "checkpoints/previous.ckpt"
 FORMAT = 2
 """Format of run.json. In format 1 the network had two entries, its name and its options."""
-ALGORITHM = 2
+ALGORITHM = 3
 """Raised when the same settings and data would train other weights: samples, loss, optimizer."""
 
 _log = logging.getLogger(__name__)

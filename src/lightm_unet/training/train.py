@@ -21,6 +21,8 @@ from lightm_unet.datasets.dataset import list_dataset
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import SettingError, UsageError
 from lightm_unet.models.model_folder import ModelFiles, model_files
+from lightm_unet.networks.first_weights import scale_first_weights
+from lightm_unet.networks.lightm_unet import LightMUNet
 from lightm_unet.networks.registry import build_network
 from lightm_unet.preprocessing.mirroring import plan_mirroring
 from lightm_unet.preprocessing.planning import plan_preprocessing
@@ -35,6 +37,7 @@ from lightm_unet.training.fingerprint import describe_files, take_fingerprint
 from lightm_unet.training.lightning_setup import quiet_lightning, stops_like_python
 from lightm_unet.training.preflight import check_settings, find_precision
 from lightm_unet.training.prepared_cases import PreparedCases
+from lightm_unet.training.profile import store_profile
 from lightm_unet.training.recipes import find_recipe, settle_recipe
 from lightm_unet.training.run_folder import RunPlan, RunRecord
 from lightm_unet.training.run_lock import sole_writer
@@ -187,6 +190,8 @@ def _finish(
 ) -> TrainedRun:
     run = _fit(plan, network, teacher, cases, output, resume, progress)
     if run_folder.is_first_process():
+        device = choose_device(plan.settings.device)
+        store_profile(run.model, plan.data, plan.split, device, progress)
         run_folder.end_run(output, run.best_dice)
     return run
 
@@ -336,6 +341,8 @@ def _fit(
         epochs = settings.epochs or recipe.epochs
         batch_size = settings.batch_size or recipe.batch_size_for(preprocessing.spatial_dims)
         learning_rate = settings.learning_rate or recipe.learning_rate
+        if recipe.keep_variance and not checkpoint:
+            _keep_variance(network, training)
         module = SegmentationModule(
             network, recipe, learning_rate, data.label_names, preprocessing, teacher
         )
@@ -413,6 +420,17 @@ def _fit(
             )
         seconds = time.perf_counter() - started
     return TrainedRun(output, model, best.best, seconds)
+
+
+def _keep_variance(network: torch.nn.Module, training: TrainingDataset) -> None:
+    """Scale a new network's weights on four samples, where it has no norms to do without it."""
+    if not isinstance(network, LightMUNet) or network.options["norm"] != "none":
+        return
+    places = range(0, len(training), max(1, len(training) // 4))[:4]
+    try:
+        scale_first_weights(network, torch.stack([training[0, i]["image"] for i in places]))
+    except UsageError as error:  # four images of one value each
+        _log.info(f"the weights start as torch draws them: {error}")
 
 
 def _share(cases: int, rank: int, world_size: int) -> range:
