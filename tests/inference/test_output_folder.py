@@ -25,6 +25,16 @@ def test_what_is_no_folder_is_refused(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_what_stands_where_the_record_or_the_probabilities_go_is_refused(tmp_path):
+    (tmp_path / "a" / "prediction.json").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"prediction\.json is a folder"):
+        check_output_folder(tmp_path / "a", ["a.png"])
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "probabilities").write_text("mine")
+    with pytest.raises(UsageError, match="probabilities is a file"):
+        check_output_folder(tmp_path / "b", ["a.png"])
+
+
 def test_a_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device", str(path))

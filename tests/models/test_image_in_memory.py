@@ -1,5 +1,7 @@
 """Arrays, tensors and nibabel images as a model takes them."""
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import torch
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.models.image_in_memory import image_in_memory
+from lightm_unet.models.model_folder import ModelFolder
+from lightm_unet.networks.lightm_unet import LightMUNet
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 
 GREY = Preprocessing(spatial_dims=2, channels=1, size=(8, 8))
@@ -153,7 +157,7 @@ def test_a_model_that_resamples_needs_the_voxel_size_of_an_array():
     "spacing_mm", [(1, 1), (1, 1, 0), (1, 1, -1), (1, 1, np.nan), np.inf, "abc", (1, 1, "x"), 0]
 )
 def test_a_voxel_size_that_cannot_be_is_refused(spacing_mm):
-    with pytest.raises(UsageError, match="spacing_mm needs 3 positive numbers"):
+    with pytest.raises(UsageError, match="spacing_mm needs 3 numbers"):
         image_in_memory(numbered(4, 5, 6), VOLUME, spacing_mm=spacing_mm)
 
 
@@ -208,3 +212,56 @@ def test_a_nibabel_image_needs_no_word_about_its_voxels():
     for argument in ({"spacing_mm": 1}, {"channel_axis": 0}):
         with pytest.raises(UsageError, match="its own voxel size and axes"):
             image_in_memory(image, VOLUME, **argument)
+
+
+@pytest.mark.parametrize("shape", [(10, 1, 12), (1, 10, 12), (10, 12, 1), (10, 12), (1, 1, 12)])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_labels_have_the_shape_that_the_file_would_have(shape, dims, make_model_of):
+    model = make_model_of(dims)
+    image = nibabel.Nifti1Image(np.random.default_rng(0).random(shape), np.eye(4))
+    labels, probabilities = model.predict(image, device="cpu", return_probabilities=True)
+    assert labels.shape == shape
+    assert probabilities.shape == (2, *shape)
+
+
+@pytest.fixture
+def make_model_of():
+    """A model of 2 or 3 dimensions whose answer does not matter."""
+
+    def make(dims):
+        network = LightMUNet(dims, 1, 2, width=4, encoder_layers=(1,), bottleneck_layers=1)
+        plan = Preprocessing(spatial_dims=dims, channels=1, size=(8,) * dims)
+        names, colours = ("background", "a"), ((0, 0, 0), (1, 2, 3))
+        return ModelFolder(network.eval(), plan, names, colours, {}, Path())
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.eye(8).to_sparse(),
+        lambda: torch.eye(8).to_sparse_csr(),
+        lambda: torch.quantize_per_tensor(torch.eye(8), 0.1, 0, torch.quint8),
+        lambda: torch.empty(8, 8, device="meta"),
+        lambda: torch.eye(8).to(torch.float8_e5m2),
+        lambda: torch.nested.nested_tensor([torch.ones(8), torch.ones(8)]),
+    ],
+    ids=["sparse", "csr", "quantised", "meta", "float8", "nested"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch says of some that they are prototypes
+def test_a_tensor_without_plain_numbers_is_refused(make):
+    with pytest.raises(UsageError, match="needs to be a dense tensor"):
+        image_in_memory(make(), GREY)
+
+
+@pytest.mark.parametrize("spacing_mm", ["12", True, {1, 2, 3}, {1: 2}, 1e300, 10**400, 1e-300])
+def test_what_is_no_voxel_size_is_refused(spacing_mm):
+    with pytest.raises(UsageError, match="spacing_mm needs 3 numbers from 1e-06 to 1000"):
+        image_in_memory(numbered(4, 5, 6), VOLUME, spacing_mm=spacing_mm)
+
+
+@pytest.mark.parametrize("channel_axis", [-1.0, np.array([0]), "0"])
+def test_an_axis_is_a_whole_number(channel_axis):
+    with pytest.raises(UsageError, match="channel_axis needs 0"):
+        image_in_memory(numbered(1, 3, 3), GREY, channel_axis=channel_axis)

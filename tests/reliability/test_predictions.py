@@ -381,3 +381,57 @@ def test_cards(tmp_path):
             load_model(tmp_path)
         named += field in str(raised.value)
     return f"{named} of {len(tries)} refused, each naming the field"
+
+
+@fault(
+    MEMORY,
+    "nibabel images stored (10, 12), (10, 12, 1), (10, 1, 12), (1, 10, 12), (1, 1, 12), each for a "
+    "2D and a 3D model",
+    "labels of the stored shape, 10 times",
+)
+def test_slices_in_memory():
+    same = 0
+    for shape in ((10, 12), (10, 12, 1), (10, 1, 12), (1, 10, 12), (1, 1, 12)):
+        image = nibabel.Nifti1Image(np.random.default_rng(0).random(shape), np.eye(4))
+        same += sum(model(dims).predict(image, device="cpu").shape == shape for dims in (2, 3))
+    return f"labels of the stored shape, {same} times"
+
+
+@fault(
+    MEMORY,
+    "sparse, quantised, meta and float8 tensors; voxel sizes '12', True, {1, 2}, 1e300; the "
+    "channel axis -1.0",
+    "refused by name, 9 times",
+)
+def test_misuse_in_memory():
+    good, volume = np.zeros((8, 8)), np.zeros((8, 8, 8))
+    eye = torch.eye(8)
+    tries = [
+        (2, eye.to_sparse(), {}),
+        (2, torch.quantize_per_tensor(eye, 0.1, 0, torch.quint8), {}),
+        (2, torch.empty(8, 8, device="meta"), {}),
+        (2, eye.to(torch.float8_e5m2), {}),
+        *((3, volume, {"spacing_mm": size}) for size in ("12", True, {1, 2}, 1e300)),
+        (2, good[None], {"channel_axis": -1.0}),
+    ]
+    refused = 0
+    for dims, image, arguments in tries:
+        try:
+            model(dims).predict(image, device="cpu", **arguments)
+        except LightMUNetError:
+            refused += 1
+    return f"refused by name, {refused} times"
+
+
+@fault(
+    CARDS,
+    "a model.json that holds null, 1, NaN, true or 1e999",
+    "exit code 3 and one line that names the file, 5 times",
+)
+def test_cards_that_are_no_object(run, tmp_path):
+    good = 0
+    for text in ("null", "1", "NaN", "true", "1e999"):
+        (tmp_path / "model.json").write_text(text)
+        code, _, error = run("predict", tmp_path, "a.png", "--output", tmp_path / "out")
+        good += code == 3 and error.count("\n") == 1 and "model.json" in error
+    return f"exit code 3 and one line that names the file, {good} times"

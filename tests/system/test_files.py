@@ -240,3 +240,10 @@ def test_only_files_that_a_writer_left_are_removed(tmp_path):
     assert remove_temporary_files(tmp_path) == left
     assert sorted(e.name for e in tmp_path.iterdir()) == sorted([*kept, folder])
     assert remove_temporary_files(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("text", ["null", "1", "NaN", "true", "1e999", '"a"', "[]"])
+def test_json_that_is_no_object_is_refused(text, tmp_path):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match=r"found a JSON \w+; expected a JSON object"):
+        read_json(tmp_path / "a.json")

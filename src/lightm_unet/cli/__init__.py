@@ -89,7 +89,10 @@ def main() -> None:
         except OSError as error:  # an output that cannot be written, a full disk
             _discard_output()
             where = f"{error.filename}: " if error.filename else ""
-            complain(f"lightm-unet: {where}{error.strerror or error}; choose another output")
+            complain(
+                f"lightm-unet: {where}{error.strerror or error}; free space on the disk, or choose "
+                "another output"
+            )
             code = 3
         except KeyboardInterrupt:
             code = 130

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.inference.probabilities import FOLDER
+from lightm_unet.inference.record import RECORD_NAME
 
 _logger = logging.getLogger(__name__)
 
@@ -41,6 +43,10 @@ def check_output_folder(folder: Path, names: Iterable[str]) -> None:
             there = there.parent
         if not there.is_dir():
             raise UsageError(f"{there} is a file; expected a folder for the masks")
+        if (folder / RECORD_NAME).is_dir():
+            raise UsageError(f"{folder / RECORD_NAME} is a folder; expected to write a file there")
+        if (folder / FOLDER).exists() and not (folder / FOLDER).is_dir():
+            raise UsageError(f"{folder / FOLDER} is a file; expected a folder for probabilities")
         ignores_capitals = _try(there)
     except OSError as error:
         raise unwritable(folder, error) from error

@@ -6,8 +6,8 @@ model where they follow from it; otherwise the caller has to say them, and nothi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ import torch
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image, image_from_array, image_from_nibabel
-from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.preprocessing.preprocessing import SPACINGS_MM, Preprocessing
+
+_NUMBERS = (int, float, tuple, list, np.ndarray, np.generic)
 
 NAME = "image in memory"
 """What it is called in messages, in place of a file."""
@@ -56,8 +58,7 @@ def image_in_memory(
 
 def _as_numpy(image: Any) -> np.ndarray:
     if isinstance(image, torch.Tensor):
-        image = image.detach().cpu()
-        return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
+        return _tensor_as_numpy(image)
     if isinstance(image, np.ma.MaskedArray):
         raise UsageError(
             "the image is a masked array, whose hidden values would count; pass image.filled(VALUE)"
@@ -68,6 +69,18 @@ def _as_numpy(image: Any) -> np.ndarray:
     raise UsageError(
         "the image needs to be a numpy array, a torch tensor or a nibabel image, "
         f"got {type(image).__name__}{hint}"
+    )
+
+
+def _tensor_as_numpy(image: torch.Tensor) -> np.ndarray:
+    if image.layout == torch.strided and not (image.is_quantized or image.is_meta):
+        with suppress(TypeError, ValueError, RuntimeError, NotImplementedError):
+            image = image.detach().cpu().resolve_conj().resolve_neg()
+            return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
+    raise UsageError(
+        "the image needs to be a dense tensor with its numbers, "
+        f"got {image.dtype} ({image.layout}) on {image.device}; convert it first, for example with "
+        ".to_dense(), .dequantize() or .float()"
     )
 
 
@@ -97,7 +110,7 @@ def _channels_first(
             advice = "give the channels the model was made for"
             raise DataError(NAME, f"an array of shape {array.shape}", expected, advice)
         (channel_axis,) = fitting
-    if isinstance(channel_axis, bool) or channel_axis not in (0, -1, dims):
+    if type(channel_axis) is not int or channel_axis not in (0, -1, dims):
         raise UsageError(f"channel_axis needs 0 for the first axis or -1, got {channel_axis!r}")
     return np.moveaxis(array, channel_axis, 0)
 
@@ -112,14 +125,16 @@ def _affine(spacing_mm: Sequence[float] | float | None, preprocessing: Preproces
                 f"{' x '.join(f'{each:g}' for each in preprocessing.spacing_mm)} mm"
             )
         spacing_mm = 1.0
-    values = (spacing_mm,) * dims if isinstance(spacing_mm, (int, float)) else spacing_mm
-    try:
-        spacing = tuple(float(each) for each in values)
-    except (TypeError, ValueError):
-        spacing = ()
-    if len(spacing) != dims or not all(math.isfinite(each) and each > 0 for each in spacing):
+    values = np.asarray(spacing_mm) if isinstance(spacing_mm, _NUMBERS) else np.empty(0)
+    spacing = np.broadcast_to(values, dims) if values.shape in ((), (dims,)) else np.empty(0)
+    low, high = SPACINGS_MM
+    if spacing.size == 0 or spacing.dtype.kind not in "iuf" or not _within(spacing, low, high):
         raise UsageError(
-            f"spacing_mm needs {dims} positive numbers, the voxel size along each axis, "
-            f"got {spacing_mm!r}"
+            f"spacing_mm needs {dims} numbers from {low:g} to {high:g}, the voxel size along each "
+            f"axis, got {spacing_mm!r:.60}"
         )
     return np.diag([*spacing, *[1.0] * (4 - dims)])
+
+
+def _within(values: np.ndarray, low: float, high: float) -> bool:
+    return bool(((low <= values) & (values <= high)).all())  # NaN is within nothing

@@ -153,7 +153,7 @@ class ModelFolder:
             judgement = judge_image(self.profile, logits, self.label_names)
             if judgement.unlike:
                 _log.warning("%s: %s; check the result", NAME, judgement)
-        shape = logits.labels.shape + (1,) * logits.geometry.unit_axes
+        shape = logits.geometry.stored_shape
         labels = logits.labels.reshape(shape)
         if not return_probabilities:
             return labels
@@ -277,7 +277,7 @@ def _load(folder: Path) -> ModelFolder:
         digest = _weights_digest(card)
         profile = from_json(TrainingProfile | None, card.get("profile"), "profile")
         _check_fit(network, preprocessing, names)
-    except DataError:
+    except (DataError, OSError):
         raise
     except Exception as error:  # the options of a damaged card can raise any error in a network
         reason = " ".join(str(error).split())[:300] or type(error).__name__

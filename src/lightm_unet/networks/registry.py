@@ -229,6 +229,8 @@ def build_network(
     except LightMUNetError:
         raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and not entry.is_registered:
+            raise  # no fault of the options: a full disk, for one
         # What torch says of too much memory goes on for a page.
         lines = str(error).strip().splitlines() or ["no message"]
         raise UsageError(

@@ -40,7 +40,8 @@ def selective_scan(
     Args:
         u: input, `(batch, length, channels)`.
         delta: step size, same shape.
-        A: decay rates, `(channels, state)`, negative for a stable scan.
+        A: decay rates, `(channels, state)`, negative for a stable scan. Where a state grows, the
+            CPU kernels bound its growth in one step to 2^122.
         B: input map for each step, `(batch, length, state)`.
         C: output map for each step, `(batch, length, state)`.
         D: skip weight, `(channels,)`.
@@ -66,6 +67,8 @@ def selective_scan(
         >>> selective_scan(ones, ones, torch.zeros(1, 1), ones, ones).flatten().tolist()
         [1.0, 2.0, 3.0]
     """
+    if not isinstance(delta_softplus, bool):
+        raise UsageError(f"delta_softplus is True or False, got {delta_softplus!r:.60}")
     check_tensors(
         "selective_scan", u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias
     )

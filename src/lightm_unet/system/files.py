@@ -88,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _is_deeper(value: Any, depth: int) -> bool:
     """Whether JSON's lists and objects are nested more than `depth` times."""
-    level = [value]
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(depth + 1):
         inner = (item.values() if isinstance(item, dict) else item for item in level)
         level = [each for items in inner for each in items if isinstance(each, (dict, list))]
