@@ -60,6 +60,7 @@ SMALL = {
     "lightm-unet": {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
     "lightm-unet-small": {"encoder_layers": (1,)},
     "lightm-unet-tiny": {"encoder_layers": (1,)},
+    "lightm-unet-nano": {"encoder_layers": (1,)},
     "nnu-net": {"features": (4, 8)},
     "u-mamba": {"features": (4, 8)},
     "u-mamba-encoder": {"features": (4, 8)},
@@ -69,6 +70,18 @@ SMALL = {
     "m2unet": {},
 }
 OTHERS = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
+
+
+def test_a_small_network_from_before_it_had_norms_is_still_itself(tmp_path):
+    network = build_network("lightm-unet", 2, 1, 2, stem="conv", width=16, expand=1, d_state=8)
+    names, channels = ("background", "lung"), ("X-ray",)
+    save_model(tmp_path, network.eval(), PREPROCESSING, names, channels, {}, {})
+    card = json.loads((tmp_path / "model.json").read_text())
+    card["network"]["name"] = "lightm-unet-tiny"
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    image = torch.randn(1, 1, 24, 24)
+    with torch.inference_mode():
+        assert torch.equal(load_model(tmp_path).network(image), network(image))
 
 
 @pytest.mark.parametrize("name", network_names())

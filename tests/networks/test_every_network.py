@@ -16,6 +16,7 @@ SMALL = {
     "lightm-unet": {"width": 4, "encoder_layers": (1,), "bottleneck_layers": 1},
     "lightm-unet-small": {"encoder_layers": (1,)},
     "lightm-unet-tiny": {"encoder_layers": (1,)},
+    "lightm-unet-nano": {"encoder_layers": (1,)},
     "segresnet": AUTHORS,
     "nnu-net": {"features": (4, 8)},
     "u-mamba": {"features": (4, 8), "blocks_encoder": 1, "blocks_decoder": 1},

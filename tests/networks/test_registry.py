@@ -13,8 +13,9 @@ PAPER = {3: (1, 3, (128, 128, 128)), 2: (3, 2, (512, 512))}
 # one entry alone is 2D.
 COSTS = {
     "lightm-unet": [(2_542_078, "64.17", "33.07"), (2_533_469, "21.53", "7.35")],
-    "lightm-unet-small": [(1_089_051, "24.89", "6.29"), (1_081_394, "8.49", "1.40")],
-    "lightm-unet-tiny": [(386_675, "11.63", "4.19"), (382_338, "3.44", "0.93")],
+    "lightm-unet-small": [(1_063_587, "28.54", "6.28"), (1_055_570, "8.73", "1.39")],
+    "lightm-unet-tiny": [(388_131, "13.61", "4.19"), (383_506, "3.61", "0.93")],
+    "lightm-unet-nano": [(67_347, "4.33", "2.06"), (65_034, "0.88", "0.43")],
     "lightm-unet-released": [(5_015_766, "154.54", "91.86"), (5_011_765, "47.75", "18.98")],
     "lightm-unet-first-upload": [(6_150_168, "352.96", "91.86"), (5_375_991, "61.50", "18.98")],
     "nnu-net": [(31_196_399, "477.37", "0.00"), (46_325_134, "59.76", "0.00")],
@@ -56,7 +57,8 @@ def test_networks_cost_exactly_this(name, dims):
 
 
 @pytest.mark.parametrize(
-    ("name", "limit"), [("lightm-unet-small", 1_090_000), ("lightm-unet-tiny", 399_000)]
+    ("name", "limit"),
+    [("lightm-unet-small", 1_090_000), ("lightm-unet-tiny", 399_000), ("lightm-unet-nano", 68_000)],
 )
 def test_the_small_networks_keep_the_paper_s_promise_of_size_and_cost_less(name, limit):
     small, whole = (count_network(on_meta(n, 2, 3, 2), (512, 512)) for n in (name, "lightm-unet"))

@@ -389,7 +389,13 @@ def _build_network(description: dict[str, Any], path: Path) -> torch.nn.Module:
             )
     _check_numbers("options", options)
     with torch.device("meta"):
-        return build_network(name, **options)
+        return build_network(_name_for(name, options), **options)
+
+
+def _name_for(name: str, options: Mapping[str, Any]) -> str:
+    """The network's name; before they had norms, the small networks were other ones."""
+    had_none = name in ("lightm-unet-small", "lightm-unet-tiny") and options.get("stem") == "conv"
+    return "lightm-unet" if had_none else name
 
 
 def _check_numbers(place: str, value: Any) -> None:

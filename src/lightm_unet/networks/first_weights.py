@@ -47,7 +47,7 @@ def scale_first_weights(network: nn.Module, images: Tensor) -> dict[str, float]:
     """
     if not isinstance(network, LightMUNet):
         raise UsageError(
-            "first weights are scaled for lightm-unet, lightm-unet-small and lightm-unet-tiny, got "
+            "first weights are scaled for lightm-unet and its smaller forms, got "
             f"{type(network).__name__}; leave the scaling out for this network"
         )
     layers = _layers(network)
