@@ -240,14 +240,18 @@ def test_in_a_volume_255_is_a_label(tmp_path):
         ([0, 1, 255], 2, "255 often means ignore"),
         ([0, 1, 2, 255], 3, "255 often means ignore"),
         ([255, 255], 255, "255 often means ignore"),
+        ([0, 1, 65535], 2, "65535 often means ignore"),
+        ([0, 255, 65535], 2, "255 in 1 of 3 voxels"),
+        ([0, 65535], 256, "65535 often means ignore"),
     ],
 )
 def test_255_that_is_no_label_is_refused(tmp_path, values, classes, message):
-    write_picture(np.array([values]), tmp_path / "a.png")
+    dtype = np.uint8 if max(values) < 256 else np.uint16
+    write_picture(np.array([values], dtype), tmp_path / "a.png")
     with pytest.raises(DataError, match=message):
         read_mask(tmp_path / "a.png", classes)
-    write_nifti(np.array([[values]], np.uint8), np.eye(4), tmp_path / "a.nii")
-    with pytest.raises(DataError, match="255 often means ignore"):
+    write_nifti(np.array([[values]], dtype), np.eye(4), tmp_path / "a.nii")
+    with pytest.raises(DataError, match=message):
         read_mask(tmp_path / "a.nii", classes)
 
 

@@ -9,14 +9,15 @@ import numpy as np
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.pairing import Pair
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.image import IGNORE, read_mask
+from lightm_unet.imaging.image import WHITES, read_mask
 
 
 def read_pair(pair: Pair, classes: int | None = None) -> tuple[np.ndarray, np.ndarray, Geometry]:
     """Read the two masks of a case and check that they have the same grid.
 
-    `imaging.image.read_mask` says what 255 means. Where nobody names the labels, the two masks
-    tell: a second label in one of them makes 255 no label in both.
+    `imaging.image.read_mask` says what white means, 255 or 65535. Where nobody names the labels,
+    the two masks tell: white that is not the one label of a picture is refused, and a second label
+    in one of them makes it no label in both.
 
     Args:
         pair: the case's files.
@@ -26,12 +27,12 @@ def read_pair(pair: Pair, classes: int | None = None) -> tuple[np.ndarray, np.nd
         Prediction and reference, integers `(*shape)`, and their geometry.
 
     Raises:
-        DataError: a mask cannot be read, has negative values or 255 that is no label; the grids
-            differ.
+        DataError: a mask cannot be read, has negative values or a white that is no label; the
+            grids differ.
     """
     pred, geometry = _read_mask(pair.prediction, classes)
     ref, ref_geometry = _read_mask(pair.reference, classes)
-    if classes is None and (most := max(map(_second_label, (pred, ref)))):
+    if classes is None and (most := max(map(_labels_beside_white, (pred, ref)))):
         return read_pair(pair, most + 1)
     if difference := ref_geometry.difference(geometry):
         raise DataError(
@@ -43,10 +44,11 @@ def read_pair(pair: Pair, classes: int | None = None) -> tuple[np.ndarray, np.nd
     return pred, ref, ref_geometry
 
 
-def _second_label(mask: np.ndarray) -> int:
-    """The largest label but 255, if it is a second one beside background and label 1; or 0."""
-    most = int(mask.max(initial=0, where=mask != IGNORE))
-    return most if most > 1 or (most == 1 and (mask == IGNORE).any()) else 0
+def _labels_beside_white(mask: np.ndarray) -> int:
+    """The number of labels, if it says what white is: 0 if the mask has none but label 1."""
+    whites = np.isin(mask, WHITES)
+    most = int(mask.max(initial=0, where=~whites))
+    return max(most, 1) if most > 1 or whites.any() else 0
 
 
 def _read_mask(path: Path, classes: int | None) -> tuple[np.ndarray, Geometry]:

@@ -27,8 +27,9 @@ IMAGE_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 """Those of them that hold volumes."""
-IGNORE = 255
-"""A value that often marks pixels to leave out; see `read_mask`."""
+WHITES = (255, 65535)
+"""White in pictures of 8 and of 16 bits; in masks it often marks pixels to leave out instead. See
+`read_mask`."""
 ROUNDING = 1e-3
 """Label values are rounded if they are this near to a whole number."""
 _LARGEST_LABEL = 2**31
@@ -224,55 +225,53 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
 
 
 def read_mask(path: Path, classes: int | None = None) -> tuple[np.ndarray, Geometry]:
-    """Read a label map; this is the one place that says what 255 means.
+    """Read a label map; this is the one place that says what white means, 255 or 65535.
 
-    - A picture whose only values are 0 and 255 is a mask of label 1, if there is one label besides
+    - A picture of black and one white only is a mask of label 1, if there is one label besides
       the background: that is how masks come out of drawing programs and many public data sets.
-    - Everywhere else 255 is no label, unless `classes` is 256: it often marks pixels that were
-      left out, and those must be neither learnt nor scored as a structure.
+    - Everywhere else white is no label, unless `classes` counts that far: it often marks pixels
+      that were left out, and those must be neither learnt nor scored as a structure.
 
     Args:
         path: the label map's file.
         classes: number of labels, background included; None if nobody knows. Black and white is
-            then a mask of label 1, and 255 beside other values is left to the caller, see
-            `refuse_ignore`.
+            then a mask of label 1, and any other white is left to the caller, who may know more:
+            it reads again with a number.
 
     Returns:
         As `read_labels`.
 
     Raises:
-        DataError: as `read_labels`; 255 that is no label.
+        DataError: as `read_labels`; a white that is no label.
     """
     labels, geometry = read_labels(path)
-    if classes in (None, 2) and is_black_and_white(labels, path):
+    if classes in (None, 2) and _is_black_and_white(labels, path):
         return (labels > 0).astype(np.uint8), geometry
-    if classes is not None and classes <= IGNORE:
-        refuse_ignore(labels, path, f"the values 0 to {classes - 1}")
+    if classes is not None:
+        _refuse_whites(labels, path, classes)
     return labels, geometry
 
 
-def is_black_and_white(labels: np.ndarray, path: Path) -> bool:
-    """Whether a picture's only values are 0 and 255, with some 255."""
+def _is_black_and_white(labels: np.ndarray, path: Path) -> bool:
+    """Whether a picture's only values are 0 and one of `WHITES`, with some white."""
+    white = labels.max()
     return not has_spacing(path) and bool(
-        labels.max() == IGNORE and ((labels == 0) | (labels == IGNORE)).all()
+        white in WHITES and ((labels == 0) | (labels == white)).all()
     )
 
 
-def refuse_ignore(labels: np.ndarray, path: Path, expected: str) -> None:
-    """Refuse 255 in a label map in which it is no label.
-
-    Raises:
-        DataError: says what to do with such voxels.
-    """
-    if count := int(np.count_nonzero(labels == IGNORE)):
-        raise DataError(
-            path,
-            f"the label value 255 in {count} of {labels.size} voxels",
-            expected,
-            "255 often means ignore: give these voxels the background's 0 or their true label; "
-            "where 0 and 255 are a mask of one label, lightm-unet import-dataset --kind pairs "
-            "writes it as 0 and 1",
-        )
+def _refuse_whites(labels: np.ndarray, path: Path, classes: int) -> None:
+    """Refuse each of `WHITES` that is none of so many labels."""
+    for white in WHITES:
+        if classes <= white and (count := int(np.count_nonzero(labels == white))):
+            raise DataError(
+                path,
+                f"the label value {white} in {count} of {labels.size} voxels",
+                f"the values 0 to {classes - 1}",
+                f"{white} often means ignore: give these voxels the background's 0 or their true "
+                f"label; where 0 and {white} are a mask of one label, save it as 0 and 1 "
+                "(lightm-unet import-dataset --kind pairs does so)",
+            )
 
 
 def write_labels(labels: np.ndarray, geometry: Geometry, path: Path) -> None:

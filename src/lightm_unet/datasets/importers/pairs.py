@@ -22,7 +22,7 @@ from lightm_unet.datasets.importers.source import Pair, SourceListing
 from lightm_unet.errors import DataError, UsageError, refuse_all
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import (
-    IGNORE,
+    WHITES,
     Image,
     has_spacing,
     read_image,
@@ -230,16 +230,16 @@ def _values_as_they_are(
         raise DataError(masks, f"the mask values {shown}", "0 for the background", advice)
     if values == [0]:
         raise DataError(masks, "no mask with a value but 0", "masks of something", "check them")
-    if len(values) == 2 and values[1] in (1, IGNORE, 65535):
+    if len(values) == 2 and values[1] in (1, *WHITES):
         to_label = {values[1]: 1}
-    elif IGNORE in values and len(values) < MAX_LABELS:
+    elif (white := values[-1]) in WHITES and len(values) < MAX_LABELS:
         raise DataError(
             masks,
-            f"255 beside the values {', '.join(map(str, values[:-1][:8]))} (first in "
-            f"{seen.first[IGNORE]})",
-            "0 and 255 alone for one label, or 0, 1, 2, ... for several",
-            "255 often means ignore: give these pixels 0 or their true label, or name every value "
-            "in a file for --legend",
+            f"{white} beside the values {', '.join(map(str, values[:-1][:8]))} (first in "
+            f"{seen.first[white]})",
+            f"0 and {white} alone for one label, or 0, 1, 2, ... for several",
+            f"{white} often means ignore: give these pixels 0 or their true label, or name "
+            "every value in a file for --legend",
         )
     elif values != list(range(len(values))) or len(values) > MAX_LABELS:
         raise DataError(
