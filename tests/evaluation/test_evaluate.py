@@ -4,6 +4,7 @@ from PIL import Image as Picture
 
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.evaluation.evaluate import evaluate
+from lightm_unet.imaging.nifti import write_nifti
 from lightm_unet.system.progress import ProgressEvent
 
 LINE = {1: [(1, 1, 1), (1, 1, 2), (1, 1, 3)]}
@@ -12,7 +13,13 @@ SHORTER = {1: [(1, 1, 1), (1, 1, 2)]}
 
 def save_picture(path, values):
     path.parent.mkdir(exist_ok=True)
-    Picture.fromarray(np.array(values, dtype=np.uint8)).save(path)
+    dtype = np.uint8 if np.max(values) <= 255 else np.uint16
+    Picture.fromarray(np.array(values, dtype=dtype)).save(path)
+
+
+def save_volume(path, values):
+    dtype = np.uint8 if np.max(values) <= 255 else np.uint16
+    write_nifti(np.array([values, values], dtype=dtype), np.eye(4), path)
 
 
 def test_scores_worked_out_by_hand_in_mm(save_mask, tmp_path):
@@ -100,9 +107,10 @@ def test_pictures_are_measured_in_pixels(save_mask, tmp_path):
     assert (result.unit, result.cases[0].of(1).hd95) == ("px", 3)
 
 
-def test_a_black_and_white_picture_is_a_mask_of_label_1(tmp_path):
-    save_picture(tmp_path / "pred" / "a.png", [[0, 1, 1], [0, 0, 0]])
-    save_picture(tmp_path / "ref" / "a.png", [[0, 255, 255], [0, 0, 0]])
+@pytest.mark.parametrize(("one", "other"), [(1, 255), (65535, 1), (255, 65535)])
+def test_a_black_and_white_picture_is_a_mask_of_label_1(tmp_path, one, other):
+    save_picture(tmp_path / "pred" / "a.png", [[0, one, one], [0, 0, 0]])
+    save_picture(tmp_path / "ref" / "a.png", [[0, other, other], [0, 0, 0]])
     result = evaluate(tmp_path / "pred", tmp_path / "ref")
     assert result.label_names == {1: "label 1"}
     assert result.mean("dice") == 1
@@ -125,6 +133,47 @@ def test_without_names_other_labels_anywhere_make_255_no_label(tmp_path, side):
     assert [case.name for case in result.cases] == ["sound"]
     assert [case.name for case in result.failed] == ["other_case", "other_mask", "same_mask"]
     assert all("255 often means ignore" in case.error for case in result.failed)
+
+
+@pytest.mark.parametrize("white", [255, 65535])
+@pytest.mark.parametrize(("one", "other"), [("white", 1), (1, "white"), ("white", "white")])
+def test_without_names_white_in_a_volume_is_refused(tmp_path, one, other, white):
+    for folder, value in (("pred", one), ("ref", other)):
+        value = white if value == "white" else value
+        save_volume(tmp_path / folder / "a.nii", [[0, value], [0, 0]])
+    with pytest.raises(DataError, match=f"{white} often means ignore.*save it as 0 and 1"):
+        evaluate(tmp_path / "pred", tmp_path / "ref")
+
+
+def test_255_of_more_than_255_labels_is_one_of_them(tmp_path):
+    for folder in ("pred", "ref"):
+        save_volume(tmp_path / folder / "a.nii", [[0, 255], [300, 0]])
+    result = evaluate(tmp_path / "pred", tmp_path / "ref", tmp_path / "out")
+    assert {n: s.dice for n, s in result.cases[0].labels.items()} == {255: 1, 300: 1}
+
+
+def test_a_picture_of_0_and_255_beside_cases_of_300_labels_is_refused(tmp_path):
+    for folder in ("pred", "ref"):
+        save_picture(tmp_path / folder / "a.png", [[0, 255]])
+        save_picture(tmp_path / folder / "b.png", [[0, 300]])
+    result = evaluate(tmp_path / "pred", tmp_path / "ref")
+    assert [case.name for case in result.failed] == ["a"]
+
+
+def test_named_labels_are_drawn_as_they_are_scored(tmp_path):
+    for folder in ("pred", "ref"):
+        save_volume(tmp_path / folder / "a.nii", [[0, 255], [0, 0]])
+    names = [f"structure {n}" for n in range(1, 256)]
+    result = evaluate(tmp_path / "pred", tmp_path / "ref", tmp_path / "out", labels=names)
+    assert result.cases[0].of(255).dice == 1
+
+
+@pytest.mark.parametrize("values", [(128, 1), (2, 1)])
+def test_label_values_without_one_in_common_are_told(tmp_path, caplog, values):
+    for folder, value in zip(("pred", "ref"), values, strict=True):
+        save_picture(tmp_path / folder / "a.png", [[0, value]])
+    evaluate(tmp_path / "pred", tmp_path / "ref")
+    assert f"hold the label values {values[0]}, the references {values[1]}" in caplog.text
 
 
 def test_names_say_whether_255_is_a_label(tmp_path):
@@ -150,7 +199,29 @@ def test_pixels_and_mm_are_not_mixed(save_mask, tmp_path):
         evaluate(tmp_path / "pred", tmp_path / "ref")
 
 
-@pytest.mark.parametrize("tolerance", [-1.0, float("nan")])
-def test_a_tolerance_below_0_is_refused(tmp_path, tolerance):
-    with pytest.raises(UsageError, match="tolerance"):
-        evaluate(tmp_path, tmp_path, tolerance_mm=tolerance)
+@pytest.mark.parametrize("endings", [(".png", ".nii"), (".nii", ".png")])
+def test_a_picture_and_a_volume_are_no_pair(tmp_path, endings):
+    """The axes of an array of a picture are rows and columns, those of NIfTI are i and j."""
+    paths = [tmp_path / f"a{ending}" for ending in endings]
+    for path in paths:
+        if path.suffix == ".png":
+            save_picture(path, [[0, 1], [0, 0]])
+        else:
+            write_nifti(np.array([[[0], [1]], [[0], [0]]], np.uint8), np.eye(4), path)
+    with pytest.raises(UsageError, match="axes run differently"):
+        evaluate(*paths)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *(("tolerance_mm", value) for value in (-1.0, float("nan"), float("inf"), 10**400)),
+        *(("tolerance_mm", value) for value in ("2", None, True, [2])),
+        *(("labels", value) for value in ("liver", ["a", "a"], [""], [None], [], {"a": 1}, 3)),
+        *(("images", value) for value in ("", 3)),
+        *(("output", value) for value in ("", 3, b"out")),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_name(tmp_path, argument, value):
+    with pytest.raises(UsageError, match=f"^{argument} needs "):
+        evaluate(tmp_path, tmp_path, **{argument: value})

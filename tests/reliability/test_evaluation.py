@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import resource
@@ -13,7 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lightm_unet
 from faults import fault
+from lightm_unet.errors import LightMUNetError, UsageError
+from lightm_unet.imaging.nifti import write_nifti
 
 SECTION = "Evaluation and reports"
 FILES = ["cases.csv", "report.html", "summary.json"]
@@ -346,3 +350,137 @@ class _Page(HTMLParser):
         if tag in ("h1", "h2", "h3", "h4"):
             self.in_order &= int(tag[1]) <= self.level + 1
             self.level = int(tag[1])
+
+
+def encoded(path, value):
+    """A mask of one dot of this value; 16 bits where it needs them."""
+    mask = np.zeros((8, 9), np.uint8 if value < 256 else np.uint16)
+    mask[2, 3] = value
+    if path.suffix == ".nii":
+        write_nifti(np.stack([mask, mask]), np.eye(4), path)
+    else:
+        Image.fromarray(mask).save(path)
+    return path
+
+
+def compared(tmp_path, endings, values, **settings):
+    """The Dice of a prediction and a reference of one dot, or the first words of the refusal."""
+    files = [
+        encoded(tmp_path / f"{side}{ending}", value)
+        for side, ending, value in zip(("p", "r"), endings, values, strict=True)
+    ]
+    try:
+        case = lightm_unet.evaluate(*files, **settings).cases[0]
+    except LightMUNetError:
+        return "refused"
+    return "; ".join(f"label {n}: DSC {each.dice:g}" for n, each in sorted(case.labels.items()))
+
+
+def once(answers):
+    """Equal answers as one."""
+    return "; ".join(dict.fromkeys(answers))
+
+
+@fault(
+    SECTION,
+    "pictures of one label without a name: 0 and 255 against 0 and 1, 0 and 65535 (16 bits) "
+    "against 0 and 1, 0 and 255 against 0 and 65535",
+    "label 1: DSC 1",
+)
+def test_white_in_pictures(tmp_path):
+    pairs = ((255, 1), (1, 255), (65535, 1), (1, 65535), (255, 65535), (65535, 65535))
+    return once(compared(tmp_path, (".png", ".png"), pair) for pair in pairs)
+
+
+@fault(
+    SECTION,
+    "the same values in NIfTI, in the prediction, the reference or both, with the label's name or "
+    "without",
+    "refused",
+)
+def test_white_in_volumes(tmp_path):
+    pairs = ((255, 1), (1, 255), (255, 255), (65535, 1), (1, 65535), (65535, 65535), (255, 65535))
+    return once(
+        compared(tmp_path, (".nii", ".nii"), pair, labels=labels)
+        for pair in pairs
+        for labels in (None, ["liver"])
+    )
+
+
+@fault(
+    SECTION,
+    "predictions of 0 and 128, references of 0 and 1: no label in common",
+    "scored, and one line says that every score is 0 and why",
+)
+def test_no_label_in_common(save, evaluate):
+    save("a", {(2, 3): 128}, DOT)
+    code, _, error = evaluate()
+    said = "no value in common, so every score is 0" in error
+    return (
+        f"{'scored' if code == 0 else code}, and "
+        f"{'one line says that every score is 0 and why' if said else 'nothing is said'}"
+    )
+
+
+@fault(
+    SECTION,
+    "a picture as the prediction of a NIfTI reference, or the other way round: their axes run "
+    "differently",
+    "refused",
+)
+def test_a_picture_and_a_volume(tmp_path):
+    slice_ = np.zeros((8, 9, 1), np.uint8)
+    slice_[2, 3] = 1
+    write_nifti(slice_, np.eye(4), tmp_path / "flat.nii")
+    picture = encoded(tmp_path / "a.png", 1)
+    found = []
+    for pair in ((picture, tmp_path / "flat.nii"), (tmp_path / "flat.nii", picture)):
+        try:
+            found.append(f"DSC {lightm_unet.evaluate(*pair).cases[0].of(1).dice}")
+        except UsageError as error:
+            found.append("refused" if "axes run differently" in str(error) else str(error))
+    return once(found)
+
+
+def by_name(call, given):
+    """How many of these arguments are refused in one line that begins with their name."""
+    good = 0
+    for name, value in given:
+        try:
+            call(**{name: value})
+        except UsageError as error:
+            text = str(error)
+            good += text.startswith(name) and "\n" not in text and len(text) < 400
+    return good
+
+
+@fault(
+    SECTION,
+    "in Python: a tolerance that is a text, None, true, NaN, infinite, below 0, of 400 digits; "
+    "labels as one text, twice the same, empty, None, none at all, a dict",
+    "13 of 13 refused by name",
+)
+def test_arguments_of_another_kind(tmp_path):
+    mask = encoded(tmp_path / "a.png", 1)
+    given = [
+        *(("tolerance_mm", v) for v in ("2", None, True, math.nan, math.inf, -1, 10**400)),
+        *(("labels", v) for v in ("liver", ["a", "a"], [""], [None], [], {"liver": 1})),
+    ]
+    good = by_name(lambda **settings: lightm_unet.evaluate(mask, mask, **settings), given)
+    return f"{good} of {len(given)} refused by name"
+
+
+@fault(
+    SECTION,
+    "--tolerance-mm nan, inf, -1, 1e400, two; --labels with a name twice, with an empty one",
+    "7 of 7 end with exit code 2 and one line that names the option",
+)
+def test_options_of_another_kind(save, evaluate):
+    save("a", DOT, DOT)
+    good = 0
+    options = [f"--tolerance-mm={value}" for value in ("nan", "inf", "-1", "1e400", "two")]
+    for option in (*options, "--labels=a,a", "--labels=a,,b"):
+        code, _, error = evaluate(option)
+        named = option.split("=")[0] in error
+        good += code == 2 and named and _lines(error) == "one line"
+    return f"{good} of 7 end with exit code 2 and one line that names the option"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +20,13 @@ from lightm_unet.evaluation.scores import (
     score_case,
 )
 from lightm_unet.evaluation.settings import EvaluationSettings
-from lightm_unet.imaging.image import has_spacing
+from lightm_unet.imaging.image import WHITES, has_spacing
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.files import check_output_folder
 from lightm_unet.system.progress import Progress, track
+from lightm_unet.system.values import number, path, words
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -55,19 +58,23 @@ def evaluate(
 
     Raises:
         DataError: a path is missing or contains no masks, or no case can be scored.
-        UsageError: the tolerance is below 0, two masks have the same name, masks with and
-                without spacing are mixed, or the output cannot be written.
+        UsageError: an argument that cannot be used, such as a tolerance below 0 or two labels of
+                one name; two masks have the same name, NIfTI and pictures are mixed, in a pair
+                or among the pairs, or the output cannot be written.
         MissingPartError: `output` is given, and a package for the report is not installed.
     """
-    if not 0 <= tolerance_mm < math.inf:
-        raise UsageError(f"the tolerance needs 0 or a positive number, got {tolerance_mm}")
+    predictions, references = path("predictions", predictions), path("references", references)
+    output = None if output is None else path("output", output)
+    images = None if images is None else path("images", images)
+    labels = None if labels is None else words("labels", labels)
+    tolerance_mm = number("tolerance_mm", tolerance_mm)
     if output is not None:
         require_extra("report", "a report", "jinja2")
         from lightm_unet.evaluation.report import FILES
 
-        check_output_folder(Path(output), FILES)
+        check_output_folder(output, FILES)
     start = time.perf_counter()
-    pairing = pair_masks(Path(predictions), Path(references), Path(images) if images else None)
+    pairing = pair_masks(predictions, references, images)
     unit = _unit(pairing.pairs)
     names = _given_names(labels, pairing)
     strict = labels is not None or pairing.names_are_complete
@@ -102,40 +109,57 @@ def evaluate(
         failed=tuple(sorted(failed, key=lambda case: case.name)),
         unit=unit,
         tolerance=tolerance_mm,
-        predictions=Path(predictions),
-        references=Path(references),
+        predictions=predictions,
+        references=references,
         seconds=time.perf_counter() - start,
+        classes=classes,
     )
+    _warn_if_nothing_in_common(evaluation)
     if output is not None:
         from lightm_unet.evaluation.report import write_report
 
         pairs = {pair.name: pair for pair in pairing.pairs}
-        write_report(evaluation, pairs, pairing.label_colours, Path(output))
+        write_report(evaluation, pairs, pairing.label_colours, output)
     return evaluation
 
 
 def _white_is_no_label(
     cases: Sequence[CaseScores], pairs: Iterable[Pair]
 ) -> Iterator[tuple[DataError, str]]:
-    """The cases in which 255 was taken for label 1, though other cases have more labels."""
+    """The cases in which white was taken for label 1, though other cases have more labels."""
     most = max((label for case in cases for label in case.labels), default=0)
     one_label = {case.name for case in cases if set(case.labels) <= {1}}
     for pair in pairs if most > 1 else ():
         if pair.name in one_label:
             try:
-                read_pair(pair, most + 1)
+                read_pair(pair, min(most + 1, min(WHITES)))
             except DataError as error:
                 yield error, pair.name
 
 
 def _unit(pairs: Iterable[Pair]) -> str:
-    with_spacing = {has_spacing(pair.reference) for pair in pairs}
+    """The unit of all distances.
+
+    Raises:
+        UsageError: NIfTI and pictures are mixed, within a pair or among the pairs.
+    """
+    with_spacing = {}
+    for pair in pairs:
+        of_pair = has_spacing(pair.reference)
+        if has_spacing(pair.prediction) != of_pair:
+            raise UsageError(
+                f"{pair.prediction} and {pair.reference} are a picture and a NIfTI file, whose "
+                "axes run differently: no voxel of one is known to be that of the other; give "
+                "both masks in the format of the image"
+            )
+        with_spacing[of_pair] = pair.name
     if len(with_spacing) > 1:
         raise UsageError(
-            "some references are NIfTI, with a voxel size, and some are pictures, without one; "
-            "their distances cannot be averaged: evaluate them separately"
+            f"some masks are NIfTI, with a voxel size ({with_spacing[True]}), and some are "
+            f"pictures, without one ({with_spacing[False]}); their distances cannot be averaged: "
+            "evaluate them separately"
         )
-    return "mm" if with_spacing == {True} else "px"
+    return "mm" if set(with_spacing) == {True} else "px"
 
 
 def _given_names(labels: Sequence[str] | None, pairing: Pairing) -> dict[int, str]:
@@ -151,6 +175,22 @@ def _check_values(mask: np.ndarray, path: Path, names: Mapping[int, str]) -> Non
             f"the label value {unknown[0]}",
             "0 to " + str(max(names, default=0)) + f" ({', '.join(names.values())})",
             "correct the mask or name the value",
+        )
+
+
+def _warn_if_nothing_in_common(evaluation: Evaluation) -> None:
+    """Say that no label is in any prediction and in any reference: perhaps they are encoded
+    differently, such as 128 in one and 1 in the other."""
+    labels = sorted(evaluation.label_names)
+    scores = {label: [case.of(label) for case in evaluation.cases] for label in labels}
+    predicted = [n for n in labels if any(each.pred_voxels for each in scores[n])]
+    expected = [n for n in labels if any(each.ref_voxels for each in scores[n])]
+    if predicted and expected and not set(predicted) & set(expected):
+        _log.warning(
+            "the predictions hold the label values %s, the references %s: no value in common, so "
+            "every score is 0; if they stand for the same structures, renumber one of them",
+            ", ".join(map(str, predicted)),
+            ", ".join(map(str, expected)),
         )
 
 

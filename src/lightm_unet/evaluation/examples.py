@@ -47,9 +47,11 @@ def _draw(
     pair: Pair,
     colours: Mapping[int, Colour],
 ) -> dict[str, Any]:
-    pred, ref, geometry = read_pair(pair)
+    pred, ref, geometry = read_pair(pair, evaluation.classes)
     image, note = None, ""
-    if pair.image is not None:
+    if pair.image is not None and has_spacing(pair.image) != has_spacing(pair.reference):
+        note = f"The image is not shown: of image and masks only one is NIfTI: {pair.image}"
+    elif pair.image is not None:
         try:
             image = read_image(pair.image)
             if image.geometry.shape != ref.shape:

@@ -120,6 +120,8 @@ class Evaluation:
     predictions: Path
     references: Path
     seconds: float
+    classes: int | None = None
+    """Number of labels, background included, as the masks were read; None if nobody names them."""
 
     def occurs(self, label: int) -> bool:
         """Whether a label value is in any mask of any case."""
