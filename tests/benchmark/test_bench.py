@@ -63,7 +63,9 @@ def test_onnx_runtime_runs_a_peer_after_agreeing_with_torch():
     ("request_", "message"),
     [
         ({"networks": ["u-nett"]}, "network must be one of lightm-unet, .*; got 'u-nett'"),
-        ({"rounds": 0}, "rounds needs positive"),
+        ({"rounds": 0}, "rounds needs a whole number from 1 up"),
+        ({"turns": 3}, "bench has no setting turns; it has allocators, "),
+        ({"networks": "nnu-net"}, "networks needs a list such as .*, got 'nnu-net'"),
         ({"what": "sleep"}, "got 'sleep'"),
         ({"devices": ["tpu"]}, "no device 'tpu'; expected auto, cpu, cuda, cuda:N or mps"),
     ],

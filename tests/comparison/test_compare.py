@@ -224,6 +224,12 @@ def test_latency_and_memory_come_from_one_race_of_all_networks_at_the_runs_size(
         ({"size": (32, 32, 32)}, "size needs 2 positive values for a 2D image"),
         ({"cases": 7}, "1 to the 6 training cases"),
         ({"processes": 0}, "processes needs"),
+        ({"processes": True}, "processes needs"),
+        ({"cases": 0}, "cases needs"),
+        ({"cases": "2"}, "cases needs"),
+        ({"part": 2}, "part needs"),
+        ({"bench": "no"}, "bench needs True or False"),
+        ({"networks": "lightm-unet"}, "networks needs a list"),
         ({"epochs": 0}, "epochs needs"),
     ],
 )

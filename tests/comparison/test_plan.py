@@ -29,9 +29,9 @@ def test_runs_come_seed_by_seed_so_that_a_stopped_comparison_has_whole_rounds():
     assert runs == (Run("a", 3), Run("b", 3), Run("a", 1), Run("b", 1))
 
 
-@pytest.mark.parametrize("seeds", [[], [0, -1]])
+@pytest.mark.parametrize("seeds", [[], [0, -1], "01", [True], [None], 3, [2**64]])
 def test_seeds_that_cannot_be_used_are_refused(seeds):
-    with pytest.raises(UsageError, match="seeds needs whole numbers from 0 up"):
+    with pytest.raises(UsageError, match=r"^seeds needs a "):
         plan_runs(["a"], seeds)
 
 

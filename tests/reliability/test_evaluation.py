@@ -484,3 +484,104 @@ def test_options_of_another_kind(save, evaluate):
         named = option.split("=")[0] in error
         good += code == 2 and named and _lines(error) == "one line"
     return f"{good} of 7 end with exit code 2 and one line that names the option"
+
+
+NO_WHOLE_NUMBERS = ("3", None, True, 2.5, math.nan, -1, 10**400)
+NO_LISTS = ("lightm-unet", 3, {"lightm-unet": 1})
+NO_PATHS = ("", 3, b"folder", ["folder"])
+
+
+@fault(
+    SECTION,
+    "the other functions in Python (check, import, phantom, count, bench, compare): a number that "
+    "is a text, None, true, 2.5, NaN, below 0, of 400 digits; a text, a number, a dict for a list; "
+    "an empty text, a number, bytes, a list for a path",
+    "all refused by name, nothing is written",
+)
+def test_arguments_of_other_functions(tmp_path):
+    new, there = tmp_path / "new", tmp_path / "there"
+    there.mkdir()
+
+    def optional(values):
+        return [value for value in values if value is not None]
+
+    calls = (
+        (
+            lambda **given: lightm_unet.check_dataset(**given),
+            {"root": (*NO_PATHS, None)},
+        ),
+        (
+            lambda **given: lightm_unet.import_dataset(
+                **{"source": there, "target": new, "kind": "pairs", "masks": there, **given}
+            ),
+            {
+                "source": (*NO_PATHS, None),
+                "target": (*NO_PATHS, None),
+                "masks": NO_PATHS,
+                "legend": NO_PATHS,
+                "seed": NO_WHOLE_NUMBERS,
+                "labels": ("liver", ["a", "a"], [""], [None], [], 3),
+                "patients": ("", 3, ["a"]),
+                "channel": ("", 3, ["CT"]),
+            },
+        ),
+        (
+            lambda **given: lightm_unet.write_phantom_dataset(
+                **{"target": new, "kind": "xray", **given}
+            ),
+            {
+                "target": (*NO_PATHS, None),
+                "cases": NO_WHOLE_NUMBERS,
+                "size": NO_WHOLE_NUMBERS,
+                "seed": NO_WHOLE_NUMBERS,
+            },
+        ),
+        (
+            lambda **given: lightm_unet.count_networks(**{"networks": ["nnu-net"], **given}),
+            {
+                "networks": NO_LISTS,
+                "output": NO_PATHS,
+                "size": (*NO_LISTS, None, [None, 8], [True, 8], ["8", "8"], [math.nan, 8]),
+                "in_channels": optional(NO_WHOLE_NUMBERS),
+                "out_channels": optional(NO_WHOLE_NUMBERS),
+            },
+        ),
+        (
+            lambda **given: lightm_unet.bench(**{"networks": ["nnu-net"], "output": new, **given}),
+            {
+                "networks": (*NO_LISTS, None),
+                "output": NO_PATHS,
+                "sizes": (*NO_LISTS, None, [8, 8], ["88"], [[None, 8]]),
+                "engines": (*NO_LISTS, None),
+                "devices": (*NO_LISTS, None, [None]),
+                "threads": (*NO_LISTS, [True], ["2"], [10**400]),
+                "allocators": NO_LISTS,
+                "rounds": NO_WHOLE_NUMBERS,
+                "batch": NO_WHOLE_NUMBERS,
+                "in_channels": optional(NO_WHOLE_NUMBERS),
+                "out_channels": optional(NO_WHOLE_NUMBERS),
+            },
+        ),
+        (
+            lambda **given: lightm_unet.compare(**{"dataset": there, "output": new, **given}),
+            {
+                "dataset": (*NO_PATHS, None),
+                "output": (*NO_PATHS, None),
+                "networks": (*NO_LISTS, None),
+                "seeds": (*NO_LISTS, None, [True], ["0"], [10**400]),
+                "cases": optional(NO_WHOLE_NUMBERS),
+                "part": ("", 3, "2"),
+                "processes": NO_WHOLE_NUMBERS,
+                "bench": ("no", None, 1),
+                "report_only": ("no", None, 1),
+            },
+        ),
+    )
+    count = refused = 0
+    for call, arguments in calls:
+        given = [(name, value) for name, values in arguments.items() for value in values]
+        count += len(given)
+        refused += by_name(call, given)
+    which = "all" if refused == count else f"{refused} of {count}"
+    written = "something" if new.exists() else "nothing"
+    return f"{which} refused by name, {written} is written"

@@ -26,13 +26,14 @@ from lightm_unet.benchmark.bench_case import BenchCase, make_cases
 from lightm_unet.benchmark.process import BenchCaseProcess
 from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
 from lightm_unet.benchmark.results import Result, growths
-from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, BenchSettings
+from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, make_settings
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.reporting import formats
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.files import new_folder
 from lightm_unet.system.subprocesses import ChildError, MemoryNeededError
+from lightm_unet.system.values import listed, path
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +64,11 @@ def bench(
     from lightm_unet.diagnosis import doctor
     from lightm_unet.networks.registry import check_spec
 
+    chosen = make_settings(settings)
+    output = None if output is None else path("output", output)
+    networks = listed("networks", networks, "['lightm-unet', 'nnu-net']")
     for network in networks:
         check_spec(network)
-    chosen = BenchSettings(**settings)
     if "onnxruntime" in chosen.engines:
         require_extra("onnx", "measuring under ONNX Runtime", "onnx", "onnxruntime")
     if output is not None:
@@ -73,7 +76,7 @@ def bench(
     devices = tuple(str(choose_device(name)) for name in chosen.devices)
     cases = make_cases(networks, replace(chosen, devices=devices))
     with ExitStack() as stack:
-        folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
+        folder = stack.enter_context(new_folder(output)) if output is not None else None
         round_robin = RoundRobin(chosen.rounds)
         for group in dict.fromkeys(c.group for c in cases):
             round_robin.run_group([c for c in cases if c.group == group])

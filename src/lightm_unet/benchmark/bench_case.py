@@ -94,19 +94,11 @@ def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -
     ):
         for value in values:
             check_choice(name, value, known)
-    for name, wanted in (("networks", networks), ("sizes", settings.sizes)):
-        if not wanted:
-            raise UsageError(f"bench needs at least one of {name}, got none")
+    if not networks:
+        raise UsageError("bench needs at least one of networks, got none")
     for size in settings.sizes:
-        if len(size) not in CHANNELS or min(size) < 1:
+        if len(size) not in CHANNELS:
             raise UsageError(f"size needs 2 or 3 positive numbers, got {tuple(size)}")
-    for name, counts in (
-        ("threads", threads),
-        ("batch", (settings.batch,)),
-        ("rounds", (settings.rounds,)),
-    ):
-        if min(counts) < 1:
-            raise UsageError(f"{name} needs positive whole numbers, got {min(counts)}")
     cases = []
     for size, count, device, allocator in itertools.product(
         settings.sizes, threads, settings.devices, allocators

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE
+from lightm_unet.system.values import listed, text, whole_number
 
 Engine = Literal["torch", "onnxruntime"]
 Allocator = Literal["default", "kept"]
@@ -42,3 +45,40 @@ class BenchSettings:
     """Number of channels of the images; by default 3 in 2D and 1 in 3D."""
     out_channels: int | None = None
     """Number of classes, background included; by default 2 in 2D and 3 in 3D."""
+
+    def __post_init__(self) -> None:
+        for name, example in (
+            ("sizes", "[(512, 512)]"),
+            ("engines", "['torch']"),
+            ("devices", "['cpu']"),
+            ("threads", "[1, 2]"),
+            ("allocators", "['default']"),
+        ):
+            given = getattr(self, name)
+            if given is not None or name in ("sizes", "engines", "devices"):
+                object.__setattr__(self, name, listed(name, given, example))
+        for device in self.devices:
+            text("devices", device, "'cpu'")
+        for size in self.sizes:
+            for each in listed("sizes", size, "(512, 512)"):
+                whole_number("sizes", each, 1)
+        for count in self.threads or ():
+            whole_number("threads", count, 1)
+        for name in ("rounds", "batch", "in_channels", "out_channels"):
+            given = getattr(self, name)
+            if given is not None or name in ("rounds", "batch"):
+                whole_number(name, given, 1)
+
+
+def make_settings(given: Mapping[str, Any]) -> BenchSettings:
+    """Settings from keyword arguments.
+
+    Raises:
+        UsageError: a setting does not exist, or is of another kind.
+    """
+    names = {field.name for field in dataclasses.fields(BenchSettings)}
+    if unknown := sorted(set(given) - names):
+        raise UsageError(
+            f"bench has no setting {', '.join(unknown)}; it has {', '.join(sorted(names))}"
+        )
+    return BenchSettings(**given)

@@ -41,6 +41,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.progress import Progress, track
+from lightm_unet.system.values import listed, path, whole_number, yes_or_no
 from lightm_unet.training.settings import make_settings
 
 _log = logging.getLogger(__name__)
@@ -113,12 +114,14 @@ def compare(
         DataError: the data set cannot be used.
         MissingPartError: a required device or package is not available.
     """
+    dataset, folder = path("dataset", dataset), path("output", output)
+    networks = listed("networks", networks, "['lightm-unet', 'nnu-net']")
+    cases = None if cases is None else whole_number("cases", cases, 1)
+    processes = whole_number("processes", processes, 1)
+    bench, report_only = yes_or_no("bench", bench), yes_or_no("report_only", report_only)
     if not report_only:
         require_extra("train", "training networks")
     require_extra("report", "a comparison's report")
-    if processes < 1:
-        raise UsageError(f"processes needs a number from 1 up, got {processes}")
-    dataset, folder = Path(dataset), Path(output)
     runs = plan_runs(find_networks(networks), seeds)
     own = part_of(runs, part)
     data, plan = _plan(dataset, runs, cases, settings)

@@ -16,6 +16,7 @@ from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.preprocessing.preprocessing import Preprocessing, plan_grid
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record, write_record
+from lightm_unet.system.values import LARGEST_SEED, listed, text, whole_number
 from lightm_unet.training.recipes import AUTO, settle_recipe
 from lightm_unet.training.settings import TrainingSettings
 
@@ -106,14 +107,15 @@ def plan_runs(networks: Sequence[str | NetworkSpec], seeds: Sequence[int]) -> tu
     A comparison that is stopped early then has all networks for the first seeds.
 
     Raises:
-        UsageError: there is no seed, or a seed is below 0.
+        UsageError: there is no seed, or one is no whole number from 0 up.
 
     Example:
         >>> [str(run) for run in plan_runs(["a", "b"], [0, 1])]
         ['a, seed 0', 'b, seed 0', 'a, seed 1', 'b, seed 1']
     """
-    if not seeds or min(seeds) < 0:
-        raise UsageError(f"seeds needs whole numbers from 0 up, got {list(seeds)}")
+    seeds = [
+        whole_number("seeds", seed, 0, LARGEST_SEED) for seed in listed("seeds", seeds, "[0, 1]")
+    ]
     specs = [NetworkSpec.parse(network) for network in networks]
     return tuple(Run(spec, seed) for seed in dict.fromkeys(seeds) for spec in specs)
 
@@ -134,7 +136,7 @@ def part_of(runs: Sequence[Run], part: str | None) -> tuple[Run, ...]:
     """
     if part is None:
         return tuple(runs)
-    first, _, count = part.partition("/")
+    first, _, count = text("part", part, "1/4").partition("/")
     if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
         raise UsageError(f"part needs i/N with i from 1 to N, such as 1/4, got {part!r}")
     return tuple(runs[int(first) - 1 :: int(count)])

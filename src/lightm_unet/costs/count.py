@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from lightm_unet.networks.image_sizes import CHANNELS
 from lightm_unet.networks.registry import build_network, network_names, network_options
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import write_json
+from lightm_unet.system.values import listed, path, whole_number
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,25 @@ def count_networks(
         out_channels: classes, background included; by default 2 in 2D, 3 in 3D.
 
     Raises:
-        UsageError: an unknown name, or a network that cannot be built or refuses the size.
+        UsageError: an argument of another kind, an unknown name, or a network that cannot be built
+            or refuses the size.
 
     Example:
         >>> count_networks(["nnu-net"], size=(512, 512)).costs["nnu-net"].parameters
         46325134
     """
-    size = tuple(size)
-    if len(size) not in CHANNELS or min(size) < 1:
+    output = None if output is None else path("output", output)
+    size = listed("size", size, "[512, 512]")
+    size = tuple(whole_number("size", each, 1, sys.maxsize) for each in size)
+    if len(size) not in CHANNELS:
         raise UsageError(f"size needs 2 or 3 positive numbers, got {size}")
-    specs = [NetworkSpec.parse(network) for network in networks or network_names(len(size))]
+    if in_channels is not None:
+        in_channels = whole_number("in_channels", in_channels, 1)
+    if out_channels is not None:
+        out_channels = whole_number("out_channels", out_channels, 1)
+    if networks is None or (isinstance(networks, (tuple, list)) and not networks):
+        networks = network_names(len(size))
+    specs = [NetworkSpec.parse(network) for network in listed("networks", networks, "['nnu-net']")]
     for spec in specs:
         network_options(spec.name)  # refuses an unknown name, before any work
     default_in, default_out = CHANNELS[len(size)]
@@ -79,7 +90,7 @@ def count_networks(
             raise UsageError(f"{spec} cannot be counted at {size}: {reason}") from error
     report = CountReport(size, in_channels, out_channels, costs)
     if output is not None:
-        write_json({"version": __version__, **asdict(report)}, Path(output))
+        write_json({"version": __version__, **asdict(report)}, output)
     return report
 
 
@@ -89,9 +100,10 @@ def count_paper(output: Path | str | None = None) -> PaperCosts:
     Args:
         output: JSON file to write.
     """
+    output = None if output is None else path("output", output)
     costs = count_paper_networks()
     if output is not None:
-        write_json({"version": __version__, **_paper_json(costs)}, Path(output))
+        write_json({"version": __version__, **_paper_json(costs)}, output)
     return costs
 
 

@@ -28,6 +28,7 @@ from lightm_unet.imaging.geometry import Geometry, canonical_axes
 from lightm_unet.imaging.image import is_image_name, split_ending
 from lightm_unet.system.files import read_json
 from lightm_unet.system.progress import Progress, track
+from lightm_unet.system.values import path
 
 _log = logging.getLogger(__name__)
 
@@ -107,8 +108,10 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
 
     Raises:
         DataError: dataset.json or the folder cannot be used, so that there are no cases to read.
+        UsageError: `root` is no path.
     """
-    dataset, incomplete = list_dataset(Path(root))
+    root = path("root", root)
+    dataset, incomplete = list_dataset(root)
     problems = [Problem(name, str(error)) for name, error in incomplete]
     problems += _problems_of_names(dataset)
     split, split_problems = _default_split(dataset)

@@ -84,7 +84,13 @@ def test_xray_has_two_dark_lungs(xray_phantoms):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"kind": "mr"}, {"kind": "ct", "cases": 0}, {"kind": "ct", "size": 16}]
+    "arguments",
+    [
+        {"kind": "mr"},
+        *({"kind": "ct", "cases": value} for value in (0, True, "2", None)),
+        *({"kind": "ct", "size": value} for value in (16, 64.0, 10**9)),
+        *({"kind": "ct", "seed": value} for value in (-1, None, "0", 2**64)),
+    ],
 )
 def test_arguments_out_of_range_are_refused_and_nothing_is_written(tmp_path, arguments):
     with pytest.raises(UsageError):

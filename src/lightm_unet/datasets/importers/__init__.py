@@ -16,6 +16,7 @@ from lightm_unet.errors import DataError, UsageError
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.files import new_folder, read_json, refuse_used
 from lightm_unet.system.progress import Progress, track
+from lightm_unet.system.values import LARGEST_SEED, path, text, whole_number, words
 
 _FINDERS = {
     "montgomery-shenzhen": lungs.find,
@@ -67,18 +68,27 @@ def import_dataset(
             as CT.
 
     Raises:
-        UsageError: an unknown kind, arguments that do not go with it, or files at `target` already.
+        UsageError: an unknown kind, arguments that cannot be used or do not go with it, or files at
+                `target` already.
         DataError: `source` is not of that kind, or pairs that cannot be used, which are named.
     """
-    source, target = Path(source), Path(target)
+    source, target = path("source", source), path("target", target)
     check_choice("kind", kind, ("auto", *KINDS))
+    whole_number("seed", seed, 0, LARGEST_SEED)
+    masks = None if masks is None else path("masks", masks)
+    labels = None if labels is None else words("labels", labels)
+    legend = None if legend is None else path("legend", legend)
+    if patients is not None:
+        text("patients", patients, "'^(P[0-9]+)_'")
+    if channel is not None:
+        text("channel", channel, "'CT'")
     of_pairs = {"labels": labels, "legend": legend, "patients": patients, "channel": channel}
     given = {name: value for name, value in of_pairs.items() if value is not None}
     if masks is not None and kind in ("auto", PAIRS):
         refuse_used(target)
         found = pairs.find(
             source,
-            Path(masks),
+            masks,
             labels=labels,
             legend=legend,
             patients=patients,

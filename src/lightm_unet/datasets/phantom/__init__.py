@@ -10,13 +10,16 @@ from lightm_unet.datasets.phantom.abdomen import draw_abdomen
 from lightm_unet.datasets.phantom.chest import draw_chest
 from lightm_unet.datasets.settings import PHANTOM_KINDS, PhantomSettings
 from lightm_unet.datasets.splits import SPLIT_FILE, make_split, write_split
-from lightm_unet.errors import UsageError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import write_labels
 from lightm_unet.imaging.nifti import write_nifti
 from lightm_unet.imaging.picture import write_picture
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.files import new_folder
+from lightm_unet.system.values import LARGEST_SEED, path, whole_number
+
+LARGEST_SIZE = 4096
+"""Of a phantom; a larger one is a slip."""
 
 
 def write_phantom_dataset(
@@ -43,9 +46,9 @@ def write_phantom_dataset(
         UsageError: an argument out of range, or files at `target` already.
     """
     check_choice("kind", kind, PHANTOM_KINDS)
-    if cases < 1 or size < 32:
-        raise UsageError(f"phantoms need at least 1 case of size 32, got {cases} of size {size}")
-    target = Path(target)
+    cases, size = whole_number("cases", cases, 1), whole_number("size", size, 32, LARGEST_SIZE)
+    seed = whole_number("seed", seed, 0, LARGEST_SEED)
+    target = path("target", target)
     with new_folder(target) as folder:
         for index in range(cases):
             # Every case has its own generator: the first cases of a longer data set are the same.
