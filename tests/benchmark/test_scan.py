@@ -42,7 +42,17 @@ def test_a_form_that_computes_something_else_is_not_timed(monkeypatch):
         scan.bench_scan([(9, 4)], rounds=1)
 
 
-@pytest.mark.parametrize("request_", [{"shapes": [(9,)]}, {"threads": 0}, {"rounds": 0}])
-def test_a_wrong_request_is_refused(request_):
-    with pytest.raises(UsageError, match="all positive"):
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"shapes": [(9,)]}, "LENGTHxCHANNELS, all positive"),
+        ({"shapes": [(9, 0)]}, "shapes needs a whole number from 1 up, got 0"),
+        ({"shapes": (9, 4)}, "shapes needs a list such as"),
+        ({"threads": 0}, "threads needs a whole number from 1 up"),
+        ({"rounds": True}, "rounds needs a whole number from 1 up"),
+        ({"device": None}, "device needs a text"),
+    ],
+)
+def test_a_wrong_request_is_refused(request_, message):
+    with pytest.raises(UsageError, match=message):
         scan.bench_scan(**request_)

@@ -171,7 +171,11 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         ),
         (("evaluate", "nowhere", "nowhere"), 3, "nowhere"),
         (("phantom", "mri", "out"), 2, "KIND must be one of ct, xray; got 'mri'"),
-        (("phantom", "ct", "out", "--cases", "0"), 2, "got 0 of size 64"),
+        (
+            ("phantom", "ct", "out", "--cases", "0"),
+            2,
+            "--cases needs a whole number from 1 up, got 0",
+        ),
         (("import-dataset", "nowhere", "out"), 3, "nowhere"),
         (("bench", "u-nett"), 2, "got 'u-nett'"),
         (("bench", "--size", "big"), 2, "--size needs whole numbers, such as 128x128, got 'big'"),

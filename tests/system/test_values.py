@@ -10,6 +10,7 @@ from lightm_unet.system import values
 
 def test_what_is_meant_is_accepted():
     assert values.whole_number("n", np.int64(3)) == 3
+    assert values.whole_number("n", -3, None) == -3
     assert values.number("n", np.float32(0.5)) == values.number("n", Fraction(1, 2)) == 0.5
     assert values.yes_or_no("n", False) is False
     assert values.listed("n", np.array([1, 2]), "[1]") == (1, 2)

@@ -27,6 +27,7 @@ from lightm_unet.reporting.formats import NO_VALUE
 from lightm_unet.reporting.text_tables import markdown_table
 from lightm_unet.system.device import choose_device, wait_for
 from lightm_unet.system.files import new_folder, write_bytes, write_json
+from lightm_unet.system.values import listed, path, text, whole_number
 
 _log = logging.getLogger(__name__)
 
@@ -87,19 +88,21 @@ def bench_scan(
         MissingPartError: the device is not available.
         LightMUNetError: two forms differ by more than rounding.
     """
-    bad_shape = any(len(shape) != 2 or min(shape) < 1 for shape in shapes)
-    if bad_shape or threads < 1 or rounds < 1:
-        raise UsageError(
-            "the scan needs sizes of LENGTHxCHANNELS, threads and rounds, all positive; got "
-            f"{[tuple(shape) for shape in shapes]}, {threads} and {rounds}"
-        )
-    chosen = choose_device(device)
+    output = None if output is None else path("output", output)
+    wanted = [
+        tuple(whole_number("shapes", each, 1) for each in listed("shapes", shape, "(512, 32)"))
+        for shape in listed("shapes", shapes, "[(512, 32)]")
+    ]
+    if any(len(shape) != 2 for shape in wanted):
+        raise UsageError(f"the scan needs sizes of LENGTHxCHANNELS, all positive; got {wanted}")
+    threads, rounds = whole_number("threads", threads, 1), whole_number("rounds", rounds, 1)
+    chosen = choose_device(text("device", device, "'cpu'"))
     with ExitStack() as stack:
-        folder = stack.enter_context(new_folder(Path(output))) if output is not None else None
+        folder = stack.enter_context(new_folder(output)) if output is not None else None
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
         rows = []
-        for length, channels in shapes:
+        for length, channels in wanted:
             rows.append(_measure(length, channels, rounds, chosen))
             _log.info(f"{length}x{channels}: done")
         if folder is not None:

@@ -20,7 +20,7 @@ from lightm_unet.networks.image_sizes import CHANNELS
 from lightm_unet.networks.registry import build_network, network_names, network_options
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.files import write_json
-from lightm_unet.system.values import listed, path, whole_number
+from lightm_unet.system.values import listed, path, show, whole_number
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def count_networks(
     """
     output = None if output is None else path("output", output)
     size = listed("size", size, "[512, 512]")
-    size = tuple(whole_number("size", each, 1, sys.maxsize) for each in size)
-    if len(size) not in CHANNELS:
-        raise UsageError(f"size needs 2 or 3 positive numbers, got {size}")
+    size = tuple(whole_number("size", each, None, sys.maxsize) for each in size)
+    if len(size) not in CHANNELS or min(size) < 1:
+        raise UsageError(f"size needs 2 or 3 positive numbers, got {show(size)}")
     if in_channels is not None:
         in_channels = whole_number("in_channels", in_channels, 1)
     if out_channels is not None:

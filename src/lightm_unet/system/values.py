@@ -21,8 +21,14 @@ LARGEST = 2**31 - 1
 LARGEST_SEED = 2**64 - 1
 
 
-def whole_number(name: str, value: Any, least: int = 0, most: int = LARGEST) -> int:
+def whole_number(name: str, value: Any, least: int | None = 0, most: int = LARGEST) -> int:
     """A whole number within limits; NumPy's are accepted, booleans are none.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        least: the smallest; None for no limit.
+        most: the largest.
 
     Raises:
         SettingError: anything else.
@@ -35,8 +41,9 @@ def whole_number(name: str, value: Any, least: int = 0, most: int = LARGEST) -> 
         lightm_unet.errors.SettingError: seed needs a whole number from 0 up, got True
     """
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or value < least:
-        raise SettingError(f"{{0}} needs a whole number from {least} up, got {show(value)}", name)
+    if not is_whole or (least is not None and value < least):
+        limit = "" if least is None else f" from {least} up"
+        raise SettingError(f"{{0}} needs a whole number{limit}, got {show(value)}", name)
     if value > most:
         raise SettingError(f"{{0}} needs a whole number up to {most}, got {show(value)}", name)
     return int(value)
