@@ -247,3 +247,12 @@ def test_json_that_is_no_object_is_refused(text, tmp_path):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=r"found a JSON \w+; expected a JSON object"):
         read_json(tmp_path / "a.json")
+
+
+def test_json_with_two_values_for_a_key_is_refused_at_any_depth(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"labels": {"liver": 1, "liver": 1}}')
+    assert read_json(path) == {"labels": {"liver": 1}}
+    path.write_text('{"labels": {"liver": 1, "liver": 2}}')
+    with pytest.raises(DataError, match='two values for the key "liver"'):
+        read_json(path)

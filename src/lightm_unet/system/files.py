@@ -68,11 +68,25 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds one object.
 
     Raises:
-        DataError: missing, unreadable, not JSON, nested more than `MAX_DEPTH` deep, or something
-            other than an object.
+        DataError: missing, unreadable, not JSON, nested more than `MAX_DEPTH` deep, something other
+            than an object, or an object that gives one key two values.
     """
+
+    def unambiguous(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in items:
+            if key in found and found[key] != value:
+                raise DataError(
+                    path,
+                    f"two values for the key {json.dumps(key)}",
+                    "each key once",
+                    "remove the wrong one, or correct its key",
+                )
+            found[key] = value
+        return found
+
     try:
-        value = json.loads(read_bytes(path))
+        value = json.loads(read_bytes(path), object_pairs_hook=unambiguous)
         too_deep = _is_deeper(value, MAX_DEPTH)
     except RecursionError:
         too_deep = True

@@ -56,3 +56,18 @@ def test_a_line_that_names_no_colour_is_refused(tmp_path, text, message):
     (tmp_path / "legend.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         read_legend(tmp_path / "legend.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"#ff0000": "liver", "#ff0000": "tumour"}', 'two values for the key "#ff0000"'),
+        ('{"#ff0000": "liver", "255,0,0": "tumour"}', "#ff0000 for liver and for tumour"),
+        ('{"liver": "#ff0000", "liver": "#00ff00"}', 'two values for the key "liver"'),
+        ('{"liver": "#ff0000", "tumour": [255, 0, 0]}', "#ff0000 for liver and for tumour"),
+    ],
+)
+def test_json_that_names_a_colour_or_a_label_twice_is_refused(tmp_path, text, message):
+    (tmp_path / "legend.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_legend(tmp_path / "legend.json")
