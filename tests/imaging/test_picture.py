@@ -7,7 +7,13 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image as Picture
 
 from lightm_unet.errors import DataError
-from lightm_unet.imaging.picture import read_label_picture, read_picture, write_picture
+from lightm_unet.imaging.picture import (
+    read_label_colours,
+    read_label_palette,
+    read_label_picture,
+    read_picture,
+    write_picture,
+)
 from lightm_unet.system.logs import forget_remarks
 from strategies import shapes
 
@@ -248,3 +254,31 @@ def test_several_frames_are_a_data_error(tmp_path):
     frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
     with pytest.raises(DataError, match="2 frames"):
         read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".bmp"])
+def test_label_colours_are_the_levels_or_those_of_the_palette(tmp_path, ending):
+    path = save(GREY, tmp_path / f"grey{ending}")
+    np.testing.assert_array_equal(read_label_colours(path), GREY[None])
+    assert read_label_palette(path) is None
+    path = save(COLOUR, tmp_path / f"colour{ending}")
+    np.testing.assert_array_equal(read_label_colours(path), np.moveaxis(COLOUR, -1, 0))
+    colours = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]
+    path = paletted([[0, 2]], colours, tmp_path / f"palette{ending}")
+    np.testing.assert_array_equal(read_label_colours(path)[:, 0].T, [colours[0], colours[2]])
+    palette, used = read_label_palette(path)
+    np.testing.assert_array_equal(palette[:3], colours)
+    assert used == (0, 2)
+
+
+def test_label_colours_are_refused_where_labels_are(tmp_path):
+    rgba = np.stack([GREY, GREY, GREY, GREY], axis=-1)
+    Picture.fromarray(GREY).save(tmp_path / "jpeg.png", "JPEG")
+    tifffile.imwrite(tmp_path / "white.tif", GREY, photometric="miniswhite")
+    for path, message in (
+        (save(rgba, tmp_path / "a.png"), "transparent pixels"),
+        (tmp_path / "jpeg.png", "JPEG compression"),
+        (tmp_path / "white.tif", "white is 0"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_label_colours(path)

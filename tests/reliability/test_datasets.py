@@ -4,12 +4,14 @@ import json
 import logging
 
 import numpy as np
+import tifffile
 from PIL import Image as Picture
 
 from faults import fault
 from lightm_unet.datasets.check import check_dataset, refuse_unusable
 from lightm_unet.datasets.dataset import open_case_labels, open_dataset
 from lightm_unet.datasets.importers import import_dataset
+from lightm_unet.datasets.importers.legend import read_legend
 from lightm_unet.datasets.splits import find_split
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.nifti import write_nifti
@@ -177,3 +179,106 @@ def test_odd_values(tmp_path):
     if all("--legend" in each for each in found):
         return "refused, nothing is written, twice"
     return "; ".join(found)
+
+
+def refused_masks(tmp_path, makers, legend=None):
+    """Import one pair for each way to make a mask; say what was found, or that it was accepted."""
+    found = []
+    for number, make in enumerate(makers):
+        root = tmp_path / str(number)
+        save(root / "images" / "a.png", np.arange(256).reshape(16, 16))
+        (root / "masks").mkdir()
+        make(root / "masks" / "a")
+        options = {}
+        if legend is not None:
+            options["legend"] = root / "legend.csv"
+            options["legend"].write_text(legend)
+        answer = refused(root, **options)
+        found.append(answer.partition(": found ")[2].partition(";")[0] or answer)
+    return found
+
+
+QUARTER = np.zeros((16, 16), np.uint8)
+QUARTER[:8, :8] = 255
+
+
+@fault(PAIRS, "with a legend: red where the mask is transparent; a palette with a transparent "
+       "entry; a TIFF in which white is 0; a JPEG called .png; a JPEG within a TIFF",
+       "5 of 5 refused")  # fmt: skip
+def test_unfit_masks_with_a_legend(tmp_path):
+    colours = np.stack([QUARTER, QUARTER * 0, QUARTER * 0, 255 - QUARTER], axis=-1)
+    grey = Picture.fromarray(QUARTER)
+
+    def transparent_entry(path):
+        picture = Picture.fromarray(QUARTER // 255).convert("P")
+        picture.putdata((QUARTER // 255).ravel().tolist())
+        picture.putpalette([0, 0, 0, 255, 0, 0])
+        picture.save(path.with_suffix(".png"), transparency=b"\xff\x00")
+
+    found = refused_masks(
+        tmp_path,
+        [
+            lambda path: Picture.fromarray(colours).save(path.with_suffix(".png")),
+            transparent_entry,
+            lambda path: tifffile.imwrite(
+                path.with_suffix(".tif"), QUARTER, photometric="miniswhite"
+            ),
+            lambda path: grey.save(path.with_suffix(".png"), format="JPEG"),
+            lambda path: grey.save(path.with_suffix(".tif"), compression="jpeg"),
+        ],
+        legend="255,lung\n#ff0000,liver\n",
+    )
+    words = ("transparent", "transparent", "white is 0", "JPEG", "JPEG")
+    count = sum(word in each for word, each in zip(words, found, strict=True))
+    return f"{count} of {len(found)} refused" if count == len(found) else "; ".join(found)
+
+
+@fault(PAIRS, "palette masks whose files give one number two colours, or one colour two numbers; "
+       "in which black is not 0",
+       "refused, nothing is written, 3 times, with --legend as the remedy")  # fmt: skip
+def test_palettes(tmp_path):
+    black, red, green = (0, 0, 0), (255, 0, 0), (0, 255, 0)
+    cases = {
+        "order": [([black, red, green], 1), ([black, green, red], 1)],
+        "number": [([black, red, green], 2), ([black, green], 1)],
+        "background": [([red, black], 1), ([red, black], 1)],
+    }
+    found = []
+    for name, masks in cases.items():
+        root = tmp_path / name
+        for number, (colours, used) in enumerate(masks):
+            save(root / "images" / f"{number}.png", np.arange(64).reshape(8, 8))
+            picture = Picture.fromarray(BLOCK).convert("P")
+            picture.putdata((BLOCK * used).ravel().tolist())
+            picture.putpalette([level for colour in colours for level in colour])
+            (root / "masks").mkdir(exist_ok=True)
+            picture.save(root / "masks" / f"{number}.png")
+        found.append(refused(root))
+    if all("nothing is written" in each and "--legend" in each for each in found):
+        return f"refused, nothing is written, {len(found)} times, with --legend as the remedy"
+    return "; ".join(found)
+
+
+@fault(PAIRS, "a JSON legend that gives a colour, or a label, twice",
+       'refused: two values for the key "#ff0000"; two values for the key "liver"')  # fmt: skip
+def test_doubled_legend(tmp_path):
+    found = []
+    for text in (
+        '{"#ff0000": "liver", "#ff0000": "tumour"}',
+        '{"liver": "#ff0000", "liver": "#00ff00"}',
+    ):
+        (tmp_path / "legend.json").write_text(text)
+        try:
+            found.append(f"accepted: {read_legend(tmp_path / 'legend.json')}")
+        except DataError as error:
+            found.append(error.found)
+    return f"refused: {'; '.join(found)}"
+
+
+@fault(PAIRS, "masks of 0 and 255 beside masks of 0 and 65535",
+       "refused: 65535 beside the values 0, 255")  # fmt: skip
+def test_two_whites(tmp_path):
+    folders(tmp_path, BLOCK * 255)
+    Picture.fromarray(BLOCK.astype(np.uint16) * 65535).save(tmp_path / "masks" / "mask_1.png")
+    found = refused(tmp_path)
+    return f"refused: {found.partition(': found ')[2].partition(' (')[0]}"

@@ -76,23 +76,7 @@ def read_label_picture(path: Path) -> np.ndarray:
         DataError: as for `read_picture`; lossy compression; colours that stand for no number;
             opacity that varies.
     """
-    stored = read_stored(path)
-    if stored.unfit_for_labels:
-        raise DataError(
-            path,
-            f"a label map with {stored.unfit_for_labels}",
-            "exact labels",
-            "export the label map again from where it was drawn, as PNG; in a data set give its "
-            "images the same ending",
-        )
-    if stored.alpha is not None:
-        raise DataError(
-            path,
-            "a label map with transparent pixels",
-            "labels as grey levels, without transparency",
-            "save the labels as grey levels of an opaque picture",
-        )
-    _say_what_is_left_out(stored, path)
+    stored = _read_stored_labels(path)
     if stored.palette is not None:
         return _labels_of_palette(stored, path)
     if stored.white_is_zero_up_to is not None:
@@ -103,6 +87,56 @@ def read_label_picture(path: Path) -> np.ndarray:
             path, "a colour picture", "one label value per pixel", "save the mask as grey levels"
         )
     return array[..., 0]
+
+
+def read_label_colours(path: Path) -> np.ndarray:
+    """Read a picture whose colours, not its numbers, say which label a pixel has.
+
+    What makes numbers unfit for labels makes colours unfit too. A picture in which white is 0 is
+    refused, as its levels are not what is seen.
+
+    Returns:
+        uint8 `(1, height, width)` for grey levels, `(3, height, width)` for colours; those of the
+        palette, if it has one.
+
+    Raises:
+        DataError: as for `read_label_picture`, but for colours; white at 0; other levels than whole
+            numbers from 0 to 255.
+    """
+    stored = _read_stored_labels(path)
+    if stored.white_is_zero_up_to is not None:
+        raise DataError(
+            path,
+            "a mask in which white is 0, so that its numbers are not the greys that are seen",
+            "a mask in which black is 0",
+            "save the mask as PNG, and name the greys of that file",
+        )
+    colours = np.moveaxis(_colours(stored, path), -1, 0)
+    if not ((colours >= 0) & (colours <= 255) & (colours == np.rint(colours))).all():
+        raise DataError(
+            path,
+            f"the levels {colours.min():g} to {colours.max():g}",
+            "whole numbers from 0 to 255 in each channel",
+            "save the mask with 8 bits a channel, without scaling or smoothing",
+        )
+    return colours.astype(np.uint8)
+
+
+def read_label_palette(path: Path) -> tuple[np.ndarray, tuple[int, ...]] | None:
+    """The colours that a palette gives to the numbers that `read_label_picture` returns.
+
+    Returns:
+        The palette `(entries, 3)` and the indices that pixels use, in rising order; None where
+        labels are grey levels, which includes a palette of greys.
+
+    Raises:
+        DataError: as for `read_label_picture`, but for colours.
+    """
+    stored = _read_stored_labels(path)
+    if stored.palette is None or (stored.palette == stored.palette[:, :1]).all():
+        return None
+    _used_palette(stored, path)  # refuses an index without an entry
+    return stored.palette, tuple(np.unique(stored.samples).tolist())
 
 
 def write_picture(array: np.ndarray, path: Path) -> None:
@@ -140,6 +174,28 @@ def write_image_picture(array: np.ndarray, path: Path) -> None:
     picture = Image.fromarray(values[0] if len(array) == 1 else np.moveaxis(values, 0, -1).copy())
     with open_atomic(path) as file:
         picture.save(file, format="PNG")
+
+
+def _read_stored_labels(path: Path) -> StoredPicture:
+    """Read a label map's samples; refuse what no label map can be read from."""
+    stored = read_stored(path)
+    if stored.unfit_for_labels:
+        raise DataError(
+            path,
+            f"a label map with {stored.unfit_for_labels}",
+            "exact labels",
+            "export the label map again from where it was drawn, as PNG; in a data set give its "
+            "images the same ending",
+        )
+    if stored.alpha is not None:
+        raise DataError(
+            path,
+            "a label map with transparent pixels",
+            "labels without transparency",
+            "save the labels as an opaque picture",
+        )
+    _say_what_is_left_out(stored, path)
+    return stored
 
 
 def _colours(stored: StoredPicture, path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@ import logging
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Picture
 
 from lightm_unet.datasets.check import check_dataset
@@ -110,6 +111,125 @@ def test_a_palettes_numbers_are_labels_and_with_a_legend_its_colours(folders):
     dataset = bring(folders, legend=folders / "legend.csv")
     assert dataset.label_names == ("background", "liver")
     assert (labels_of(dataset, "x0") == two_masks(0, 1)).all()
+
+
+def save_palette(path, indices, colours, **options):
+    picture = Picture.fromarray(np.asarray(indices, np.uint8)).convert("P")
+    picture.putpalette([level for colour in colours for level in colour])
+    picture.putdata(np.asarray(indices).ravel().tolist())
+    picture.save(path, **options)
+
+
+BLACK, RED, GREEN = (0, 0, 0), (255, 0, 0), (0, 255, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (([BLACK, RED, GREEN], 1, 2), ([BLACK, GREEN, RED], 1, 2), "#00ff00 as number 1.*#ff0000"),
+        (([BLACK, RED], 0, 1), ([BLACK, GREEN], 0, 1), "#00ff00 as number 1.*#ff0000"),
+        (([BLACK, RED, GREEN], 0, 2), ([BLACK, GREEN], 0, 1), "#00ff00 as number 1.*number 2 as"),
+        (([BLACK, RED], 0, 1), ([(255, 255, 255), RED], 0, 1), "#ffffff as number 0.*#000000"),
+        (([RED, BLACK], 0, 1), ([RED, BLACK], 0, 1), "#ff0000 is 0 and black is 1"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".png", ".tif", ".bmp"])
+def test_palettes_that_contradict_each_other_need_a_legend(
+    tmp_path, first, second, message, ending
+):
+    for number, (colours, low, high) in enumerate((first, second)):
+        indices = two_masks(low, high)
+        indices[0] = 0
+        save(tmp_path / "images" / f"x{number}.png", grey())
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        save_palette(tmp_path / "masks" / f"x{number}{ending}", indices, colours)
+    with pytest.raises(DataError, match=f"{message}.*--legend"):
+        bring(tmp_path)
+    (tmp_path / "l.csv").write_text("#ff0000,a\n#00ff00,b\n#ffffff,background\n0,background\n")
+    dataset = bring(tmp_path, legend=tmp_path / "l.csv")
+    for number, (colours, low, high) in enumerate((first, second)):
+        indices = two_masks(low, high)
+        indices[0] = 0
+        names = np.array([{RED: "a", GREEN: "b"}.get(each, "background") for each in colours])
+        found = np.array(dataset.label_names)[labels_of(dataset, f"x{number}")]
+        assert (found == names[indices]).all()
+
+
+def test_palettes_that_agree_where_both_are_used_are_no_contradiction(folders):
+    palettes = [[BLACK, RED, GREEN], [BLACK, RED], [BLACK, (0, 0, 255), GREEN], [BLACK]]
+    for number, (colours, high) in enumerate(zip(palettes, (1, 1, 2, 0), strict=True)):
+        save_palette(folders / "masks" / f"x{number}_mask.png", two_masks(0, high), colours)
+    dataset = bring(folders)
+    assert (labels_of(dataset, "x2") == two_masks(0, 2)).all()
+
+
+RED_MASK = np.zeros((16, 16, 3), np.uint8)
+RED_MASK[:8, :8] = RED
+WHITE_MASK = np.zeros((16, 16), np.uint8)
+WHITE_MASK[:8, :8] = 255
+
+
+def transparent(path):
+    opacity = np.where(RED_MASK[..., :1] > 0, 0, 255).astype(np.uint8)
+    save(path.with_suffix(".png"), np.concatenate([RED_MASK, opacity], axis=-1))
+
+
+def transparent_entry(path):
+    indices = (WHITE_MASK > 0).astype(np.uint8)
+    save_palette(path.with_suffix(".png"), indices, [BLACK, RED], transparency=b"\xff\x00")
+
+
+def white_is_zero(path):
+    tifffile.imwrite(path.with_suffix(".tif"), WHITE_MASK, photometric="miniswhite")
+
+
+def white_is_zero_in_one_bit(path):
+    tifffile.imwrite(path.with_suffix(".tif"), WHITE_MASK > 0, photometric="miniswhite")
+
+
+def jpeg_under_another_name(path):
+    save(path.with_suffix(".png"), WHITE_MASK, format="JPEG")
+
+
+def jpeg_within_tiff(path):
+    save(path.with_suffix(".tif"), WHITE_MASK, compression="jpeg")
+
+
+def fractions(path):
+    tifffile.imwrite(path.with_suffix(".tif"), WHITE_MASK.astype(np.float32) / 2)
+
+
+def sixteen_bits(path):
+    save(path.with_suffix(".png"), WHITE_MASK.astype(np.uint16) * 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (transparent, "transparent pixels"),
+        (transparent_entry, "transparent pixels"),
+        (white_is_zero, "white is 0"),
+        (white_is_zero_in_one_bit, "white is 0"),
+        (jpeg_under_another_name, "JPEG compression"),
+        (jpeg_within_tiff, "JPEG compression"),
+        (fractions, "levels 0 to 127.5"),
+        (sixteen_bits, "levels 0 to 510"),
+    ],
+)
+def test_a_legend_makes_no_mask_fit_that_is_unfit_without(tmp_path, make, message):
+    save(tmp_path / "images" / "x.png", grey((16, 16)))
+    (tmp_path / "masks").mkdir()
+    make(tmp_path / "masks" / "x")
+    (tmp_path / "l.csv").write_text("255,a\n#ff0000,b\n")
+    with pytest.raises(DataError, match=message):
+        bring(tmp_path, legend=tmp_path / "l.csv")
+    assert not (tmp_path / "new").exists()
+
+
+def test_white_of_8_bits_beside_white_of_16_is_told_as_such(folders):
+    save(folders / "masks" / "x3_mask.png", two_masks(0, 255).astype(np.uint16) * 257)
+    with pytest.raises(DataError, match=r"65535 beside the values 0, 255 \(first in .*x3_mask"):
+        bring(folders)
 
 
 @pytest.fixture

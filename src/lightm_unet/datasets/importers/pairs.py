@@ -18,6 +18,7 @@ import numpy as np
 from lightm_unet.datasets.dataset import MAX_LABELS
 from lightm_unet.datasets.importers.legend import Code, codes_of, read_legend, show
 from lightm_unet.datasets.importers.names import case_names, match_names
+from lightm_unet.datasets.importers.palettes import Palettes
 from lightm_unet.datasets.importers.source import Pair, SourceListing
 from lightm_unet.errors import DataError, UsageError, refuse_all
 from lightm_unet.imaging.geometry import Geometry
@@ -29,8 +30,11 @@ from lightm_unet.imaging.image import (
     read_labels,
     split_ending,
 )
-from lightm_unet.imaging.picture import read_picture
+from lightm_unet.imaging.picture import read_label_colours
 from lightm_unet.system.progress import Progress, track
+
+_WHITES = (IGNORE, 65535)
+"""White of 8 and of 16 bits."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class _Seen:
     """Of each label value or colour: how many voxels have it,"""
     first: dict[int, Path] = field(default_factory=dict)
     """and the first mask with it."""
+    palettes: Palettes = field(default_factory=Palettes)
 
 
 def find(
@@ -144,6 +149,8 @@ def _look(pair: Pair, in_colour: bool, seen: _Seen) -> None:
             f"the grid of its image {pair.image.name}",
             "resample the mask onto the image, or check that the names pair them rightly",
         )
+    if not in_colour and not has_spacing(pair.labels[0]):
+        seen.palettes.compare(pair.labels[0])
     seen.any_colour |= len(image.array) == 3
     for value, count in zip(*np.unique(stored, return_counts=True), strict=True):
         seen.voxels[int(value)] += int(count)
@@ -175,9 +182,7 @@ def _read_values(path: Path, in_colour: bool) -> tuple[np.ndarray, Geometry]:
         advice = "export the mask again as PNG; converting the JPEG does not bring its values back"
         raise DataError(path, "a mask in JPEG, which changes values at edges", "PNG", advice)
     if in_colour and not has_spacing(path):
-        picture = read_picture(path)
-        if picture.max() > 255:
-            raise DataError(path, "more than 8 bits", "colours of 8 bits", "save it with 8 bits")
+        picture = read_label_colours(path)
         return codes_of(picture), Geometry(picture.shape[1:], np.eye(4))
     try:
         stored, geometry = read_labels(path)
@@ -230,16 +235,19 @@ def _values_as_they_are(
         raise DataError(masks, f"the mask values {shown}", "0 for the background", advice)
     if values == [0]:
         raise DataError(masks, "no mask with a value but 0", "masks of something", "check them")
+    whites = [value for value in values if value in WHITES]
     if len(values) == 2 and values[1] in (1, *WHITES):
         to_label = {values[1]: 1}
-    elif (white := values[-1]) in WHITES and len(values) < MAX_LABELS:
+    elif whites and len(values) < MAX_LABELS:
+        others = ", ".join(str(value) for value in values if value not in whites[-1:])
         raise DataError(
             masks,
-            f"{white} beside the values {', '.join(map(str, values[:-1][:8]))} (first in "
-            f"{seen.first[white]})",
-            f"0 and {white} alone for one label, or 0, 1, 2, ... for several",
-            f"{white} often means ignore: give these pixels 0 or their true label, or name "
-            "every value in a file for --legend",
+            f"{whites[-1]} beside the values {others} (first in {seen.first[whites[-1]]})",
+            "0 and 255 alone for one label, or 0, 1, 2, ... for several",
+            f"{whites[-1]} often means ignore: give these pixels 0 or their true label, or name "
+            "every value in a file for --legend"
+            if len(whites) == 1
+            else "white has 8 bits in some masks and 16 in others: save all masks with 8 bits",
         )
     elif values != list(range(len(values))) or len(values) > MAX_LABELS:
         raise DataError(
