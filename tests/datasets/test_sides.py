@@ -18,7 +18,7 @@ left1/right1, sinistra/destra, 左/右
 PAIRS = [pair.strip() for pair in PAIRS.replace("\n", " ").split(",")]
 WITHOUT_SIDE = [
     "ventricle", "liver", "bright", "upright", "cleft", "copyright", "leftover", "palate",
-    "vertebrae_L1", "vertebrae_L2", "vertebrae_T1", "type A", "type L", "GTV RT", "LV", "sinus",
+    "vertebrae_L1", "vertebrae_L2", "vertebrae_T1", "type A", "type L", "LV", "sinus",
     "molar", "premolar", "rectum", "caudate", "lateral ventricle", "dextran", "myocardium",
     "basal ganglia", "grade D", "cell", "alveolar", "Lesion", "Rest", "foreground", "kidney_1",
     "kidney_2",
@@ -41,6 +41,94 @@ def test_words_that_only_hold_a_side_forbid_nothing():
 @pytest.mark.parametrize("name", ["left atrium", "kidneyR", "rechte Niere", "右肺"])
 def test_one_side_alone_forbids_it_too(name):
     assert forbidden_axes(["background", name], 3) == {"left-right": (name,)}
+
+
+ONE_SIDE = """
+left, right, Left, RIGHT, left kidney, kidney-left, kidney_left, KidneyLEFT, leftkidney,
+kidneyleft, lungleft, lungright, LEFTKIDNEY, LeftKidney2, left-sided effusion, leftsided,
+leftmost, femurleft, microlungleft, ctx-lh-precuneus, lh.V1, lhs, rhs, lhippocampus, lkidney,
+rkidney, lungl, parotidr, rt_lung, Rt lung, Rt. lung, Lt lung, Lt. lung, lung LT, kidney_lft,
+kidneylft, kidney rgt, rtlung, ltkidney, kidneyrt, KidneyLt, L, R, l, r, kidney L, L kidney,
+lung_l, Lung_R, kidneyL, FemurR, A_Carotid_L, Lung_L_lower, rib_3_L, kidney1L, kidney (R),
+lung#L, lung/left, lung.L, Lens_R, Eye-L, optic disc OD, OS, OD, macula OS, polmone dx,
+polmone sx, rene dx, sx, dx, Sin. lung, ren sin, ren dex., ren sn, pulmo dexter,
+pulmo sinister, ventriculus sinister, arteria dextra, sinistra, destro, rene sinistro,
+rene destra, dextrocardia, Niere links, linke Niere, linker Ventrikel, linksventrikulär,
+Rechtsventrikel, rechtsventrikulär, rechtenieren, rechte Niere, rechterVentrikel, Rechtsherz,
+Lunge li., Lunge re., Niere_li, linkernier, rechternier, nier rechts, rein gauche, rein droit,
+poumon gche, côté droite, riñón izquierdo, riñon derecha, rinon izq, rinon dcho, riñón der,
+rim esquerdo, rim direito, rim_esq, rim_dir, ronyó dret, ronyó esquerre, plămân stâng,
+plămân drept, venstre nyre, venstreside, høyre, højre, vänster njure, höger, vinstri, hægri,
+vasen, oikea, vasemmanpuoleinen, vasak neer, parem neer, kairė, kairysis, dešinė, dešinysis,
+kreisais, kreisā, labais, labā, levá ledvina, levý, pravý, ľavá oblička, pravá oblička,
+leva ledvica, vlevo, vpravo, слева, почка справа, desni bubreg, bubreg lijevi, lewe płuco,
+prawego, левая почка, правый, лёгкое левое, ліва, ляв, дясна, αριστερός πνεύμονας, δεξιά,
+bal tüdő, jobb tüdő, jobboldali, sol akciğer, sağ akciğer, SAĞ, ginjal kiri, kanan, trái,
+phải, phổi trái, thận phải, kushoto, kulia, ซ้าย, ขวา, ปอดซ้าย, बायाँ, दायाँ, बाएं, दाएं,
+बायां फेफड़ा, چپ, راست, ریه چپ, بائیں, دائیں, يسار, يمين, أيسر, أيمن, الكلية اليسرى,
+الكلية اليمنى, שמאל, כליה ימנית, বাম, ডান, বাম ফুসফুস, 左, 右, 左肺, 右腎, 左心室, ひだり, みぎ,
+왼쪽 폐, 오른쪽, 우측 폐, 좌심실, 폐우엽, ձախ, მარჯვენა, இடது, ఎడమ, ＬＥＦＴ lung,
+left\u00a0lung
+"""
+ONE_SIDE = [name.strip() for name in ONE_SIDE.replace("\n", " ").split(",")]
+NO_SIDE = """
+ventricle, liver, bright, brightness, upright, cleft, cleft palate, copyright, forthright, leftover,
+outright, Albright, playwright, alright, righteous, palate, artery, sinus, frontal sinus, sinusoid,
+alt, salt, altered, cortex, alveolar, L1, L2, L3, L4, L5, R1, R2*, R2* map, L1 vertebra,
+vertebrae_L1, vertebrae_L5, vertebrae_T1, disc L4-L5, S1, T12, type A, LV, molar, premolar, rectum,
+caudate, lateral ventricle, dextran, dextrose, myocardium, basal ganglia, grade D, stage E, cell,
+Lesion, Rest, foreground, kidney_1, tumour, tumor core, edema, enhancing tumor, spleen, stomach,
+pancreas, gallbladder, aorta, oesophagus, bladder, prostate, uterus, colon, duodenum, heart, lung,
+lungs, kidney, kidneys, eye, femur, tibial, fibular, scapular, retinal, renal, rectal, lumbar, rib,
+vessel, nodule, Rechteck, Kreis, linked, lab, level, lever, lavage, vertebra, normal,
+label, rule, relapse, listed, learnt, ground glass, hemorrhage, polyp, calculus, vitreous, drusen,
+optic cup, melanoma, nucleus, mitosis, ignore me, 1, 2, class 7, world, orange, bone, muscle, fat
+"""
+NO_SIDE = [name.strip() for name in NO_SIDE.replace("\n", " ").split(",")]
+
+
+def test_one_side_alone_in_many_languages():
+    assert len(ONE_SIDE) >= 150
+    assert [name for name in ONE_SIDE if "left-right" not in forbidden_axes([name], 3)] == []
+
+
+def test_ordinary_words_are_no_side():
+    assert len(NO_SIDE) >= 80
+    assert {name: found for name in NO_SIDE if (found := forbidden_axes([name], 3))} == {}
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "kidneylt/kidneyrt", "lftlung/rgtlung", "rim E/rim D", "pulmão E/pulmão D", "Rein G/Rein D",
+        "poumon dt/poumon gche", "riñón I/riñón D", "płuco L/płuco P", "почка Л/почка П",
+        "njure v/njure h", "tüdő b/tüdő j", "munuainen vas./munuainen oik.", "xyzl/xyzr",
+        "xyzdx/xyzsx", "LAA/RAA",
+    ],
+)  # fmt: skip
+def test_abbreviations_are_sides_beside_their_counterpart(pair):
+    assert forbidden_axes(pair.split("/"), 3)["left-right"] == tuple(pair.split("/"))
+
+
+@pytest.mark.parametrize("names", [["P", "Q", "R", "S", "T"], ["K", "L", "M"], ["type D", "type E",
+                                   "type F"]])  # fmt: skip
+def test_letters_of_a_list_are_no_sides(names):
+    assert "left-right" not in forbidden_axes(names, 3)
+
+
+@pytest.mark.parametrize(
+    ("axis", "names"),
+    [
+        ("front-back", "Anterior, ant horn, antero-lateral, posterioris, ventralis, dorsalis, "
+         "front, przedni, tylny, delantero, trasero, Vorderhorn, hintere Wand, "
+         "antérieur, передний, 前葉"),
+        ("head-foot", "SVC, IVC, cranialis, cranial, caudalis, Oberlappen, Unterlappen, above, "
+         "below, górny, dolny, supérieur, lobe sup, UpperLobe, lowerlobe, верхняя доля, 上葉"),
+    ],
+)  # fmt: skip
+def test_one_side_of_the_other_axes(axis, names):
+    for name in names.split(", "):
+        assert list(forbidden_axes([name], 3)) == [axis], name
 
 
 def test_a_letter_of_a_list_is_no_side_but_two_letters_are():

@@ -68,6 +68,62 @@ def test_sides_in_many_spellings():
     return ", ".join(wrong) or "none is mirrored left-right by default, in pictures and volumes"
 
 
+ALONE = [
+    "kidneyleft", "lungleft", "lkidney", "lungl", "rt_lung", "Lt lung", "kidney_lft",
+    "kidneyrt", "L", "R", "rib_3_L", "lhs", "optic disc OD", "OS", "polmone dx",
+    "Sin. lung", "Rechtsventrikel", "rechtenieren", "linkernier", "Lunge li.", "riñón dcho",
+    "rim esquerdo", "poumon gche", "plămân stâng", "hægri", "vasen", "vasak", "kairė",
+    "labais", "levý", "ľavá oblička", "lewe płuco", "левая почка", "дясна", "δεξιά",
+    "bal tüdő", "sol akciğer", "ginjal kanan", "phổi trái", "kushoto", "ปอดซ้าย", "दायाँ",
+    "چپ", "بائیں", "أيمن", "שמאל", "বাম ফুসফুস", "左肺", "みぎ", "우측 폐",
+]  # fmt: skip
+BESIDE = [
+    "kidneylt/kidneyrt", "lftlung/rgtlung", "linkernier/rechternier", "rim E/rim D",
+    "poumon dt/poumon gche", "rein G/rein D", "njure v/njure h", "LAA/RAA", "sol/sağ",
+]  # fmt: skip
+ORDINARY = [
+    "bright", "upright", "cleft palate", "leftover", "ventricle", "liver", "artery",
+    "sinus", "alt", "salt", "tibial", "L1", "L5", "R2*", "disc L4-L5", "vertebrae_L1",
+    "dextrose", "molar", "rectum", "caudate", "Rechteck", "Kreis", "linked", "label",
+    "level", "lavage", "grade D",
+]  # fmt: skip
+
+
+@fault(SIDES, f"one side without the other in {len(ALONE)} names, such as `rt_lung`, `polmone dx`, "
+       "`optic disc OD`, `Rechtsventrikel`, ปอดซ้าย; "
+       f"{len(BESIDE)} pairs of abbreviations, such as `rim E` and `rim D`",
+       "none is mirrored left-right, in pictures and volumes")  # fmt: skip
+def test_one_side_in_many_languages():
+    wrong = [
+        name
+        for name in ALONE + BESIDE
+        for dims in (2, 3)
+        if "left-right" in plan_mirroring(["background", *name.split("/")], dims).axes
+    ]
+    return ", ".join(wrong) or "none is mirrored left-right, in pictures and volumes"
+
+
+@fault(SIDES, f"{len(ORDINARY)} ordinary names, such as `tibial`, `R2*`, `disc L4-L5`, `Rechteck`",
+       "all axes are mirrored by the strong augmentation")  # fmt: skip
+def test_ordinary_names():
+    wrong = {name: found for name in ORDINARY if (found := forbidden_axes([name], 3))}
+    return f"{wrong}" if wrong else "all axes are mirrored by the strong augmentation"
+
+
+@fault(SIDES, "`SVC`, `górny`, `Oberlappen`, `above`, `caudalis`; `ant horn`, `antero-lateral`, "
+       "`tylny`, `trasero`, `dorsalis`: each alone, strong augmentation",
+       "mirrored axes: left-right, front-back; left-right, head-foot")  # fmt: skip
+def test_other_sides_alone():
+    found = []
+    for names in (
+        ("SVC", "górny", "Oberlappen", "above", "caudalis"),
+        ("ant horn", "antero-lateral", "tylny", "trasero", "dorsalis"),
+    ):
+        axes = {plan_mirroring(["background", name], 3, "strong").axes for name in names}
+        found += [", ".join(each) for each in sorted(axes)]
+    return f"mirrored axes: {'; '.join(found)}"
+
+
 @fault(SIDES, "pictures with a left and a right kidney, 40 samples of the default augmentation",
        "mirrored axes: none")  # fmt: skip
 def test_kidneys():

@@ -4,21 +4,22 @@ A mirrored image shows the left kidney where the right one was, still under the 
 So an axis is not mirrored if a label's name says on which side of it a structure lies, with or
 without its counterpart: "left atrium" alone would be learnt on both sides too.
 
-    "left", "rechts", "左", "lh" ...           a side by itself
-    "L", "R" as a word of its own: "kidneyL"   a side by itself, but not next to a digit: "L1" is a
+    "left", "rechts", "左", "rt", "dx" ...     a side by itself, see `side_words`
+    "L", "R" as a word of its own: "kidneyL"   a side by itself, but not before a digit: "L1" is a
                                                vertebra
-    "lt", "sin", "li", "sup", "LV" ...         a side only if another label differs in this alone:
-                                               "lt lung" beside "rt lung", "LV" beside "RV"
+    "li", "g", "LV" ...                        a side only if another label differs in this alone:
+                                               "rein G" beside "rein D", "LV" beside "RV"
 
-A word inside another word, as in "bright", "cleft" or "ventricle", is none.
+In doubt a name says a side: to mirror less costs little, to mirror wrongly spoils the model. But
+a word that only holds one, as "bright", "cleft" or "ventricle", is none.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+
+from lightm_unet.datasets.side_words import OPPOSITES, is_side, plain
 
 MIRROR_AXES = {
     2: {"left-right": 1, "up-down": 0},
@@ -37,65 +38,12 @@ _FORBIDS: dict[int, dict[str, tuple[str, ...]]] = {
 }
 """The axes that must not be mirrored if a label names a side along an axis of the body."""
 
-_WORDS = {
-    "left-right": r"""
-        left | right | lh | rh                                                   # English
-        | link[se] | link?e[rsnm] | rechts? | rechte[rsnm]?                      # German, Dutch
-        | gauches? | droite?s?                                                   # French
-        | izquierd[oa]s? | derech[oa]s?                                          # Spanish
-        | esquerd[oa]s? | direit[oa]s?                                           # Portuguese
-        | sinistr(a|o|i|e|um|ae|is) | destr[aoei]                                # Italian, Latin
-        | sinister | dexter | dextr(a|o|i|e|um|ae|is)
-        | stang[aiu]? | drept[aieu]? | dreapta                                   # Romanian
-        | venstre | h[øo][yj]re | vanster | vanstra | hoger | hogra              # Nordic
-        | vasen | vasemm\w+ | oikea n? | oikeanpuol\w+                           # Finnish
-        | lew[yae] | praw[yae] | lev[yaei] | prav[yaei] | lijev[iao] | desn[iao] # Slavic
-        | лев[ыаоу]\w{1,2} | прав[ыаоу]\w{1,2} | лів[иаеу]\w{0,2}
-        | αριστερ\w+ | δεξι\w+                                                   # Greek
-        | kiri | kanan                                                           # Indonesian
-        | (ال)?(يسار|يسرى|ايسر|يمين|يمنى|ايمن) | שמאל\w* | ימין | ימני\w*
-        | .*[左右].* | (왼|오른|좌|우).*
-        """,
-    "front-back": r"""
-        anterior(e|es|i)? | posterior(e|es|i)? | ant[eé]rieure?s? | post[eé]rieure?s?
-        | ventral(e[rsnm]?)? | dorsal(e[rsnm]?)? | rostral | front | rear
-        | vorder\w* | vordere[rsnm]? | hinter\w* | vorne | hinten
-        | передн\w{2,3} | задн\w{2,3} | .*[前后後].*
-        """,
-    "head-foot": r"""
-        superior(e|es|i)? | inferior(e|es|i)? | superieure?s? | inferieure?s?
-        | upper | lower | uppermost | lowermost | top | bottom
-        | cranial(e[rsnm]?)? | cephalad | caudal(e[rsnm]?)? | caudad | rostral
-        | proximal(e[rsnm]?)? | distal(e[rsnm]?)?
-        | ober(e|er|es|en|em)? | unter(e|er|es|en|em)? | oben | unten
-        | ovre | øvre | nedre | верхн\w{2,3} | нижн\w{2,3} | .*[上下].*
-        """,
+_OTHER_LETTER = {
+    "left-right": {"l": "r", "r": "l"},
+    "front-back": {"a": "p", "p": "a"},
+    "head-foot": {"l": "u", "u": "l", "s": "i", "i": "s"},
 }
-"""Words that name a side by themselves; accents are removed before."""
-
-_JOINED = {
-    "left-right": r"(left|right)(?!over|eous|ful)\w{3,}",
-    "front-back": r"(anterior|posterior|ventral|dorsal|rostral|antero|postero|ventro|dorso)\w{3,}"
-    r"|\w{3,}(anterior|posterior)",
-    "head-foot": r"(superior|inferior|caudal|rostral|supero|infero)\w{3,}"
-    r"|\w{3,}(superior|inferior)",
-}
-"""Words that are joined with another one: "leftkidney", "superiorfrontal", "anterolateral"."""
-
-_OPPOSITES = {
-    "left-right": """left/right l/r lt/rt lft/rgt lh/rh lhs/rhs li/re lk/re
-        lks/rts le/re os/od sin/dex
-        sin/dext sin/dx sn/dx sx/dx s/d g/d v/h izq/der izdo/dcho izda/dcha esq/dir bal/jobb sol/sag
-        trai/phai links/rechts gauche/droite gauche/droit izquierd/derech esquerd/direit
-        sinistr/destr sinistr/dextr sinister/dexter venstre/høyre venstre/højre vanster/hoger
-        vasen/oikea lewy/prawy лев/прав л/п""",
-    "front-back": """anterior/posterior ant/post antero/postero front/back ventral/dorsal vent/dors
-        avant/arriere ante/retro pre/retro vorder/hinter vorn/hint a/p frontal/occipital""",
-    "head-foot": """superior/inferior sup/inf supra/infra supra/sub upper/lower up/down top/bottom
-        above/below cranial/caudal proximal/distal prox/dist apical/basal ober/unter oben/unten
-        haut/bas alto/basso arriba/abajo ovre/nedre øvre/nedre""",
-}
-"""Texts that name a side if exchanging them turns one label's name into another's."""
+"""Letters that stand for a side within an abbreviation: LV and RV, ACL and PCL, UL and LL."""
 
 
 def forbidden_axes(label_names: Sequence[str], spatial_dims: int) -> dict[str, tuple[str, ...]]:
@@ -141,7 +89,7 @@ def describe_forbidden(forbidden: dict[str, tuple[str, ...]]) -> str:
 
 def _names_side(axis: str, name: str, words: dict[str, tuple[str, ...]]) -> bool:
     own = words[name]
-    if any(_full(_WORDS[axis], word) or _full(_JOINED[axis], word) for word in own):
+    if is_side(axis, own, name):
         return True
     others = {each for other, each in words.items() if other != name}
     if axis == "left-right" and _has_letter(own) and not _is_listed(own, others, {"l", "r"}):
@@ -152,20 +100,20 @@ def _names_side(axis: str, name: str, words: dict[str, tuple[str, ...]]) -> bool
     )
 
 
-def _full(pattern: str, word: str) -> bool:
-    return re.fullmatch(pattern, word, re.VERBOSE) is not None
-
-
 def _has_letter(words: tuple[str, ...]) -> bool:
-    """Whether L or R stands first or last beside a whole word, as in "kidney L"; "L 1" does not."""
-    return (
-        len(words) > 1
-        and any(len(word) > 2 and word.isalpha() for word in words)
-        and (words[0] in ("l", "r") or words[-1] in ("l", "r"))
-        and not any(
-            {first, second} & {"l", "r"} and (first.isdigit() or second.isdigit())
-            for first, second in pairwise(words)
-        )
+    """Whether L or R is the name or stands beside a whole word, as in "kidney L"; "L 1" does not.
+
+    Other short words that are a side only where they are the first or the last of a name: "Lunge
+    re", but "Kopf der Niere".
+    """
+    if len(words) == 1:
+        return words[0] in ("l", "r")
+    if not any(len(word) > 2 and word.isalpha() for word in words):
+        return False
+    ends = {words[0], words[-1]}
+    return bool(ends & {"li", "re", "sn", "der", "dir"}) or any(
+        word in ("l", "r") and not (place + 1 < len(words) and words[place + 1].isdigit())
+        for place, word in enumerate(words)
     )
 
 
@@ -188,29 +136,42 @@ def _is_listed(words: tuple[str, ...], others: Iterable[tuple[str, ...]], pair: 
 
 def _exchanged(axis: str, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], set[str]]]:
     """The name with one side exchanged for the other, in every way, and the two texts."""
-    for pair in _OPPOSITES[axis].split():
-        ends = pair.split("/")
-        for one, other in (ends, ends[::-1]):
-            for place, word in enumerate(words):
-                # A long text counts within a word too: "suprahyoid", "infrahyoid".
-                if word == one or (len(one) > 3 and one in word):
-                    changed = word.replace(one, other)
-                    yield (*words[:place], changed, *words[place + 1 :]), {one, other}
+    for one, other in OPPOSITES[axis]:
+        for place, word in enumerate(words):
+            for changed in _replaced(word, one, other):
+                yield (*words[:place], changed, *words[place + 1 :]), {one, other}
     for place, word in enumerate(words):
         for changed in _other_letter(axis, word):
             yield (*words[:place], changed, *words[place + 1 :]), {word, changed}
 
 
+def _replaced(word: str, one: str, other: str) -> Iterator[str]:
+    """A word with another side: the whole of it, at either end, or a long text anywhere in it.
+
+    Example:
+        >>> list(_replaced("kidneylt", "lt", "rt")), list(_replaced("suprahyoid", "supra", "infra"))
+        (['kidneyrt'], ['infrahyoid'])
+    """
+    if word == one:
+        yield other
+    elif len(one) > 3 and one in word:
+        yield word.replace(one, other)
+    elif len(one) > 1 and len(word) > len(one) + 1:
+        if word.startswith(one):
+            yield other + word.removeprefix(one)
+        if word.endswith(one):
+            yield word.removesuffix(one) + other
+
+
 def _other_letter(axis: str, word: str) -> Iterator[str]:
     """Abbreviations of the other side: RV of LV, LL of UL, rkidney of lkidney."""
-    if axis == "front-back" or len(word) < 2 or not word.isalpha():
+    if len(word) < 2 or not word.isalpha():
         return
     short = len(word) <= 4
-    exchange = {"l": "r", "r": "l"} if axis == "left-right" else {"l": "u", "u": "l"}
-    if not short and axis == "head-foot":
+    if not short and axis != "left-right":
         return
     for place in range(len(word)) if short else (0, len(word) - 1):
-        if other := exchange.get(word[place]):
+        if other := _OTHER_LETTER[axis].get(word[place]):
             yield word[:place] + other + word[place + 1 :]
 
 
@@ -221,10 +182,7 @@ def _words(name: str) -> tuple[str, ...]:
         >>> _words("KidneyLeft-2"), _words("Vänster_njure"), _words("LVWall")
         (('kidney', 'left', '2'), ('vanster', 'njure'), ('lv', 'wall'))
     """
-    decomposed = unicodedata.normalize("NFKD", name)
-    plain = "".join(each for each in decomposed if not unicodedata.combining(each))
-    plain = unicodedata.normalize("NFC", plain)
-    parts = re.findall(r"[^\W\d_]+|\d+", plain)
+    parts = re.findall(r"[^\W\d_]+|\d+", plain(name))
     return tuple(word.casefold() for part in parts for word in _camel_words(part))
 
 
