@@ -35,16 +35,16 @@ _STRUCTURES = """
 
 _TWIN = "|".join(_STRUCTURES.split())
 _TWIN_BEFORE_LETTER = "|".join(
-    # "tibial" is an adjective, not a tibia on the left.
+    # "tibial" is an adjective and "kneel" a verb, not a tibia and a knee on the left.
     word
     for word in _STRUCTURES.split()
-    if not word.endswith("a")
+    if not word.endswith(("a", "ee"))
 )
 
 _WORDS = {
     "left-right": rf"""
-        left | right | lef | lt | rt | lft | rgt | rght | [lr]hs? | [lr]hemi\w*                 # English
-        | o[ds] | dx | sx | dex | dext | sin | sinis | sinist | dest                # abbreviations
+        left | right | lef | lt | rt | lft | rgt | rght | [lr]hs? | [lr]hemi\w*             # English
+        | o[ds] | dx | sx | dex | dext | sin | sinis | sinist | dest  # abbreviations
         | (left|right)(?!over|eous|ful|s?$)\w{{3,}}
         | (?!(up|out|copy|forth|birth|down|al|play|cart|wain)\w?right|(al|ful)bright)
           \w{{2,}}(left|right)\w*
@@ -60,12 +60,13 @@ _WORDS = {
         | dextr(a|i|e|um|ae|is|am|as|os|orum|o(?!se)\w*)
         | stang\w* | drept\w* | dreapt\w*                                       # Romanian
         | venstre\w* | h[øo][yj]re\w* | vanst\w* | hoger\w* | hogra\w*          # Nordic
-        | vinstri\w* | h(æ|ae)gri\w* | vase(n|mm|mp)\w* | oikea\w*
+        | vinstr\w* | h(æ|ae)gr\w* | vase(n|mm|mp)\w* | oikea\w*
         | vasak\w* | parem\w{{0,5}} | kair\w+ | desin(e|ys|io|ej)\w*            # Baltic
         | kreis(a|ais|aj\w+|o|ie) | lab(ais|a|as|o|aj\w+|ie|i)
         | (le[vw]|lav|liev|pra[vw])(y|a|e|i|o|ou|ej|ego|eho|ega|ym|ych|ih|emu)  # Slavic
         | (lewo|levo|prawo|pravo)str\w* | lijev\w{{1,3}} | desn(i|a|o|e|og|oj|ega|ih)
-        | vlevo | vpravo | vlavo | nalevo | napravo | слева | справа | зліва | праворуч | ліворуч
+        | vlevo | vpravo | vlavo | nalevo | napravo | слева | справа | налево | направо
+        | зліва | праворуч | ліворуч
         | лев\w* | прав\w* | лів\w* | ляв\w* | десн\w* | десен | дясн\w* | зүүн | баруун | оң
         | bal(oldal\w*|ra)? | jobb(oldal\w*|ra)?                                # Hungarian
         | sol | sag | soldaki | sagdaki | chap | majt\w* | djatht\w*            # Turkish, Albanian

@@ -111,7 +111,7 @@ def _has_letter(words: tuple[str, ...]) -> bool:
     if not any(len(word) > 2 and word.isalpha() for word in words):
         return False
     ends = {words[0], words[-1]}
-    return bool(ends & {"li", "re", "sn", "der", "dir"}) or any(
+    return bool(ends & {"li", "re", "sn", "der", "dir", "dt", "lf"}) or any(
         word in ("l", "r") and not (place + 1 < len(words) and words[place + 1].isdigit())
         for place, word in enumerate(words)
     )
