@@ -43,8 +43,8 @@ _TWIN_BEFORE_LETTER = "|".join(
 
 _WORDS = {
     "left-right": rf"""
-        left | right | lef | lt | rt | lft | rgt | rght | [lr]hs? | [lr]hemi\w*             # English
-        | o[ds] | dx | sx | dex | dext | sin | sinis | sinist | dest  # abbreviations
+        left | right | lef | lt | rt | lft | rgt | rght | [lr]hs? | [lr]hemi\w*
+        | o[ds] | dx | sx | dex | dext | sin | sinis | sinist | dest      # English
         | (left|right)(?!over|eous|ful|s?$)\w{{3,}}
         | (?!(up|out|copy|forth|birth|down|al|play|cart|wain)\w?right|(al|ful)bright)
           \w{{2,}}(left|right)\w*
