@@ -126,5 +126,7 @@ def test_images_of_another_shape_are_refused_as_by_the_network():
 
 
 def test_another_network_is_refused():
-    with pytest.raises(UsageError, match=r"scaled for lightm-unet and its .*, got PlainUNet; leave the"):
+    with pytest.raises(
+        UsageError, match=r"scaled for lightm-unet and its .*, got PlainUNet; leave the"
+    ):
         scale_first_weights(build_network("nnu-net", 2, 1, 2), some_images())

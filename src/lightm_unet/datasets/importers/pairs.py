@@ -33,9 +33,6 @@ from lightm_unet.imaging.image import (
 from lightm_unet.imaging.picture import read_label_colours
 from lightm_unet.system.progress import Progress, track
 
-_WHITES = (IGNORE, 65535)
-"""White of 8 and of 16 bits."""
-
 _log = logging.getLogger(__name__)
 
 
