@@ -225,3 +225,14 @@ def test_a_picture_and_a_volume_are_no_pair(tmp_path, endings):
 def test_an_argument_of_another_kind_is_refused_by_name(tmp_path, argument, value):
     with pytest.raises(UsageError, match=f"^{argument} needs "):
         evaluate(tmp_path, tmp_path, **{argument: value})
+
+
+def test_a_folder_of_images_in_place_of_masks_is_asked_about(tmp_path):
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:8, 4:8] = 255
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for folder, picture in (("masks", mask), ("images", image)):
+        (tmp_path / folder).mkdir()
+        Picture.fromarray(picture).save(tmp_path / folder / "a.png")
+    with pytest.raises(DataError, match=r"256 different values.*is .*images the folder of images"):
+        evaluate(tmp_path / "masks", tmp_path / "images")

@@ -101,3 +101,36 @@ def test_folders_that_share_no_name_are_bad_data(save_mask, tmp_path):
     save_mask("ref/b.nii", VOXEL)
     with pytest.raises(DataError, match=r"no mask named like one of .*ref \(first: a\)"):
         pair_masks(tmp_path / "pred", tmp_path / "ref")
+
+
+def test_words_for_a_mask_in_a_name_do_not_matter_where_one_file_is_meant(
+    save_mask, save_dataset, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    save_mask("pred/a.nii.gz", VOXEL)
+    save_mask("pred/b_seg.nii.gz", VOXEL)
+    ref = save_mask("ref/a_mask.nii", VOXEL)
+    save_mask("ref/B.nii", VOXEL)
+    pairing = pair_masks(tmp_path / "pred", tmp_path / "ref")
+    assert [pair.name for pair in pairing.pairs] == ["a", "b_seg"]
+    assert pairing.pairs[0].reference == ref
+    assert pairing.unpaired == ()
+    assert "such as a.nii.gz with a_mask.nii" in caplog.text
+    assert len(pair_masks(tmp_path / "pred" / "a.nii.gz", tmp_path / "ref").pairs) == 1
+    pairing = pair_masks(tmp_path / "pred", save_dataset({"a": VOXEL, "b": VOXEL}))
+    assert [pair.reference.name for pair in pairing.pairs] == ["a.nii.gz", "b.nii.gz"]
+
+
+def test_a_name_that_could_go_with_two_masks_goes_with_none(save_mask, tmp_path):
+    for path in ("pred/a.nii", "pred/b.nii", "ref/a_mask.nii", "ref/a_seg.nii", "ref/b.nii"):
+        save_mask(path, VOXEL)
+    pairing = pair_masks(tmp_path / "pred", tmp_path / "ref")
+    assert [pair.name for pair in pairing.pairs] == ["b"]
+    assert [case.name for case in pairing.unpaired] == ["a", "a_mask", "a_seg"]
+
+
+def test_images_by_their_first_channel_are_no_masks(save_mask, tmp_path):
+    save_mask("pred/a.nii", VOXEL)
+    save_mask("images/a_0000.nii", VOXEL)
+    with pytest.raises(DataError, match="no mask named like one of"):
+        pair_masks(tmp_path / "pred", tmp_path / "images")

@@ -585,3 +585,67 @@ def test_arguments_of_other_functions(tmp_path):
     which = "all" if refused == count else f"{refused} of {count}"
     written = "something" if new.exists() else "nothing"
     return f"{which} refused by name, {written} is written"
+
+
+@fault(
+    SECTION,
+    "masks of the images that the model was trained on, among others",
+    "scored, and a line says that 2 of 3 cases trained or selected the model, with the command "
+    "that segments unseen ones",
+)
+def test_cases_that_trained_the_model(save, evaluate, tmp_path):
+    for name in "abc":
+        save(name, DOT, DOT)
+    run, images = tmp_path / "run", tmp_path / "data" / "imagesTr"
+    run.mkdir()
+    (run / "run.json").write_text(json.dumps({"dataset": str(images.parent)}))
+    split = {"training": ["a"], "validation": ["b"], "test": ["c"]}
+    (run / "split.json").write_text(json.dumps(split))
+    cases = [{"name": name, "input": str(images / f"{name}_0000.png")} for name in "abc"]
+    record = {"model": str(run / "model"), "cases": cases}
+    (tmp_path / "pred" / "prediction.json").write_text(json.dumps(record))
+    code, out, err = evaluate()
+    told = re.search(r"2 of 3 cases trained or selected this model.*predict .*--part test", err)
+    return (
+        f"{'scored' if code == 0 and '1.000' in out else 'not scored'}, and a line says "
+        f"{'that 2 of 3 cases trained or selected the model' if told else '?'}, with the command "
+        "that segments unseen ones"
+    )
+
+
+@fault(
+    SECTION,
+    "`a.png` with `a_mask.png`; `b.png` with `b_mask.png` and `b_seg.png`; a folder of nnU-Net's "
+    "images `a_0000.png` in place of masks",
+    "a is scored, b is listed since two masks could be meant, and the images are refused",
+)
+def test_names_of_masks(run, save, evaluate, tmp_path):
+    for name in ("a", "b"):
+        save(name, DOT, DOT)
+    (tmp_path / "images").mkdir()
+    for old, new in (("a", "a_mask"), ("b", "b_mask"), ("a_mask", "../images/a_0000")):
+        picture = (tmp_path / "ref" / f"{old}.png").read_bytes()
+        (tmp_path / "ref" / f"{new}.png").write_bytes(picture)
+    (tmp_path / "ref" / "a.png").unlink()
+    (tmp_path / "ref" / "b.png").rename(tmp_path / "ref" / "b_seg.png")
+    code, _, err = evaluate()
+    scored = [row["case"] for row in rows(tmp_path) if row["dice"]]
+    listed = re.findall(r"^(\w+): ", err, re.MULTILINE)
+    refused = run("evaluate", tmp_path / "pred", tmp_path / "images")[0] == 3
+    left = "b" if code == 1 and "b" in listed else "nothing"
+    return (
+        f"{', '.join(dict.fromkeys(scored))} is scored, {left} is listed since two masks "
+        f"could be meant, and the images are {'refused' if refused else 'scored'}"
+    )
+
+
+@fault(
+    SECTION,
+    "a folder of photographs in place of masks of 0 and 255",
+    "exit code 3, and the question whether it is the folder of images",
+)
+def test_images_in_place_of_masks(save, evaluate, tmp_path):
+    save("a", {(1, 1): 255}, {(i // 9, i % 9): 3 * i for i in range(72)})
+    code, _, err = evaluate()
+    asked = "the question whether it is" if "the folder of images?" in err else "nothing about"
+    return f"exit code {code}, and {asked} the folder of images"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lightm_unet.errors import DataError, UsageError
-from lightm_unet.evaluation.masks import read_pair
+from lightm_unet.evaluation.masks import read_pair, refuse_image
 from lightm_unet.evaluation.pairing import Pair, Pairing, pair_masks
 from lightm_unet.evaluation.scores import (
     CaseScores,
@@ -19,6 +19,7 @@ from lightm_unet.evaluation.scores import (
     present_labels,
     score_case,
 )
+from lightm_unet.evaluation.seen_cases import warn_of_seen_cases
 from lightm_unet.evaluation.settings import EvaluationSettings
 from lightm_unet.imaging.image import WHITES, has_spacing
 from lightm_unet.system.extras import require_extra
@@ -48,7 +49,8 @@ def evaluate(
         predictions: a mask, or a folder of masks.
         references: a mask, a folder of masks, or a data set in nnU-Net's layout, which also
                 provides the names of the labels and the images for the pictures.
-        output: folder for `cases.csv`, `summary.json` and `report.html`; None writes nothing.
+        output: folder for `cases.csv`, `summary.json` and `report.html`, which are replaced if
+                they are there; None writes nothing.
         images: images to draw the pictures on; by default those of the data set.
         labels: names of the label values 1, 2, ...; a value beyond them is then an error. By
             default the names of the data set, or those that `predict` recorded beside its masks.
@@ -75,6 +77,9 @@ def evaluate(
         check_output_folder(output, FILES)
     start = time.perf_counter()
     pairing = pair_masks(predictions, references, images)
+    names_of_masks = [pair.name for pair in pairing.pairs]
+    if remark := warn_of_seen_cases(predictions, references, names_of_masks):
+        _log.warning("%s", remark)
     unit = _unit(pairing.pairs)
     names = _given_names(labels, pairing)
     strict = labels is not None or pairing.names_are_complete
@@ -170,6 +175,7 @@ def _given_names(labels: Sequence[str] | None, pairing: Pairing) -> dict[int, st
 
 def _check_values(mask: np.ndarray, path: Path, names: Mapping[int, str]) -> None:
     if unknown := sorted(present_labels(mask) - set(names)):
+        refuse_image(path)
         raise DataError(
             path,
             f"the label value {unknown[0]}",

@@ -9,7 +9,10 @@ import numpy as np
 from lightm_unet.errors import DataError
 from lightm_unet.evaluation.pairing import Pair
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.imaging.image import WHITES, read_mask
+from lightm_unet.imaging.image import WHITES, has_spacing, read_labels, read_mask
+
+_MANY = 64
+"""More different values than masks of pictures have as a rule, and fewer than photographs."""
 
 
 def read_pair(pair: Pair, classes: int | None = None) -> tuple[np.ndarray, np.ndarray, Geometry]:
@@ -33,7 +36,12 @@ def read_pair(pair: Pair, classes: int | None = None) -> tuple[np.ndarray, np.nd
     pred, geometry = _read_mask(pair.prediction, classes)
     ref, ref_geometry = _read_mask(pair.reference, classes)
     if classes is None and (most := max(map(_labels_beside_white, (pred, ref)))):
-        return read_pair(pair, most + 1)
+        try:
+            return read_pair(pair, most + 1)
+        except DataError:
+            refuse_image(pair.prediction)
+            refuse_image(pair.reference)
+            raise
     if difference := ref_geometry.difference(geometry):
         raise DataError(
             pair.prediction,
@@ -44,6 +52,25 @@ def read_pair(pair: Pair, classes: int | None = None) -> tuple[np.ndarray, np.nd
     return pred, ref, ref_geometry
 
 
+def refuse_image(path: Path) -> None:
+    """Give a picture that is refused as a mask the likelier reason, if it looks like an image.
+
+    Raises:
+        DataError: it has very many grey levels.
+    """
+    try:
+        count = 0 if has_spacing(path) else len(np.unique(read_labels(path)[0]))
+    except DataError:  # the first reason is the better one
+        return
+    if count > _MANY:
+        raise DataError(
+            path,
+            f"{count} different values, as in an image",
+            "a mask, with one value for each label",
+            f"is {path.parent} the folder of images? name the one of masks",
+        )
+
+
 def _labels_beside_white(mask: np.ndarray) -> int:
     """The number of labels, if it says what white is: 0 if the mask has none but label 1."""
     whites = np.isin(mask, WHITES)
@@ -52,7 +79,11 @@ def _labels_beside_white(mask: np.ndarray) -> int:
 
 
 def _read_mask(path: Path, classes: int | None) -> tuple[np.ndarray, Geometry]:
-    mask, geometry = read_mask(path, classes)
+    try:
+        mask, geometry = read_mask(path, classes)
+    except DataError:
+        refuse_image(path)
+        raise
     if mask.min() < 0:
         raise DataError(
             path, f"the label value {mask.min()}", "0 or larger", "save the mask without scaling"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightm_unet.datasets.dataset import Case, list_dataset
+from lightm_unet.datasets.importers.names import match_case_names
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.evaluation.scores import FailedCase
 from lightm_unet.imaging.image import image_files, split_ending
 from lightm_unet.inference.record import recorded_labels
 from lightm_unet.reporting.palette import Colour
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,10 @@ class Pairing:
 
 
 def pair_masks(predictions: Path, references: Path, images: Path | None = None) -> Pairing:
-    """Match masks by file name without ending.
+    """Match masks by file name without ending, and without words such as `_mask` or `_seg`.
+
+    Equal names come first; `match_case_names` says which others are taken for one case. A line is
+    logged where the names are not equal.
 
     Args:
         predictions: a mask, or a folder of masks.
@@ -54,7 +61,7 @@ def pair_masks(predictions: Path, references: Path, images: Path | None = None) 
         DataError: a path is missing or holds no masks; no prediction has a reference.
         UsageError: two masks in one folder share a name.
     """
-    predicted = _by_name(image_files(predictions))
+    predicted = _by_name(image_files(predictions, "masks"))
     made_by = recorded_labels(predictions if predictions.is_dir() else predictions.parent)
     if (references / "dataset.json").is_file():
         pairing = _pair_with_dataset(predicted, references)
@@ -64,10 +71,11 @@ def pair_masks(predictions: Path, references: Path, images: Path | None = None) 
         raise DataError(
             predictions,
             f"no mask named like one of {references} (first: {min(predicted)})",
-            "masks with the file names of their references",
-            "rename the masks or choose another folder",
+            "masks with the file names of their references, with or without words such as _mask",
+            "rename the masks, or choose another folder",
         )
     pairing = replace(pairing, label_colours=made_by.colours)
+    _tell_of_other_names(pairing.pairs)
     if images is None:
         return pairing
     by_name = {_image_name(file): file for file in image_files(images)}
@@ -84,9 +92,10 @@ def _pair_with_dataset(predicted: Mapping[str, Path], root: Path) -> Pairing:
     # Cases that the data set itself lacks files of matter only if they were predicted.
     dataset, _ = list_dataset(root)
     cases: dict[str, Case] = {case.name: case for case in (*dataset.training, *dataset.test)}
+    partners = match_case_names(predicted, cases)
     pairs, unpaired = [], []
     for name, prediction in predicted.items():
-        case = cases.get(name)
+        case = cases.get(partners.get(name, ""))
         if case is None or case.labels is None:
             unpaired.append(FailedCase(name, f"{prediction}: {root} has no labels for this case"))
         else:
@@ -97,27 +106,41 @@ def _pair_with_dataset(predicted: Mapping[str, Path], root: Path) -> Pairing:
 def _pair_with_files(
     predicted: Mapping[str, Path], predictions: Path, references: Path, names: tuple[str, ...]
 ) -> Pairing:
-    referenced = _by_name(image_files(references))
+    referenced = _by_name(image_files(references, "masks"))
     if predictions.is_file() and references.is_file():
         referenced = dict(zip(predicted, referenced.values(), strict=True))
-    elif predictions.is_file():
-        referenced = {name: file for name, file in referenced.items() if name in predicted}
+    partners = match_case_names(predicted, referenced)
+    if predictions.is_file():
+        referenced = {name: referenced[name] for name in partners.values()}
     pairs = tuple(
-        Pair(name, predicted[name], referenced[name], image=None)
+        Pair(name, predicted[name], referenced[partners[name]], image=None)
         for name in predicted
-        if name in referenced
+        if name in partners
     )
     unpaired = [
         FailedCase(name, f"{file}: no reference named {name} in {references}")
         for name, file in predicted.items()
-        if name not in referenced
+        if name not in partners
     ]
     unpaired += [
         FailedCase(name, f"{file}: no prediction named {name} in {predictions}")
         for name, file in referenced.items()
-        if name not in predicted
+        if name not in partners.values()
     ]
     return Pairing(pairs, tuple(unpaired), names or None, names_are_complete=False)
+
+
+def _tell_of_other_names(pairs: Iterable[Pair]) -> None:
+    others = [pair for pair in pairs if split_ending(pair.reference)[0] != pair.name]
+    if others:
+        first = others[0]
+        _log.info(
+            "%d of the masks are paired with a reference of a longer or shorter name, such as %s "
+            "with %s",
+            len(others),
+            first.prediction.name,
+            first.reference.name,
+        )
 
 
 def _by_name(files: Iterable[Path]) -> dict[str, Path]:

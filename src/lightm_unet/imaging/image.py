@@ -92,12 +92,16 @@ def is_image_name(path: str | Path) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_ENDINGS)
 
 
-def image_files(path: Path) -> list[Path]:
+def image_files(path: Path, what: str = "images") -> list[Path]:
     """The images at a path: the file itself, or all images directly in a folder, sorted by name.
 
     Hidden files, such as macOS leaves behind, and folders are passed over. Whatever else bears the
     name of an image is listed, even a link to a file that is gone: reading it names it, while one
     image fewer might not be noticed.
+
+    Args:
+        path: a file or a folder.
+        what: what the files are, for messages.
 
     Raises:
         DataError: nothing is there, a file has a wrong ending, a folder holds no image or cannot
@@ -108,22 +112,20 @@ def image_files(path: Path) -> list[Path]:
             found = (
                 "a link to a file that is gone" if path.is_symlink() else "no such file or folder"
             )
-            raise DataError(path, found, "images", "check the path")
+            raise DataError(path, found, what, "check the path")
         if not path.is_dir():
             split_ending(path)
             return [path]
         files = sorted(f for f in path.iterdir() if is_image_name(f) and not f.is_dir())
     except OSError as error:  # no permission, or a name that is too long
         reason = error.strerror or str(error)
-        raise DataError(
-            path, f"it cannot be read ({reason})", "images", "check the path"
-        ) from error
+        raise DataError(path, f"it cannot be read ({reason})", what, "check the path") from error
     if not files:
         raise DataError(
             path,
-            "no image in this folder",
+            f"no {what.removesuffix('s')} in this folder",
             f"files ending in {', '.join(IMAGE_ENDINGS)}",
-            "name the folder that holds the images themselves",
+            f"name the folder that holds the {what} themselves",
         )
     return files
 

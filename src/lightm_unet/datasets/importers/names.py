@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,29 @@ def match_names(images: Path, masks: Path) -> Matches:
     problems += [f"{file}: no mask of this name in {masks}" for file in left]
     problems += [f"{file}: no image of this name in {images}" for file in right]
     return Matches(tuple(sorted(pairs)), tuple(problems))
+
+
+def match_case_names(left: Collection[str], right: Collection[str]) -> dict[str, str]:
+    """The partner of each name on the left, among those on the right.
+
+    Equal names are partners. Another name has a partner where exactly one name on each side is the
+    same without capitals and without words such as `_mask` or `seg-`. Not without nnU-Net's
+    `_0000`: that marks images, which are no masks.
+
+    Example:
+        >>> match_case_names(["a", "b", "c", "c_seg"], ["a", "b_mask", "label_c"])
+        {'a': 'a', 'b': 'b_mask'}
+    """
+    partners = {name: name for name in left if name in right}
+    groups: dict[str, tuple[list[str], list[str]]] = {}
+    for side, names in ((0, left), (1, right)):
+        for name in names:
+            core = _core(name, MASK_WORDS).casefold()
+            groups.setdefault(core, ([], []))[side].append(name)
+    for ours, theirs in groups.values():
+        if len(ours) == len(theirs) == 1:
+            partners[ours[0]] = theirs[0]
+    return partners
 
 
 def case_names(images: Sequence[Path], root: Path) -> dict[Path, str]:
