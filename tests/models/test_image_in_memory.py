@@ -12,6 +12,7 @@ from lightm_unet.models.image_in_memory import image_in_memory
 from lightm_unet.models.model_folder import ModelFolder
 from lightm_unet.networks.lightm_unet import LightMUNet
 from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.system.logs import forget_remarks
 
 GREY = Preprocessing(spatial_dims=2, channels=1, size=(8, 8))
 COLOUR = Preprocessing(spatial_dims=2, channels=3, size=(8, 8))
@@ -265,3 +266,17 @@ def test_what_is_no_voxel_size_is_refused(spacing_mm):
 def test_an_axis_is_a_whole_number(channel_axis):
     with pytest.raises(UsageError, match="channel_axis needs 0"):
         image_in_memory(numbered(1, 3, 3), GREY, channel_axis=channel_axis)
+
+
+@pytest.mark.parametrize(("axis", "channel_axis"), [(0, None), (2, None), (0, 0), (2, -1)])
+def test_colour_with_equal_channels_is_grey_as_in_a_file(axis, channel_axis, caplog):
+    caplog.set_level("INFO")
+    forget_remarks()
+    grey = numbered(4, 5)
+    array = np.stack([grey] * 3, axis=axis)
+    image = image_in_memory(array, GREY, channel_axis=channel_axis)
+    np.testing.assert_array_equal(image.array, grey[None])
+    assert "three equal channels; taken as grey" in caplog.text
+    array[1, 1, 1] += 1
+    with pytest.raises(DataError, match="3 channels that differ; expected 1 channel; convert it"):
+        image_in_memory(array, GREY, channel_axis=channel_axis)

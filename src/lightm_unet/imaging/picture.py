@@ -51,6 +51,17 @@ def read_picture(path: Path, channels: int | None = None) -> np.ndarray:
     array = _check_exact(np.moveaxis(array, -1, 0), path)
     if channels != 1 or len(array) == 1:
         return array
+    array = grey_of_equal(array, path)
+    _say(path, "grey", "stored in colour with three equal channels; read as grey")
+    return array
+
+
+def grey_of_equal(array: np.ndarray, path: Path) -> np.ndarray:
+    """Grey of colours `(3, ...)` with equal channels: `(1, ...)`.
+
+    Raises:
+        DataError: the channels differ.
+    """
     if (array != array[:1]).any():
         raise DataError(
             path,
@@ -58,7 +69,6 @@ def read_picture(path: Path, channels: int | None = None) -> np.ndarray:
             "1 channel",
             "convert it to grey, for example by saving it as greyscale in an image editor",
         )
-    _say(path, "grey", "stored in colour with three equal channels; read as grey")
     return array[:1]
 
 

@@ -6,8 +6,10 @@ model where they follow from it; otherwise the caller has to say them, and nothi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,11 @@ import torch
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image, image_from_array, image_from_nibabel
+from lightm_unet.imaging.picture import grey_of_equal
 from lightm_unet.preprocessing.preprocessing import SPACINGS_MM, Preprocessing
+from lightm_unet.system.logs import log_once
+
+_log = logging.getLogger(__name__)
 
 _NUMBERS = (int, float, tuple, list, np.ndarray, np.generic)
 
@@ -38,7 +44,8 @@ def image_in_memory(
         spacing_mm: voxel size of an array along each of its spatial axes, or one number for all.
             It is needed where the model resamples to a voxel size. A nibabel image has its own.
         channel_axis: the array's axis of channels, the first (0) or the last (-1). None finds it
-            by its length, if only one of the two has the length that the model needs.
+            by its length, if only one of the two has the length that the model needs. A picture
+            in colour whose three channels are equal is grey, as in a file.
 
     Raises:
         DataError: the image cannot be used.
@@ -99,6 +106,10 @@ def _channels_first(
         raise DataError(
             NAME, f"an array of shape {array.shape}", expected, "pass one image, without a batch"
         )
+    if dims == 2 and channels == 1 and (colours := _as_colours(array, channel_axis)) is not None:
+        grey = grey_of_equal(colours, Path(NAME))
+        log_once(_log, NAME, f"{NAME}: in colour with three equal channels; taken as grey")
+        return grey
     if channel_axis is None:
         fitting = [axis for axis in (0, -1) if array.shape[axis] == channels]
         if len(fitting) == 2:
@@ -113,6 +124,15 @@ def _channels_first(
     if type(channel_axis) is not int or channel_axis not in (0, -1, dims):
         raise UsageError(f"channel_axis needs 0 for the first axis or -1, got {channel_axis!r}")
     return np.moveaxis(array, channel_axis, 0)
+
+
+def _as_colours(array: np.ndarray, channel_axis: int | None) -> np.ndarray | None:
+    """A picture in colour as `(3, height, width)`; None if no axis alone can be its colours."""
+    if array.ndim != 3 or (channel_axis is None and 1 in (array.shape[0], array.shape[2])):
+        return None  # no picture with channels, or one of a single channel
+    axes = (0, -1) if channel_axis is None else (channel_axis,)
+    fitting = [axis for axis in axes if axis in (0, -1) and array.shape[axis] == 3]
+    return np.moveaxis(array, fitting[0], 0) if len(fitting) == 1 else None
 
 
 def _affine(spacing_mm: Sequence[float] | float | None, preprocessing: Preprocessing) -> np.ndarray:
