@@ -75,3 +75,14 @@ def test_without_the_option_there_are_none(make_model, tmp_path):
     Picture.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "a.png")
     predict(make_model(spatial_dims=2, size=(8, 8)), tmp_path / "a.png", tmp_path / "out")
     assert names(tmp_path / "out") == ["a.png", "prediction.json"]
+
+
+def test_those_of_an_earlier_call_stay_and_a_line_says_so(make_model, tmp_path, caplog):
+    Picture.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "a.png")
+    model, out = make_model(spatial_dims=2, size=(8, 8)), tmp_path / "out"
+    predict(model, tmp_path / "a.png", out, device="cpu", probabilities=True)
+    predict(model, tmp_path / "a.png", out, device="cpu", probabilities=True)
+    assert caplog.text == ""
+    predict(model, tmp_path / "a.png", out, device="cpu")
+    assert "probabilities of an earlier call for 1 of the images" in caplog.text
+    assert names(out / "probabilities") == ["a_0.png", "a_1.png"]

@@ -17,7 +17,7 @@ from lightm_unet.errors import DataError, LightMUNetError, UsageError
 from lightm_unet.imaging.image import write_labels
 from lightm_unet.inference.cases import InputCase, find_cases
 from lightm_unet.inference.output_folder import check_output_folder, concerns_one_file, unwritable
-from lightm_unet.inference.probabilities import FOLDER, write_probabilities
+from lightm_unet.inference.probabilities import FOLDER, warn_of_former, write_probabilities
 from lightm_unet.inference.record import CaseResult, write_record
 from lightm_unet.inference.settings import PredictSettings
 from lightm_unet.models.logits import check_overlap
@@ -81,6 +81,8 @@ def predict(
     job = _Job(model, folder, chosen, overlap, probabilities, strict)
     cases = find_cases(paths, folder, model.preprocessing.channels)
     check_output_folder(folder, [case.output.name for case in cases if case.output])
+    if not probabilities:
+        warn_of_former(folder / FOLDER, [case.output for case in cases if case.output])
 
     start = time.perf_counter()
     results: list[CaseResult] = []

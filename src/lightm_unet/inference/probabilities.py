@@ -10,15 +10,40 @@ One file for each label opens in every viewer, and one map at a time is in memor
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from lightm_unet.imaging.image import has_spacing, split_ending, write_map
 from lightm_unet.models.predict_image import ImageLogits
 
+_log = logging.getLogger(__name__)
+
 FOLDER = "probabilities"
 """In the output folder: `evaluate` takes the folder itself, where only masks may lie."""
 LEVELS = 65535
 """The grey level of a picture that stands for a probability of 1."""
+
+
+def warn_of_former(folder: Path, masks: Iterable[Path]) -> None:
+    """Log a line if maps of an earlier call lie beside masks that will be written anew.
+
+    They stay, for nothing is deleted that the user may need.
+    """
+    former = [mask for mask in masks if (folder / map_name(mask.name, 0)).exists()]
+    if former:
+        _log.warning(
+            "%s holds probabilities of an earlier call for %d of the images; they stay, and need "
+            "not fit the new masks: remove them, or give --probabilities to write them anew",
+            folder,
+            len(former),
+        )
+
+
+def map_name(mask: str, label: int) -> str:
+    """The name of a label's map, made from the name of the mask."""
+    stem, ending = split_ending(mask)
+    return f"{stem}_{label}{ending}"
 
 
 def write_probabilities(logits: ImageLogits, folder: Path, mask: str) -> None:
@@ -29,7 +54,6 @@ def write_probabilities(logits: ImageLogits, folder: Path, mask: str) -> None:
         folder: made where missing.
         mask: name of the image's mask, from which the names are made.
     """
-    stem, ending = split_ending(mask)
     levels = None if has_spacing(mask) else LEVELS
     for label, values in enumerate(logits.probabilities(levels)):
-        write_map(values, logits.geometry, folder / f"{stem}_{label}{ending}")
+        write_map(values, logits.geometry, folder / map_name(mask, label))
