@@ -201,7 +201,7 @@ class RoundRobin:
             )
 
     def _fail(self, case: BenchCase, reason: str) -> None:
-        _log.warning(f"{_setting(case)}: {_name(case)} failed: {reason}")
+        _log.warning(f"{_setting(case)}: {_name(case)} failed")  # the report says why, once
         self.results.setdefault(case, Result(case, error=reason))
 
 

@@ -52,6 +52,9 @@ def main() -> None:
     try:
         case = from_json(BenchCase, json.loads(next(requests)))
         answer: dict[str, int | str] = {"parameters": export(case, Path(sys.argv[1]))}
+    except torch.onnx.errors.UnsupportedOperatorError:  # the selective scan is not an ONNX operator
+        name = "LightM-UNet" if case.network.name.startswith("lightm-unet") else case.network
+        answer = {"error": f"{name} has no ONNX form yet; use --engine torch"}
     except Exception as error:
         answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     print(json.dumps(answer), file=answers, flush=True)

@@ -92,4 +92,4 @@ def _export(case: BenchCase, folder: Path) -> int:
         try:
             return exporter.ask(to_json(case))["parameters"]
         except ChildError as error:
-            raise LightMUNetError(f"it cannot be exported to ONNX: {error}") from error
+            raise LightMUNetError(str(error)) from error

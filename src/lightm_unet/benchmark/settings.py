@@ -29,7 +29,8 @@ class BenchSettings:
     sizes: Sequence[tuple[int, ...]] = (PAPER_SIZE[2],)
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)
-    """Program that runs the networks; onnxruntime does inference on the CPU only."""
+    """Program that runs the networks; onnxruntime does inference on the CPU only, and not of
+    networks with Mamba layers, such as lightm-unet."""
     devices: Sequence[str] = ("cpu",)
     """Device that runs the networks: cpu, cuda, cuda:N or mps; auto is a GPU if there is one."""
     threads: Sequence[int] | None = None
