@@ -54,3 +54,15 @@ def test_in_a_crowd_names_cover_no_mark(make_plan, make_result):
             x, y = axes.transData.transform((macs / 1e9, dice))
             reach = 0.7 * radius_of(size) * figure.dpi / 72  # of the square within the circle
             assert not words.overlaps(Bbox([(x - reach, y - reach), (x + reach, y + reach)]))
+
+
+def test_a_narrow_screen_gets_an_upright_figure(make_plan, make_result, costs):
+    plan = make_plan()
+    done = make_result("lightm-unet", {"d": (0.5, 0.75)})
+    rows = make_rows(plan, {done.run: done}, costs(plan), {})
+    width, height = Image.open(io.BytesIO(draw_scatter(rows, plan.size, narrow=True))).size
+    assert width < height < 1000
+
+
+def test_a_mark_of_few_parameters_can_still_be_seen():
+    assert radius_of(1) == radius_of(68_260) > 3.5  # points

@@ -54,12 +54,13 @@ def write_report(
     remarks = make_remarks(plan, rows)
     made = made_now(["torch"])
     examples = read_examples(folder, plan, results)
+    narrow = draw_scatter(rows, plan.size, narrow=True)
     pictures = {
         FIGURE_1: draw_scatter(rows, plan.size),
         FIGURE_3: draw_figure(examples, plan),
     }
     content = comparison_json(plan, rows, results, remarks, made.to_json_dict())
-    page = render_report(plan, rows, results, remarks, made, pictures[FIGURE_1], examples)
+    page = render_report(plan, rows, results, remarks, made, pictures[FIGURE_1], examples, narrow)
     files = {
         "networks.csv": encode_text(networks_csv(plan, rows)),
         "cases.csv": encode_text(cases_csv(results)),
@@ -79,8 +80,12 @@ def render_report(
     made: Provenance,
     scatter: bytes | None,
     examples: Sequence[Example],
+    narrow_scatter: bytes | None = None,
 ) -> str:
-    """The page as HTML; figures and styles are inside, nothing is loaded from elsewhere."""
+    """The page as HTML; figures and styles are inside, nothing is loaded from elsewhere.
+
+    A narrow screen shows `narrow_scatter` in the place of `scatter`.
+    """
     colours = label_colours(plan)
     return render_page(
         "comparison/comparison.html.jinja",
@@ -98,6 +103,7 @@ def render_report(
         ],
         runs=[_run_cells(run, results.get(run)) for run in plan.runs],
         scatter=scatter,
+        narrow_scatter=narrow_scatter,
         labels=[(colours[value].css, name) for value, name in _labels(plan)],
         examples=[_example(example, colours) for example in examples],
     )

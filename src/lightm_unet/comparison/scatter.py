@@ -37,12 +37,13 @@ AREA_PER_MILLION = 26.0
 """Area of a mark in square points per million parameters."""
 
 
-def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
+def draw_scatter(rows: Sequence[Row], size: Sequence[int], *, narrow: bool = False) -> bytes | None:
     """Draw the figure, as PNG.
 
     Args:
         rows: rows of the table; those without a score are left out.
         size: size of the image for which operations are counted.
+        narrow: for a telephone: upright, with the legends below.
 
     Returns:
         The PNG file's bytes; None if no network has a score.
@@ -50,7 +51,7 @@ def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
     rows = [row for row in rows if math.isfinite(row.mean["dice"].mean)]
     if not rows:
         return None
-    figure = new_figure(11, 5.8)
+    figure = new_figure(5, 6.6) if narrow else new_figure(11, 5.8)
     axes = figure.subplots()
     # The largest mark is drawn first, so that it hides no smaller one.
     for row in sorted(rows, key=lambda row: -row.cost.parameters):
@@ -70,6 +71,7 @@ def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
         )
         axes.plot(giga, score.mean, marker=".", color=INK.css, markersize=3, zorder=4)
     _style(axes, rows, size)
+    _add_legends(axes, rows, narrow)
     figure.canvas.draw()
     write_names(axes, rows)
     return save_figure(figure)
@@ -77,7 +79,7 @@ def draw_scatter(rows: Sequence[Row], size: Sequence[int]) -> bytes | None:
 
 def area_of(parameters: int) -> float:
     """The area of a mark in square points: proportional, with a minimum that stays visible."""
-    return max(18.0, AREA_PER_MILLION * parameters / 1e6)
+    return max(45.0, AREA_PER_MILLION * parameters / 1e6)
 
 
 def radius_of(parameters: int) -> float:
@@ -86,8 +88,6 @@ def radius_of(parameters: int) -> float:
 
 
 def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
-    from matplotlib.lines import Line2D
-
     style_axes(axes)
     make_logarithmic(axes.xaxis)
     giga = [row.cost.macs / 1e9 for row in rows]
@@ -102,13 +102,18 @@ def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
     axes.set_ylim(max(min(ends) - margin, -0.02), min(max(ends) + margin, 1.02))
     axes.set_xlabel(f"GMACs for one image of {formats.size(size)} (logarithmic)")
     axes.set_ylabel("mean DSC on the test cases")
+
+
+def _add_legends(axes: Axes, rows: Sequence[Row], narrow: bool) -> None:
+    from matplotlib.lines import Line2D
+
     families = [family for family in COLOURS if any(row.family == family for row in rows)]
     axes.figure.legend(
         handles=[
             Line2D([], [], marker="o", linestyle="", markersize=9, color=COLOURS[f].css, label=f)
             for f in families
         ],
-        loc="outside right upper",
+        loc="outside lower left" if narrow else "outside right upper",
         frameon=False,
         fontsize=9,
         labelspacing=0.8,
@@ -128,7 +133,7 @@ def _style(axes: Axes, rows: Sequence[Row], size: Sequence[int]) -> None:
             for millions in (1, 5, 25)
         ],
         title="parameters",
-        loc="outside right lower",
+        loc="outside lower right" if narrow else "outside right lower",
         frameon=False,
         fontsize=9,
         title_fontsize=9,

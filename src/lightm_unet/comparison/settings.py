@@ -30,6 +30,7 @@ class ComparisonSettings:
     processes: int = 1
     """Number of runs at the same time on this machine."""
     bench: bool = True
-    """Measure latency and memory of the networks after all runs have ended."""
+    """Measure latency and memory of the networks after all runs have ended; on unless --no-bench is
+    given."""
     report_only: bool = False
     """Train nothing; write the report on the existing results."""

@@ -138,7 +138,7 @@ def _class_mean(evaluation: Evaluation, name: str, score: str) -> float:
 
 def _missing(run: Run, result: RunResult | None) -> str:
     if result is None:
-        return f"seed {run.seed}: not made yet"
+        return f"seed {run.seed}: not made yet; repeat the command without --part and --report-only"
     return f"seed {run.seed}: {result.status}: {result.error}"
 
 

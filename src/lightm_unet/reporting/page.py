@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
     from lightm_unet.reporting.provenance import Provenance
 
@@ -41,7 +43,20 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["inline_png"] = inline_png
+    environment.filters["breakable"] = breakable
     return environment
+
+
+def breakable(name: object) -> Markup:
+    """A name, escaped, that breaks behind its signs rather than within a word.
+
+    Example:
+        >>> print(breakable("case_<1>"))
+        case_<wbr>&lt;1&gt;
+    """
+    from markupsafe import Markup, escape
+
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_\-.:,=/])", str(name)))
 
 
 def inline_png(png: bytes) -> str:
