@@ -6,13 +6,26 @@ one line without a traceback; Python callers catch `LightMUNetError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 
 def printable(text: str) -> str:
     """A text with its control characters, which a file name may hold, as Python writes them."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shown_path(path: str | Path) -> str:
+    """A path as messages show it: on one line, and without `a/..` where that names the same file.
+
+    Example:
+        >>> print(shown_path("images/../masks"), shown_path("../masks"))
+        masks ../masks
+    """
+    short = os.path.normpath(path)
+    same = ".." in Path(path).parts and os.path.realpath(short) == os.path.realpath(path)
+    return printable(short if same else str(path))
 
 
 class LightMUNetError(Exception):
@@ -71,7 +84,37 @@ class DataError(LightMUNetError):
 
     def __init__(self, path: str | Path, found: str, expected: str, advice: str) -> None:
         self.path, self.found, self.expected, self.advice = Path(path), found, expected, advice
-        super().__init__(f"{printable(str(path))}: found {found}; expected {expected}; {advice}")
+        super().__init__(f"{shown_path(path)}: found {found}; expected {expected}; {advice}")
+
+
+def join_alike(problems: Iterable[tuple[str | Path, str]]) -> list[str]:
+    """Messages that differ only in their file, as one message that names all of these files.
+
+    Args:
+        problems: a file, and the message about it, which begins with the file's path.
+
+    Returns:
+        The messages, in the order of their first file.
+
+    Example:
+        >>> join_alike([("m/a.png", "m/a.png: found red"), ("m/b.png", "m/b.png: found red")])
+        ['m/a.png and 1 more (b.png): found red']
+    """
+    files: dict[str, list[str | Path]] = {}
+    for path, message in problems:
+        start = f"{shown_path(path)}: "
+        rest = message.removeprefix(start)
+        key = f": {rest}" if rest != message else message
+        files.setdefault(key, []).append(path)
+    lines = []
+    for key, (first, *others) in files.items():
+        if not key.startswith(": "):
+            lines += [key] * (1 + len(others))
+            continue
+        names = ", ".join(printable(Path(other).name) for other in others)
+        more = f" and {len(others)} more ({names})" if others else ""
+        lines.append(f"{shown_path(first)}{more}{key}")
+    return lines
 
 
 def refuse_all(path: str | Path, messages: Sequence[str]) -> None:

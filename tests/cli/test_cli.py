@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 import lightm_unet
 from lightm_unet.imaging.image import read_image
@@ -186,7 +187,7 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         ),
         (("bench", "--what", "scan", "--batch", "2"), 2, "--what scan accepts only"),
         (("bench", "--what", "scan", "--threads", "1", "--threads", "2"), 2, "one of --threads"),
-        (("bench", "nnu-net", "--what", "scan"), 2, "--what scan accepts only"),
+        (("bench", "nnu-net", "--what", "scan"), 2, "leave out nnu-net"),
         (("count", "u-nett"), 2, "got 'u-nett'"),
         (("count", "--size", "8", "--output", "out"), 2, "size needs 2 or 3 positive numbers"),
         (("count", "unetr:image_size=[16,16]", "--size", "32x32"), 2, "images of up to 16x16"),
@@ -331,14 +332,17 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def test_if_every_case_failed_the_exit_code_is_3_and_each_is_named(run, pictures, tmp_path):
+def test_if_every_case_failed_the_exit_code_is_3_and_each_is_named_in_one_line(
+    run, pictures, tmp_path
+):
     for name in ("a.png", "b.png"):
         (tmp_path / name).touch()
     code, printed, error = run(
         "predict", pictures / "model", tmp_path / "a.png", tmp_path / "b.png", "--output", "out"
     )
     assert code == 3
-    assert [line.split(":")[0] for line in error.splitlines()] == ["a", "b"]
+    assert error.startswith(f"{tmp_path / 'a.png'} and 1 more (b.png): found an empty file; ")
+    assert error.count("\n") == 1
     assert printed == "0 masks written to out, 2 failed\n"
 
 
@@ -352,7 +356,7 @@ def test_a_failed_case_is_one_line_whatever_its_name(run, pictures, tmp_path):
     assert code == 1
     assert error.count("\n") == 1
     assert "\x1b" not in error
-    assert "two lines" in error
+    assert r"two\nlines \x1b[31m" in error
 
 
 def test_probabilities_are_written_on_request(run, pictures, tmp_path):
@@ -455,3 +459,41 @@ def test_ctrl_c_while_the_command_is_loaded_shows_no_traceback():
     )
     done = subprocess.run([sys.executable, "-c", stop], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_wrong_path_of_an_image_is_told_before_torch_is_loaded():
+    code = (
+        "import sys; sys.argv = ['x', 'predict', 'lungs', 'nothing.png', '--output', 'out']\n"
+        "from lightm_unet.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: print(stop.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "3 False"
+    assert "nothing.png: found no such file or folder; expected images" in done.stderr
+
+
+def test_a_data_set_of_pictures_is_told_of_in_pixels(run, tmp_path):
+    run("phantom", "xray", tmp_path / "data", "--cases", "4", "--size", "32")
+    code, printed, _ = run("check-dataset", tmp_path / "data")
+    assert code == 0
+    assert "no pixel size stored" in printed
+    assert "voxels" not in printed
+    assert " pixels in 4 cases" in printed
+
+
+def test_masks_in_colour_are_refused_in_one_line_that_shows_a_legend(run, tmp_path):
+    for folder, picture in (("images", np.eye(8)), ("masks", np.ones((8, 8, 3)) * (255, 0, 0))):
+        (tmp_path / folder).mkdir()
+        for name in "abc":
+            file = tmp_path / folder / f"{name}.png"
+            Image.fromarray(picture.astype(np.uint8)).save(file)
+    code, _, error = run(
+        *("import-dataset", tmp_path / "images", tmp_path / "masks", tmp_path / "data"),
+        *("--kind", "pairs"),
+    )
+    assert code == 3
+    assert "a.png and 2 more (b.png, c.png): found a colour picture" in error
+    assert "with lines such as #ff0000,liver" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "data").exists()

@@ -256,3 +256,15 @@ def test_json_with_two_values_for_a_key_is_refused_at_any_depth(tmp_path):
     path.write_text('{"labels": {"liver": 1, "liver": 2}}')
     with pytest.raises(DataError, match='two values for the key "liver"'):
         read_json(path)
+
+
+def test_an_error_while_a_new_folder_is_filled_names_the_file_as_the_user_knows_it(tmp_path):
+    target = tmp_path / "new"
+
+    def fill():
+        with new_folder(target) as folder, open_atomic(folder / "a" / "b.bin"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        fill()
+    assert caught.value.filename == str(target / "a" / "b.bin")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lightm_unet.cli.options import NONE_GIVEN, choice, options
 from lightm_unet.cli.terminal import complain, progress_bars
 from lightm_unet.datasets.settings import ImportSettings, PhantomKind, PhantomSettings
+from lightm_unet.errors import shown_path
 
 if TYPE_CHECKING:
     from lightm_unet.datasets.dataset import Dataset
@@ -20,23 +21,24 @@ else:
 
 
 def import_dataset(
-    source: Path, masks: Path, target: Path | None = None, /, *, settings: OfImport = NONE_GIVEN
+    source: Path, dataset: Path, target: Path | None = None, /, *, settings: OfImport = NONE_GIVEN
 ) -> None:
     """Copy a published data set, or images and masks, into nnU-Net's raw layout for training.
 
-    `import-dataset SOURCE DATASET` takes a data set as it was published,
-    `import-dataset IMAGES MASKS DATASET --kind pairs` a folder of images and one of masks.
+    Your own images: `lightm-unet import-dataset IMAGES MASKS DATASET --kind pairs`
+
+    A published data set: `lightm-unet import-dataset SOURCE DATASET`
 
     Args:
-        source: Folder of the data set as it was published, or of images.
-        masks: Folder of the images' masks. Left out for a published data set.
-        target: Folder for the copy, new or empty. It always comes last.
+        source: Folder of the images; or of the data set as it was published.
+        dataset: Folder of their masks; or, for a published data set, the new folder for the copy.
+        target: New folder for the copy, after a folder of images and one of masks.
     """
     from lightm_unet.datasets.importers import import_dataset as run
 
-    folders = (source, masks) if target is None else (source, target)
+    masks = dataset if target is not None else None
     with progress_bars() as progress:
-        data = run(*folders, masks=target and masks, progress=progress, **settings)
+        data = run(source, target or dataset, masks=masks, progress=progress, **settings)
     _print_contents(data)
 
 
@@ -54,16 +56,19 @@ def check_dataset(dataset: Path, /) -> int:
         complain(f"{problem.case or dataset}: {problem.message}")
     for warning in report.warnings:
         complain(f"warning: {warning}")
-    for title, spread in (("voxels", report.shapes), ("spacing, mm", report.spacings_mm)):
+    unit = "voxels" if report.spacings_mm else "pixels"
+    for title, spread in ((unit, report.shapes), ("spacing, mm", report.spacings_mm)):
         if spread:
             print(
                 f"{title:<13} min {_axes(spread.min)}  median {_axes(spread.median)}  "
                 f"max {_axes(spread.max)}"
             )
+    if report.shapes and not report.spacings_mm:
+        print(f"{'spacing':<13} no pixel size stored")
     if report.intensity_range:
         print(f"{'intensities':<13} {report.intensity_range[0]:g} to {report.intensity_range[1]:g}")
     for name, voxels in report.label_voxels.items():
-        print(f"{name:<13} {voxels:,} voxels in {report.label_cases[name]} cases")
+        print(f"{name:<13} {voxels:,} {unit} in {report.label_cases[name]} cases")
     if report.mirroring:
         print(f"{'mirroring':<13} {report.mirroring}")
     counts = [(report.cases, "case"), (report.test_cases, "test case")][
@@ -96,7 +101,7 @@ def phantom(
 
 def _print_contents(data: Dataset) -> None:
     labels = ", ".join(data.label_names[1:])
-    print(f"{data.root}: {data.name}, {len(data.training)} cases, {labels}")
+    print(f"{shown_path(data.root)}: {data.name}, {len(data.training)} cases, {labels}")
 
 
 def _counted(number: int, what: str) -> str:

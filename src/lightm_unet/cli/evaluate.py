@@ -29,7 +29,8 @@ def evaluate(
     Args:
         predictions: A mask, or a folder of masks.
         references: The reference masks: a file, a folder, or a data set in nnU-Net's raw layout.
-        output: Folder for cases.csv, summary.json and report.html; by default no file is written.
+        output: Folder for cases.csv, summary.json and report.html, which are replaced if they are
+                there; by default no file is written.
     """
     from lightm_unet.evaluation.evaluate import evaluate as run
     from lightm_unet.evaluation.tables import print_evaluation

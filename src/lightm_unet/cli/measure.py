@@ -103,7 +103,11 @@ def _bench_scan(
         for name, value in settings.items()
         if name in single and len(value) == 1
     }
-    if networks or len(given) < len(settings):
+    if networks:
+        raise UsageError(
+            f"--what scan times the selective scan alone; leave out {' '.join(networks)}"
+        )
+    if len(given) < len(settings):
         raise UsageError(
             "--what scan accepts only --size, --rounds, --output, and one of --threads and --device"
         )

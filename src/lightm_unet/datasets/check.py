@@ -25,7 +25,7 @@ from lightm_unet.datasets.sides import describe_forbidden, forbidden_axes
 from lightm_unet.datasets.splits import SPLIT_FILE, Split, find_split
 from lightm_unet.errors import DataError, refuse_all
 from lightm_unet.imaging.geometry import Geometry, canonical_axes
-from lightm_unet.imaging.image import is_image_name, split_ending
+from lightm_unet.imaging.image import has_spacing, is_image_name, split_ending
 from lightm_unet.system.files import read_json
 from lightm_unet.system.progress import Progress, track
 from lightm_unet.system.values import path
@@ -60,9 +60,9 @@ class DatasetReport:
     """Training cases, the broken ones included."""
     problems: tuple[Problem, ...]
     shapes: Spread | None
-    """Voxels along each axis; None where no case could be read."""
+    """Voxels or pixels along each axis; None where no case could be read."""
     spacings_mm: Spread | None
-    """Voxel sizes in mm; 1 for pictures, which store none."""
+    """Voxel sizes in mm; None for pictures, which store none."""
     label_voxels: dict[str, int]
     """Voxels of each label, over all cases."""
     label_cases: dict[str, int]
@@ -147,7 +147,7 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
         cases=len(dataset.training),
         problems=tuple(problems),
         shapes=_spread(shapes),
-        spacings_mm=_spread(spacings),
+        spacings_mm=_spread(spacings) if has_spacing(f"image{dataset.file_ending}") else None,
         label_voxels=dict(zip(dataset.label_names, voxels.tolist(), strict=True)),
         label_cases={
             name: sum(bool(each.voxels is not None and each.voxels[value]) for each in training)

@@ -278,8 +278,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             target.rmdir()  # empty: Windows does not rename onto a folder, not even such a one
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.filename:
+            file = Path(error.filename)
+            if file.is_relative_to(temporary):  # the name that the user knows
+                error.filename, error.filename2 = str(target / file.relative_to(temporary)), None
         raise
 
 

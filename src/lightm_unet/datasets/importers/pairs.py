@@ -20,7 +20,7 @@ from lightm_unet.datasets.importers.legend import Code, codes_of, read_legend, s
 from lightm_unet.datasets.importers.names import case_names, match_names
 from lightm_unet.datasets.importers.palettes import Palettes
 from lightm_unet.datasets.importers.source import Pair, SourceListing
-from lightm_unet.errors import DataError, UsageError, refuse_all
+from lightm_unet.errors import DataError, UsageError, join_alike, refuse_all
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import (
     WHITES,
@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 class _Seen:
     """What all pairs together hold."""
 
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+    """A file, and what is wrong with it."""
     any_colour: bool = False
     voxels: Counter[int] = field(default_factory=Counter)
     """Of each label value or colour: how many voxels have it,"""
@@ -99,14 +100,14 @@ def find(
     whose = _patients(names, images, patients)
     pairs = tuple(Pair(names[i], i, (mask,), whose[i]) for i, mask in matches.pairs)
 
-    seen = _Seen(problems=_mixed_formats(pairs))
-    refuse_all(images, seen.problems)
+    refuse_all(images, _mixed_formats(pairs))
+    seen = _Seen()
     for pair in track(pairs, "read", progress, lambda pair: pair.name):
         try:
             _look(pair, meaning is not None, seen)
         except DataError as error:
-            seen.problems.append(str(error))
-    refuse_all(images, seen.problems)
+            seen.problems.append((error.path, str(error)))
+    refuse_all(images, join_alike(seen.problems))
     values, label_names = (
         _values_by_legend(meaning, seen, masks)
         if meaning is not None
@@ -186,7 +187,10 @@ def _read_values(path: Path, in_colour: bool) -> tuple[np.ndarray, Geometry]:
     except DataError as error:
         if "colour" not in error.found:
             raise
-        advice = "say which colour is which label in a file for --legend"
+        advice = (
+            "say which colour is which label in a text file for --legend, with lines such as "
+            "#ff0000,liver"
+        )
         raise DataError(path, error.found, error.expected, advice) from error
     if in_colour:
         if stored.min() < 0 or stored.max() > 255:
@@ -251,7 +255,8 @@ def _values_as_they_are(
             masks,
             f"the mask values {shown} (first {values[-1]} in {seen.first[values[-1]]})",
             "0 and 255 alone for one label, or 0, 1, 2, ... without a gap for several",
-            "say in a file for --legend which value is which label",
+            "say in a text file for --legend which value is which label, with lines such as "
+            "128,liver",
         )
     else:
         to_label = {value: value for value in values[1:]}
