@@ -97,6 +97,9 @@ def _channels_first(
     """The array as `(channels, *shape)`."""
     dims, channels = preprocessing.spatial_dims, preprocessing.channels
     axes = "(height, width)" if dims == 2 else "(i, j, k)"
+    is_end = type(channel_axis) is int and channel_axis in (0, -1, dims)
+    if channel_axis is not None and not is_end:
+        raise UsageError(f"channel_axis needs 0 for the first axis or -1, got {channel_axis!r}")
     if channel_axis is None and array.ndim == dims and channels == 1:
         return array[None]
     expected = f"{dims} spatial axes {axes} and {channels} channel(s) first or last"
@@ -121,8 +124,6 @@ def _channels_first(
             advice = "give the channels the model was made for"
             raise DataError(NAME, f"an array of shape {array.shape}", expected, advice)
         (channel_axis,) = fitting
-    if type(channel_axis) is not int or channel_axis not in (0, -1, dims):
-        raise UsageError(f"channel_axis needs 0 for the first axis or -1, got {channel_axis!r}")
     return np.moveaxis(array, channel_axis, 0)
 
 
