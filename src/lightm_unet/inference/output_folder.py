@@ -20,7 +20,7 @@ _OF_THE_NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, er
 """Errors of one file's name; with any other, such as a full disk, the next file would fail too."""
 
 
-def check_output_folder(folder: Path, names: Iterable[str]) -> None:
+def check_masks_folder(folder: Path, names: Iterable[str]) -> None:
     """Refuse a folder that cannot take files of these names. Nothing is left there.
 
     A folder that does not exist yet is not made: the nearest one above it is tried. Names that

@@ -16,7 +16,7 @@ import torch
 from lightm_unet.errors import DataError, LightMUNetError, UsageError
 from lightm_unet.imaging.image import write_labels
 from lightm_unet.inference.cases import InputCase, find_cases
-from lightm_unet.inference.output_folder import check_output_folder, concerns_one_file, unwritable
+from lightm_unet.inference.output_folder import check_masks_folder, concerns_one_file, unwritable
 from lightm_unet.inference.probabilities import FOLDER, warn_of_former, write_probabilities
 from lightm_unet.inference.record import CaseResult, write_record
 from lightm_unet.inference.settings import PredictSettings
@@ -80,7 +80,7 @@ def predict(
         model = load_model(model)
     job = _Job(model, folder, chosen, overlap, probabilities, strict)
     cases = find_cases(paths, folder, model.preprocessing.channels)
-    check_output_folder(folder, [case.output.name for case in cases if case.output])
+    check_masks_folder(folder, [case.output.name for case in cases if case.output])
     if not probabilities:
         warn_of_former(folder / FOLDER, [case.output for case in cases if case.output])
 
