@@ -77,7 +77,7 @@ def main() -> None:
             complain(f"lightm-unet: {explain(error)}")
             code = 2
         except UsageError as error:
-            complain(f"lightm-unet: {as_typed(str(error), app, words)}")
+            complain(f"lightm-unet: {as_typed(error, app, words)}")
             code = error.exit_code
         except LightMUNetError as error:
             for line in f"lightm-unet: {error}".splitlines():  # several problems, one on each line

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightm_unet.cli import train
-from lightm_unet.cli.options import NONE_GIVEN, named_as_typed, options
+from lightm_unet.cli.options import NONE_GIVEN, options
 from lightm_unet.cli.terminal import complain, progress_bars
 from lightm_unet.comparison.settings import OF_A_RUN, ComparisonSettings
 from lightm_unet.training.settings import TrainingSettings
@@ -39,7 +39,7 @@ def compare(
     from lightm_unet.comparison.compare import compare as run
     from lightm_unet.comparison.exports import print_table
 
-    with progress_bars() as progress, named_as_typed(train.NAMES):
+    with progress_bars() as progress:
         done = run(dataset, output, progress=progress, **request, **settings)
     print_table(done.plan, done.rows)
     print(f"report: {done.folder / 'report.html'}")

@@ -14,7 +14,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from lightm_unet.errors import UsageError
+from lightm_unet.errors import SettingError, UsageError
 from lightm_unet.system.choices import check_choice
 
 
@@ -46,23 +46,29 @@ def explain(error: CycloptsError) -> str:
     return f"{found}; see `lightm-unet {verb} --help`"
 
 
-def as_typed(message: str, app: App, words: Sequence[str]) -> str:
-    """A message with a setting's name as the command line has it.
+def as_typed(error: UsageError, app: App, words: Sequence[str]) -> str:
+    """An error's message with the names of settings as the command line has them.
 
     Functions say `overlap needs a number`, for their users in Python; on the command line that is
     `--overlap`.
 
     Args:
-        message: of a `UsageError`; a setting's name is its first word.
+        error: a `SettingError` says which words are settings; of another one, the first word is
+            taken for one where "needs" or "must" follows.
         app: the command line.
         words: those of the command.
     """
-    match = re.match(r"(\w+)(?= (needs|must)\b)", message)
-    if match and words[0] in app:
-        for argument in app[words[0]].assemble_argument_collection():
-            if argument.keys == (match[1],) or argument.name == f"--{match[1]}":
-                return argument.name + message[match.end() :]
-    return message
+
+    def option(name: str) -> str:
+        if words[0] in app:
+            for argument in app[words[0]].assemble_argument_collection():
+                if argument.keys == (name,) or argument.name == f"--{name}":
+                    return argument.name
+        return name
+
+    if isinstance(error, SettingError):
+        return error.told(option)
+    return re.sub(r"^\w+(?= (needs|must)\b)", lambda word: option(word[0]), str(error))
 
 
 def _negative_after(name: str | None, words: Sequence[str]) -> str | None:

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import GenericAlias, MappingProxyType, NoneType
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
@@ -28,7 +27,6 @@ from cyclopts import Group, Parameter, Token
 from docstring_parser import parse_from_object
 
 from lightm_unet.cli import values
-from lightm_unet.errors import SettingError, UsageError
 from lightm_unet.networks.spec import NetworkSpec
 from lightm_unet.system.choices import check_choice
 
@@ -90,24 +88,6 @@ def options(
     # A checker knows only TypedDicts that are written out.
     kind = TypedDict(settings.__name__, fields, total=False)  # type: ignore[misc]
     return Annotated[kind, Parameter(name="*")]
-
-
-@contextmanager
-def named_as_typed(names: Mapping[str, str | Sequence[str]] = NONE_GIVEN) -> Iterator[None]:
-    """Let errors about settings call them as the options are called.
-
-    Args:
-        names: those of `options`.
-    """
-    try:
-        yield
-    except SettingError as error:
-        raise UsageError(error.told(lambda name: _option_name(name, names))) from error
-
-
-def _option_name(name: str, names: Mapping[str, str | Sequence[str]]) -> str:
-    own = names.get(name, "--" + name.replace("_", "-"))
-    return own if isinstance(own, str) else own[0]
 
 
 def choice(name: str) -> Parameter:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from lightm_unet.cli.options import FLAG, NONE_GIVEN, named_as_typed, options
+from lightm_unet.cli.options import FLAG, NONE_GIVEN, options
 from lightm_unet.cli.terminal import complain, progress_bars
 from lightm_unet.training.settings import TrainingSettings
 
@@ -60,7 +60,7 @@ def train(
 
     try:
         given = {**settings, **({"architecture": architecture} if architecture else {})}
-        with progress_bars() as progress, named_as_typed(NAMES):
+        with progress_bars() as progress:
             done = run(
                 dataset,
                 output,
