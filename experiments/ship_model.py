@@ -151,7 +151,8 @@ def write_card(
         "data": facts["data"],
         "terms of the data": facts["terms"],
         "split": f"{len(split.training)} cases for training, {len(split.validation)} for "
-        f"validation, {len(split.test)} for the test, by patient; `models/{name}/split.json`",
+        f"validation, {len(split.test)} for the test, by {facts['split_by']}; "
+        f"`models/{name}/split.json`",
         "training": trained,
         "intended use": facts["intended_use"],
         "not intended": facts["not_intended"],
@@ -182,6 +183,10 @@ def score_table(scores: Evaluation, groups: dict[str, str]) -> list[str]:
             cases = [case for case in scores.cases if re.search(pattern, case.name)]
             values = [mean_and_std([getattr(c.of(label), m) for c in cases]) for m in metrics]
             lines.append(f"| {name} | {group} ({len(cases)}) | {' | '.join(values)} |")
+    if len(scores.label_names) > 1:
+        digits = {"hd95": 2}
+        means = [f"{scores.mean(metric):.{digits.get(metric, 3)}f}" for metric in metrics]
+        lines.append(f"| mean | all ({len(scores.cases)}) | {' | '.join(means)} |")
     return lines
 
 
