@@ -42,7 +42,8 @@ def test_every_backend_agrees_with_the_definition_of_the_scan():
 @pytest.mark.slow
 def test_a_picture_in_memory_gets_labels_and_probabilities():
     out = run_example("predict_in_memory.py", "lungs")
-    assert re.match(r"image (\(128, \d+\)) uint8, labels \1 uint8\n", out)
+    assert "unlike the images that the model was trained on" in out  # it is artificial
+    assert re.search(r"^image (\(128, \d+\)) uint8, labels \1 uint8$", out, re.M)
     shares = re.findall(r"^\w+: (\S+)% of the image, mean probability there (\S+)$", out, re.M)
     assert len(shares) == 2
     assert sum(float(share) for share, _ in shares) == pytest.approx(100, abs=0.1)
