@@ -1,6 +1,7 @@
 import pytest
 
 from lightm_unet.errors import UsageError
+from lightm_unet.preprocessing.augmentation import STRENGTHS
 from lightm_unet.preprocessing.mirroring import plan_mirroring
 
 PLAIN = ["background", "liver"]
@@ -56,3 +57,9 @@ def test_axes_that_are_asked_for_are_mirrored_with_a_warning_where_labels_have_s
 def test_axes_that_cannot_be_mirrored_are_refused(dims, strength, asked, message):
     with pytest.raises(UsageError, match=message):
         plan_mirroring(PLAIN, dims, strength, asked)
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_every_strength_has_its_axes(strength):
+    usual = {"none": (), "strong": ("left-right", "up-down")}.get(strength, ("left-right",))
+    assert set(plan_mirroring(["background", "lung"], 2, strength).axes) == set(usual)

@@ -33,7 +33,7 @@ def discs(tmp_path_factory):
 
 
 def test_a_finished_run_knows_its_training_images(discs, train_tiny, tmp_path, listen):
-    run = train_tiny(discs, tmp_path / "run", epochs=1)
+    run = train_tiny(discs, tmp_path / "run", epochs=1, augmentation="radiograph")
     profile = load_model(run.folder).profile
     assert profile.training_cases == 28 >= FEWEST_CASES
     assert profile.longest_mm is None

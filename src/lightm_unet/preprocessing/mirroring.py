@@ -70,7 +70,8 @@ def plan_mirroring(
         label_names: names of all labels.
         spatial_dims: 2 for pictures, 3 for volumes.
         strength: strength of the augmentation: by itself "default" mirrors left-right, "strong"
-            every axis, "none" nothing; an axis along which a label's name says a side is left out.
+            every axis, "none" nothing, "radiograph" as "default"; an axis along which a label's
+            name says a side is left out.
         asked: `auto` for that, `none`, or the axes to mirror in any case.
 
     Raises:
@@ -84,7 +85,7 @@ def plan_mirroring(
     axes = tuple(MIRROR_AXES[spatial_dims])
     forbidden = forbidden_axes(label_names, spatial_dims)
     if tuple(asked) == (AUTO,):
-        usual = {"none": (), "default": ("left-right",), "strong": axes}[strength]
+        usual = {"none": (), "strong": axes}.get(strength, ("left-right",))
         chosen = tuple(axis for axis in usual if axis not in forbidden)
         against = {axis: forbidden[axis] for axis in usual if axis in forbidden}
         remark = f"mirroring: {_listed(chosen)}"
