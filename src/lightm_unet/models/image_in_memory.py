@@ -81,7 +81,7 @@ def _as_numpy(image: Any) -> np.ndarray:
 
 def _tensor_as_numpy(image: torch.Tensor) -> np.ndarray:
     if image.layout == torch.strided and not (image.is_quantized or image.is_meta):
-        with suppress(TypeError, ValueError, RuntimeError, NotImplementedError):
+        with suppress(TypeError, ValueError, RuntimeError):
             image = image.detach().cpu().resolve_conj().resolve_neg()
             return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
     raise UsageError(
