@@ -7,6 +7,7 @@
 #include "ops/gated_norm_kernel.h"
 #include "ops/kernel_table.h"
 #include "ops/norm_stem_kernel.h"
+#include "ops/outer_product_kernel.h"
 #include "ops/rvm_layer_kernel.h"
 #include "ops/selective_scan_kernel.h"
 

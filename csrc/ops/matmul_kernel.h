@@ -26,6 +26,19 @@ void pack(const float *matrix, int64_t outputs, int64_t inputs, float *packed) {
   }
 }
 
+// The same of the transposed matrix: for products that lead from gradients of outputs to those of inputs.
+void pack_transposed(const float *matrix, int64_t outputs, int64_t inputs, float *packed) {
+  for (int64_t v = 0; v < vectors(inputs); ++v) {
+    for (int64_t k = 0; k < outputs; ++k) {
+      float *column = packed + (v * outputs + k) * kWidth;
+      for (int lane = 0; lane < kWidth; ++lane) {
+        const int64_t i = v * kWidth + lane;
+        column[lane] = i < inputs ? matrix[k * inputs + i] : 0.0f;
+      }
+    }
+  }
+}
+
 template <int kR, int kC, class Store>
 LIGHTM_INLINE void multiply_block(const float *a, int64_t stride, int64_t inputs, const float *panel, int row,
                                   int64_t vector, const Store &store_result) {
