@@ -164,8 +164,8 @@ Grid grid_of(const std::vector<int64_t> &sizes, bool must_be_even, const char *n
 }
 
 // weights: in the order of LIGHTM_RVM_WEIGHTS. pool_grid: the sizes of what is pooled, or empty.
-void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon,
-               const std::vector<int64_t> &pool_grid, const DenseOut &out, int threads) {
+lightm::RvmShape rvm_shape(const DenseIn &x, const std::vector<DenseIn> &weights,
+                           const std::vector<int64_t> &pool_grid) {
   using lightm::RvmWeight;
   check_axes(x, 3, "x");
   if (weights.size() != RvmWeight::count)
@@ -181,7 +181,6 @@ void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsi
   s.inner = size_of(weights[RvmWeight::conv_weight], 0), s.conv_width = size_of(weights[RvmWeight::conv_weight], 1);
   s.state = size_of(weights[RvmWeight::A_log], 1), s.rank = size_of(weights[RvmWeight::dt_weight], 1);
   s.out_channels = size_of(weights[RvmWeight::projection_weight], 0);
-  int64_t length = s.length;
   if (!pool_grid.empty()) {
     const Grid grid = grid_of(pool_grid, true, "pool_grid");
     if (grid.size != s.length)
@@ -190,17 +189,53 @@ void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsi
                                 .c_str());
     s.pool = true, s.flat = grid.flat;
     s.depth = grid.depth, s.height = grid.height, s.width = grid.width;
-    length /= s.flat ? 4 : 8;
   }
+  return s;
+}
+
+lightm::RvmWeights rvm_weights(const lightm::RvmShape &s, const std::vector<DenseIn> &weights, float epsilon) {
   lightm::RvmWeights w;
   const DenseIn *next = weights.data();
 #define LIGHTM_CHECK(name, ...) w.name = dense(*next++, {__VA_ARGS__}, #name);
   LIGHTM_RVM_WEIGHTS(LIGHTM_CHECK)
 #undef LIGHTM_CHECK
   w.epsilon = epsilon;
-  float *out_data = dense(out, {s.batch, length, s.out_channels}, "out");
+  return w;
+}
+
+void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsilon,
+               const std::vector<int64_t> &pool_grid, const DenseOut &out, const std::optional<DenseOut> &kept,
+               int threads) {
+  const lightm::RvmShape s = rvm_shape(x, weights, pool_grid);
+  const lightm::RvmWeights w = rvm_weights(s, weights, epsilon);
+  float *out_data = dense(out, {s.batch, s.out_length(), s.out_channels}, "out");
+  float *kept_data = kept ? dense(kept, {lightm::rvm_kept_floats(s)}, "kept") : nullptr;
   nb::gil_scoped_release release;
-  lightm::rvm_layer(s, w, x.data(), out_data, threads);
+  lightm::rvm_layer(s, w, x.data(), out_data, kept_data, threads);
+}
+
+int64_t rvm_kept_floats(const DenseIn &x, const std::vector<DenseIn> &weights, const std::vector<int64_t> &pool_grid) {
+  return lightm::rvm_kept_floats(rvm_shape(x, weights, pool_grid));
+}
+
+// gradients: of the weights, in their order.
+void rvm_backward(const DenseIn &grad_out, const DenseIn &x, const DenseIn &kept, const std::vector<DenseIn> &weights,
+                  float epsilon, const std::vector<int64_t> &pool_grid, const DenseOut &grad_x,
+                  const std::vector<DenseOut> &gradients, int threads) {
+  const lightm::RvmShape s = rvm_shape(x, weights, pool_grid);
+  const lightm::RvmWeights w = rvm_weights(s, weights, epsilon);
+  if (gradients.size() != weights.size())
+    throw nb::value_error("gradients and weights belong together; expected as many of both");
+  lightm::RvmGradients g;
+  const DenseOut *next = gradients.data();
+#define LIGHTM_CHECK(name, ...) g.name = dense(*next++, {__VA_ARGS__}, "gradient of " #name);
+  LIGHTM_RVM_WEIGHTS(LIGHTM_CHECK)
+#undef LIGHTM_CHECK
+  const float *grad_data = dense(grad_out, {s.batch, s.out_length(), s.out_channels}, "grad_out");
+  const float *kept_data = dense(kept, {lightm::rvm_kept_floats(s)}, "kept");
+  float *x_data = dense(grad_x, {s.batch, s.length, s.channels}, "grad_x");
+  nb::gil_scoped_release release;
+  lightm::rvm_backward(s, w, x.data(), kept_data, grad_data, x_data, g, threads);
 }
 
 // grid: of skip. factor: 2 where low has half its size, 1 where it has the same. See ops/grid_stage.h for
@@ -323,7 +358,11 @@ NB_MODULE(_C, m) {
         "threads"_a);
   m.def("gated_norm_backward", &gated_norm_backward, "grad_out"_a, "x"_a, "gate"_a, "weight"_a, "bias"_a, "epsilon"_a,
         "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
-  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a, "threads"_a);
+  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a, "kept"_a.none(),
+        "threads"_a);
+  m.def("rvm_kept_floats", &rvm_kept_floats, "x"_a, "weights"_a, "pool_grid"_a);
+  m.def("rvm_backward", &rvm_backward, "grad_out"_a, "x"_a, "kept"_a, "weights"_a, "epsilon"_a, "pool_grid"_a,
+        "grad_x"_a, "gradients"_a, "threads"_a);
   m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
         "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "last"_a.none(),
         "last_bias"_a.none(), "slope"_a, "out"_a, "threads"_a);

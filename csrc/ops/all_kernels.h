@@ -8,6 +8,7 @@
 #include "ops/kernel_table.h"
 #include "ops/norm_stem_kernel.h"
 #include "ops/outer_product_kernel.h"
+#include "ops/rvm_backward_kernel.h"
 #include "ops/rvm_layer_kernel.h"
 #include "ops/selective_scan_kernel.h"
 
@@ -34,6 +35,12 @@ constexpr KernelTable all_kernels(const char *instruction_set) {
       rvm_scratch,
       rvm_prepare,
       rvm_member,
+      rvm_kept_size,
+      rvm_backward_scratch,
+      rvm_sums_size,
+      rvm_backward_prepare,
+      rvm_backward_member,
+      rvm_take_gradients,
       stage_weights_size,
       stage_prepare,
       decoder_scratch,

@@ -17,12 +17,12 @@ void gated_norm_forward_rows(const GatedNormShape &s, const GatedNormInputs &in,
   for (int64_t t = range.first; t < range.last; ++t) {
     const float *x = in.x.at(range.batch, t), *gates = in.gate.at(range.batch, t);
     float *out = out_all + (range.batch * s.length + t) * s.channels;
-    const auto get = [&](int64_t v) { return load_part(x + v * kWidth, lanes_at(s.channels, v)); };
-    const RowMoments row = row_moments(s.channels, in.epsilon, get);
+    const auto get = [&](int, int64_t v) { return load_part(x + v * kWidth, lanes_at(s.channels, v)); };
+    const Moments<1> row = moments_of_rows<1>(0, s.channels, in.epsilon, get);
     for (int64_t v = 0; v < vectors(s.channels); ++v) {
       const int lanes = lanes_at(s.channels, v);
       const vf gate = load_part(gates + v * kWidth, lanes);
-      const vf normed = (get(v) - row.mean) * row.factor * load_part(in.weight + v * kWidth, lanes) +
+      const vf normed = (get(0, v) - row.mean[0]) * row.factor[0] * load_part(in.weight + v * kWidth, lanes) +
                         load_part(in.bias + v * kWidth, lanes);
       store_part(out + v * kWidth, normed * gate * sigmoid(gate), lanes);
     }
@@ -42,13 +42,13 @@ void gated_norm_backward_rows(const GatedNormShape &s, const GatedNormInputs &in
     const float *x = in.x.at(range.batch, t), *gates = in.gate.at(range.batch, t);
     const float *grad = grad_out.at(range.batch, t);
     const int64_t place = (range.batch * s.length + t) * s.channels;
-    const auto get = [&](int64_t v) { return load_part(x + v * kWidth, lanes_at(s.channels, v)); };
-    const RowMoments row = row_moments(s.channels, in.epsilon, get);
+    const auto get = [&](int, int64_t v) { return load_part(x + v * kWidth, lanes_at(s.channels, v)); };
+    const Moments<1> row = moments_of_rows<1>(0, s.channels, in.epsilon, get);
     vf sum{}, sum_n{};
     for (int64_t v = 0; v < count; ++v) {
       const int lanes = lanes_at(s.channels, v);
       const vf gate = load_part(gates + v * kWidth, lanes), open = sigmoid(gate);
-      const vf n = (get(v) - row.mean) * row.factor, weight = load_part(in.weight + v * kWidth, lanes);
+      const vf n = (get(0, v) - row.mean[0]) * row.factor[0], weight = load_part(in.weight + v * kWidth, lanes);
       const vf into_out = load_part(grad + v * kWidth, lanes);
       const vf into_normed = into_out * gate * open;
       const vf normed = n * weight + load_part(in.bias + v * kWidth, lanes);
@@ -62,8 +62,8 @@ void gated_norm_backward_rows(const GatedNormShape &s, const GatedNormInputs &in
     const float mean_k = lane_sum(sum) / static_cast<float>(s.channels);
     const float mean_kn = lane_sum(sum_n) / static_cast<float>(s.channels);
     for (int64_t v = 0; v < count; ++v) {
-      const vf n = (get(v) - row.mean) * row.factor;
-      store_part(grads.x + place + v * kWidth, row.factor * (k[v] - mean_k - n * mean_kn), lanes_at(s.channels, v));
+      const vf n = (get(0, v) - row.mean[0]) * row.factor[0];
+      store_part(grads.x + place + v * kWidth, row.factor[0] * (k[v] - mean_k - n * mean_kn), lanes_at(s.channels, v));
     }
   }
   for (int64_t v = 0; v < count; ++v) {

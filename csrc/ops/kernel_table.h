@@ -9,6 +9,7 @@
 #include "ops/rvm_layer.h"
 #include "ops/selective_scan.h"
 #include "ops/stem.h"
+#include "runtime/ordered_sums.h"
 #include "runtime/work_split.h"
 
 namespace lightm {
@@ -58,8 +59,17 @@ struct KernelTable {
   int64_t (*rvm_tiles)(const RvmShape &);
   int64_t (*rvm_scratch)(const RvmShape &, int members);
   void (*rvm_prepare)(const RvmShape &, const RvmWeights &, int members, float *scratch);
-  void (*rvm_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *scratch, int rank,
-                     int members, RvmTurns &);
+  void (*rvm_member)(const RvmShape &, const RvmWeights &, const float *x, float *out, float *kept, float *scratch,
+                     int rank, int members, RvmTurns &);
+  // In floats: what the forward pass keeps, scratch space, and the sums that gradients are taken from.
+  int64_t (*rvm_kept_size)(const RvmShape &);
+  int64_t (*rvm_backward_scratch)(const RvmShape &, int members);
+  int64_t (*rvm_sums_size)(const RvmShape &);
+  void (*rvm_backward_prepare)(const RvmShape &, const RvmWeights &, float *scratch);
+  void (*rvm_backward_member)(const RvmShape &, const RvmWeights &, const float *x, const float *kept,
+                              const float *grad_out, float *grad_x, float *scratch, int rank, OrderedSums &,
+                              RvmBackwardTurns &);
+  void (*rvm_take_gradients)(const RvmShape &, const RvmWeights &, const float *sums, const RvmGradients &);
   // Stages on a grid; their scratch space is in floats, as the size of their weights is.
   int64_t (*stage_weights_size)(const GridShape &);
   StageWeights (*stage_prepare)(const GridShape &, const StageInputs &, float *memory);

@@ -1,4 +1,4 @@
-// A whole Residual Vision Mamba layer, for inference, in one pass over the sequence.
+// A whole Residual Vision Mamba layer, in one pass over the sequence, and one backward.
 //
 //     M'  = VSSM(LayerNorm(M)) + s * M
 //     out = Projection(LayerNorm(M'))
@@ -24,6 +24,8 @@ struct RvmShape {
   int64_t depth = 1, height = 1, width = 1;
 
   int64_t tiles(int64_t rows) const { return (length + rows - 1) / rows; }
+  int64_t cell() const { return !pool ? 1 : flat ? 4 : 8; }  // tokens that become one
+  int64_t out_length() const { return length / cell(); }
 };
 
 // What the threads pass on from tile to tile, in the order of the tiles.
@@ -34,8 +36,29 @@ struct RvmTurns {
   std::vector<Sequencer> scanned;  // one for each vector of inner channels
 };
 
-// x: (batch, length, channels); out: (batch, length, out_channels), or with pool (batch, length / 8 or
-// 4, out_channels); both dense.
-void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, int threads);
+// The same backward, where tiles are counted from the last.
+struct RvmBackwardTurns {
+  explicit RvmBackwardTurns(int64_t vectors) : scanned(vectors) {}
+  std::atomic<int64_t> next_tile{0};
+  Sequencer convolved;
+  std::vector<Sequencer> scanned;
+};
+
+// x: (batch, length, channels); out: (batch, out_length, out_channels); both dense.
+// kept: rvm_kept_floats(shape) floats for the backward pass, or nullptr.
+void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, float *kept, int threads);
+int64_t rvm_kept_floats(const RvmShape &shape);
+
+// Gradients, dense, named and shaped as the weights.
+struct RvmGradients {
+#define LIGHTM_POINTER(name, ...) float *name;
+  LIGHTM_RVM_WEIGHTS(LIGHTM_POINTER)
+#undef LIGHTM_POINTER
+};
+
+// grad_out: as out; grad_x: as x. `kept` is as the forward pass of the same x and weights left it. All is
+// summed in an order that does not depend on the number of threads.
+void rvm_backward(const RvmShape &shape, const RvmWeights &weights, const float *x, const float *kept,
+                  const float *grad_out, float *grad_x, const RvmGradients &gradients, int threads);
 
 }  // namespace lightm

@@ -58,6 +58,25 @@ LIGHTM_INLINE void store_part(float *p, vf v, int lanes) {
 #endif
 }
 
+// The first `lanes` lanes from and to bytes, numbers from 0 to 255; the others are zero, respectively left
+// alone.
+typedef unsigned char vb __attribute__((vector_size(LIGHTM_WIDTH)));
+LIGHTM_INLINE vi load_bytes(const unsigned char *p, int lanes) {
+  vb v{};
+  if (lanes == kWidth)
+    std::memcpy(&v, p, sizeof v);
+  else
+    std::memcpy(&v, p, static_cast<size_t>(lanes));
+  return __builtin_convertvector(v, vi);
+}
+LIGHTM_INLINE void store_bytes(unsigned char *p, vi x, int lanes) {
+  const vb v = __builtin_convertvector(x, vb);
+  if (lanes == kWidth)
+    std::memcpy(p, &v, sizeof v);
+  else
+    std::memcpy(p, &v, static_cast<size_t>(lanes));
+}
+
 // True unless every lane of a is at most the same lane of b; a NaN makes it true.
 LIGHTM_INLINE bool any_above(vf a, vf b) {
 #if defined(__AVX512F__)

@@ -20,7 +20,8 @@ from lightm_unet.networks.convolution import CONVOLUTIONS
 from lightm_unet.networks.native_form import Form, known_to_native
 from lightm_unet.networks.scan_order import ORDERS, reorder, restore, to_grid, to_tokens
 from lightm_unet.ops import causal_conv1d, gated_norm, selective_scan
-from lightm_unet.ops.native_layers import runs_natively, rvm_layer
+from lightm_unet.ops.native_layers import runs_natively, rvm_layer, trains_natively
+from lightm_unet.ops.native_training import rvm_layer_training
 
 POOLINGS = {2: F.max_pool2d, 3: F.max_pool3d}
 
@@ -230,6 +231,9 @@ class RVMLayer(nn.Module):
         weights = self._native_weights()
         if weights is not None and runs_natively(tokens, *weights.values()):
             return rvm_layer(tokens, weights, self.norm.eps, list(spatial) if pool else [])
+        if weights is not None and trains_natively(tokens, *weights.values()):
+            pool_grid = list(spatial) if pool else []
+            return rvm_layer_training(tokens, weights, self.norm.eps, pool_grid)
         mixed = torch.addcmul(self.vssm(self.norm(tokens), spatial), self.scale, tokens)
         tokens = self.projection(self.projection_norm(mixed))
         if pool:

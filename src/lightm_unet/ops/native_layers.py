@@ -11,7 +11,7 @@ compiler, which takes a second and 80 MB.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,9 +38,26 @@ def runs_natively(*tensors: Tensor | None) -> bool:
     for a gradient. Who looks at or changes single operations (compilers, tracers, torch's function
     transforms, forward-mode differentiation, modes) gets those of the composed layer.
     """
+    return _fit(tensors) and not (
+        torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    )
+
+
+def trains_natively(*tensors: Tensor | None) -> bool:
+    """Whether a native layer gives the composed one's result and gradients, here and now.
+
+    It needs the same as `runs_natively`, but that someone waits for a gradient.
+    """
+    return (
+        torch.is_grad_enabled()
+        and any(t is not None and t.requires_grad for t in tensors)
+        and _fit(tensors)
+    )
+
+
+def _fit(tensors: Iterable[Tensor | None]) -> bool:
     if native is None or _operations_are_watched() or torch.is_autocast_enabled("cpu"):
         return False
-    gradients = torch.is_grad_enabled()
     for t in tensors:
         if t is None:
             continue
@@ -49,7 +66,6 @@ def runs_natively(*tensors: Tensor | None) -> bool:
             or t.dtype is not torch.float32
             or t.device.type != "cpu"
             or t.layout is not torch.strided
-            or (gradients and t.requires_grad)
         ):
             return False
     return choose_backend(None, torch.device("cpu"), torch.float32) == "cpu"
@@ -119,6 +135,7 @@ def _(tokens, weights, epsilon, pool_grid):
         epsilon,
         list(pool_grid),
         out,
+        None,
     )
     return out
 
