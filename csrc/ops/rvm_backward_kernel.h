@@ -1,7 +1,7 @@
 // Gradients of the RVM layer, streamed as the layer is, from the last tile to the first.
 //
-// A tile's steps are done again from its input, up to the second LayerNorm; the scan's output and its
-// states at intervals were kept. Then every step is undone, the last first, and the gradients of the weights
+// A tile's steps are done again from its input, up to the scan, whose output and states at intervals were kept,
+// as M' was. Then every step is undone, the last first, and the gradients of the weights
 // are added up: all while the tile's rows are in cache. Two steps need the tile behind, and are passed on
 // as in the forward pass: the scan the gradient of its states, the convolution that of its first rows.
 #pragma once
@@ -55,7 +55,7 @@ struct RvmBackwardLayout {
   // Matrices that lead from gradients of outputs to those of inputs.
   int64_t in_proj, x_proj, dt_proj, out_proj, projection;
   int64_t g, conv_after, shared_size;
-  int64_t normed, x, p, u, z, delta, gated, grad_u, dbc, grad_dbc, mixed, grad_mixed, grad_out, folded, states,
+  int64_t normed, x, p, u, z, delta, gated, grad_y, dbc, grad_dbc, grad_mixed, grad_out, folded, states,
       own_size;
 
   explicit RvmBackwardLayout(const RvmShape &s) : weights(s, take) {
@@ -69,10 +69,10 @@ struct RvmBackwardLayout {
     conv_after = take(halo * d);
     shared_size = take.next;
     Taken own;
-    normed = own(rows * c), mixed = own(rows * c), grad_mixed = own(rows * c);
+    normed = own(rows * c), grad_mixed = own(rows * c);
     x = own((rows + halo) * d);
-    grad_u = own(rows * c > (rows + halo) * d ? rows * c : (rows + halo) * d);
-    p = own(rows * d), u = own(rows * d), z = own(rows * d), delta = own(rows * d), gated = own(rows * d);
+    gated = own(rows * c > (rows + halo) * d ? rows * c : (rows + halo) * d);
+    p = own(rows * d), u = own(rows * d), z = own(rows * d), delta = own(rows * d), grad_y = own(rows * d);
     const int64_t dbc_row = padded(2 * s.state) + padded(s.rank);
     dbc = own(rows * dbc_row), grad_dbc = own(rows * (2 * s.state + s.rank));
     grad_out = own(rows * padded(s.out_channels));
@@ -211,11 +211,12 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
   const int64_t c = tile.c, d = tile.d, o = tile.o, steps_row = 2 * s.state + s.rank;
   const int64_t first_row = tile.batch * s.length + tile.t0;
   const float *x = x_all + first_row * s.channels, *scanned = kept.scanned + first_row * s.inner;
+  const float *mixed = kept.mixed + first_row * s.channels;
   float *grad_x = grad_x_all + first_row * s.channels;
-  float *normed = own + layout.normed, *mixed = own + layout.mixed, *grad_mixed = own + layout.grad_mixed;
+  float *normed = own + layout.normed, *grad_mixed = own + layout.grad_mixed;
   float *x_before = own + layout.x, *xs = x_before + halo * d, *p = own + layout.p, *u = own + layout.u;
   float *z = own + layout.z, *delta = own + layout.delta, *gated = own + layout.gated, *dbc = own + layout.dbc;
-  float *grad_u = own + layout.grad_u, *grad_dbc = own + layout.grad_dbc, *grad_out = own + layout.grad_out;
+  float *grad_y = own + layout.grad_y, *grad_dbc = own + layout.grad_dbc, *grad_out = own + layout.grad_out;
   vf *folded = reinterpret_cast<vf *>(own + layout.folded);
 
   // The steps again.
@@ -234,22 +235,22 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
   const auto scanned_at = [&](int t, int64_t v) {
     return load_part(scanned + t * s.inner + v * kWidth, lanes_at(s.inner, v));
   };
-  gate_scanned(s, w, at, tile, shared, scanned_at, z, gated);
-  add_scaled_input(s, at, tile, shared, gated, x, mixed);
+  const auto mixed_at = [&](int t, int64_t v) {
+    return load_part(mixed + t * s.channels + v * kWidth, lanes_at(s.channels, v));
+  };
 
   float *sums = all_sums.begin(number);
 
-  // Projection and its LayerNorm. What is normed goes where u's gradient will be.
-  float *normed_mixed = grad_u;
-  norm_mixed(s, w, at, tile, shared, mixed, normed_mixed);
+  // Projection and its LayerNorm.
+  float *normed_mixed = gated;  // free as yet
+  norm_mixed(s, w, at, tile, shared, mixed_at, normed_mixed);
   unpool_rows(s, tile, kept, grad_out_all, grad_out);
   add_outer(grad_out, o, s.out_channels, normed_mixed, c, s.channels, rows, sums + to.projection, c);
   add_rows(grad_out, o, s.out_channels, rows, sums + to.projection_bias);
   multiply(grad_out, o, rows, s.out_channels, shared + layout.projection, s.channels,
            [&](int r, int64_t v, vf value) { store(grad_mixed + r * c + v * kWidth, value); });
   layer_norm_backward(
-      rows, s.channels, shared + at.projection_norm_weight, w.epsilon,
-      [&](int t, int64_t v) { return load(mixed + t * c + v * kWidth); },
+      rows, s.channels, shared + at.projection_norm_weight, w.epsilon, mixed_at,
       [&](int t, int64_t v, vf) { return load(grad_mixed + t * c + v * kWidth); }, grad_mixed, c,
       sums + to.projection_norm_weight, sums + to.projection_norm_bias,
       [&](int t, int64_t v, vf value) { store(grad_mixed + t * c + v * kWidth, value); });
@@ -262,28 +263,31 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
              load_part(x + t * s.channels + v * kWidth, lanes_at(s.channels, v));
     store(sums + to.scale + v * kWidth, sum);
   }
-  add_outer(grad_mixed, c, s.channels, gated, d, s.inner, rows, sums + to.out_proj, d);
   multiply(grad_mixed, c, rows, s.channels, shared + layout.out_proj, s.inner,
-           [&](int r, int64_t v, vf value) { store(gated + r * d + v * kWidth, value); });
+           [&](int r, int64_t v, vf value) { store(grad_y + r * d + v * kWidth, value); });
 
-  // The gate and the LayerNorm of what was scanned; z becomes the gradient of the gate, gated that of the scan.
+  // The gate and the LayerNorm of what was scanned. z becomes the gradient of the gate, grad_y that of the scan.
   layer_norm_backward(
       rows, s.inner, shared + at.scan_norm_weight, w.epsilon, scanned_at,
       [&](int t, int64_t v, vf n) {
         float *gate_at = z + t * d + v * kWidth;
-        const vf gate = load(gate_at), open = sigmoid(gate), g = load(gated + t * d + v * kWidth);
-        const vf value = n * load(shared + at.scan_norm_weight + v * kWidth) + load(shared + at.scan_norm_bias + v * kWidth);
+        const vf gate = load(gate_at), open = sigmoid(gate), g = load(grad_y + t * d + v * kWidth);
+        const vf value =
+            n * load(shared + at.scan_norm_weight + v * kWidth) + load(shared + at.scan_norm_bias + v * kWidth);
+        store(gated + t * d + v * kWidth, value * gate * open);
         store(gate_at, g * value * open * (1.0f + gate * (1.0f - open)));
         return g * gate * open;
       },
-      gated, d, sums + to.scan_norm_weight, sums + to.scan_norm_bias, [&](int t, int64_t v, vf value) {
+      grad_y, d, sums + to.scan_norm_weight, sums + to.scan_norm_bias, [&](int t, int64_t v, vf value) {
         // Zero beyond the last channel, since lanes are summed for B and C.
-        float *to_scan = gated + t * d + v * kWidth;
+        float *to_scan = grad_y + t * d + v * kWidth;
         store(to_scan, value);
         for (int lane = lanes_at(s.inner, v); lane < kWidth; ++lane) to_scan[lane] = 0.0f;
       });
+  add_outer(grad_mixed, c, s.channels, gated, d, s.inner, rows, sums + to.out_proj, d);
 
   // The scan.
+  float *grad_u = gated;  // no longer needed
   for (int64_t i = 0; i < rows * folds_of_a_step(s); ++i) folded[i] = vf{};
   const ScanInputs scan = scan_of_tile(s, at, tile, shared, u, dbc, delta);
   bool any_single = false;
@@ -292,7 +296,7 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
     turns.scanned[v].wait_for(number);
     if (tile.last)
       for (int64_t n = 0; n < s.state; ++n) g[n] = vf{};
-    any_single |= scan_tile_backward(s, at, tile, shared, kept, scan, v, gated, g, grad_u, delta, folded,
+    any_single |= scan_tile_backward(s, at, tile, shared, kept, scan, v, grad_y, g, grad_u, delta, folded,
                                      reinterpret_cast<vf *>(own + layout.states), to, sums);
     turns.scanned[v].advance();
   }

@@ -141,10 +141,22 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &layout, c
     turns.scanned[v].advance();
   }
 
-  gate_scanned(
-      s, w, at, tile, shared, [&](int t, int64_t v) { return load(y + t * d + v * kWidth); }, z, y);
-  add_scaled_input(s, at, tile, shared, y, x, normed);
-  norm_mixed(s, w, at, tile, shared, normed, normed);
+  layer_norm(
+      rows, s.inner, shared + at.scan_norm_weight, shared + at.scan_norm_bias, w.epsilon,
+      [&](int t, int64_t v) { return load(y + t * d + v * kWidth); },
+      [&](int t, int64_t v, vf value) {
+        const vf gate = load(z + t * d + v * kWidth);
+        store(y + t * d + v * kWidth, value * gate * sigmoid(gate));
+      });
+  float *mixed = normed;
+  add_scaled_input(s, at, tile, shared, y, x, [&](int t, int64_t v, vf value) {
+    store(mixed + t * c + v * kWidth, value);
+    if (kKeep)
+      store_part(kept.mixed + (tile.batch * s.length + tile.t0 + t) * s.channels + v * kWidth, value,
+                 lanes_at(s.channels, v));
+  });
+  norm_mixed(
+      s, w, at, tile, shared, [&](int t, int64_t v) { return load(mixed + t * c + v * kWidth); }, normed);
   const float *bias = shared + at.projection_bias;
   if (s.pool) {
     multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {

@@ -109,6 +109,7 @@ void rvm_pack(const RvmShape &s, const RvmWeights &w, const RvmPacked &at, float
 // What the forward pass keeps for the backward pass, beside the layer's input.
 struct RvmKept {
   float *scanned;          // (batch, length, inner), the scan's output with its skip
+  float *mixed;            // (batch, length, channels), M'
   float *states;           // for each tile and interval, before it: (vectors of inner, state, kWidth)
   float *halos;            // for each tile, the last rows of x before it: (conv_width - 1, inner padded)
   unsigned char *winners;  // (batch, pooled length, out_channels), the maximum's place in its cell
@@ -126,7 +127,7 @@ struct RvmKept {
 int64_t rvm_kept_size(const RvmShape &s) {
   const int64_t tiles = rvm_tiles(s), d = padded(s.inner);
   const int64_t winners = s.pool ? s.batch * s.length / s.cell() * s.out_channels : 0;
-  return padded(s.batch * s.length * s.inner) + tiles * RvmKept::intervals_of_a_tile(s) * d * s.state +
+  return padded(s.batch * s.length * s.inner) + padded(s.batch * s.length * s.channels) + tiles * RvmKept::intervals_of_a_tile(s) * d * s.state +
          tiles * (s.conv_width - 1) * d + (winners + 3) / 4;
 }
 
@@ -134,6 +135,7 @@ RvmKept rvm_kept(const RvmShape &s, float *memory) {
   const int64_t tiles = rvm_tiles(s), d = padded(s.inner);
   RvmKept kept;
   kept.scanned = memory, memory += padded(s.batch * s.length * s.inner);
+  kept.mixed = memory, memory += padded(s.batch * s.length * s.channels);
   kept.states = memory, memory += tiles * RvmKept::intervals_of_a_tile(s) * d * s.state;
   kept.halos = memory, memory += tiles * (s.conv_width - 1) * d;
   kept.winners = reinterpret_cast<unsigned char *>(memory);
@@ -198,33 +200,22 @@ LIGHTM_INLINE ScanInputs scan_of_tile(const RvmShape &s, const RvmPacked &at, co
   return scan;
 }
 
-// LayerNorm of the scan's output, which get(t, v) gives, times SiLU of the gate. gated may be z.
-template <class Get>
-LIGHTM_INLINE void gate_scanned(const RvmShape &s, const RvmWeights &w, const RvmPacked &at, const TileAt &tile,
-                                const float *shared, const Get &get, const float *z, float *gated) {
-  layer_norm(tile.rows, s.inner, shared + at.scan_norm_weight, shared + at.scan_norm_bias, w.epsilon, get,
-             [&](int t, int64_t v, vf value) {
-               const vf gate = load(z + t * tile.d + v * kWidth);
-               store(gated + t * tile.d + v * kWidth, value * gate * sigmoid(gate));
-             });
-}
-
-// M', the output projection plus the scaled input.
+// put(t, v, M') for each row's output projection plus its scaled input.
+template <class Put>
 LIGHTM_INLINE void add_scaled_input(const RvmShape &s, const RvmPacked &at, const TileAt &tile, const float *shared,
-                                    const float *gated, const float *x, float *mixed) {
+                                    const float *gated, const float *x, const Put &put) {
   multiply(gated, tile.d, tile.rows, s.inner, shared + at.out_proj, s.channels, [&](int r, int64_t v, vf value) {
     const float *residual = x + r * s.channels + v * kWidth;
-    store(mixed + r * tile.c + v * kWidth,
-          value + load(shared + at.scale + v * kWidth) * load_part(residual, lanes_at(s.channels, v)));
+    put(r, v, value + load(shared + at.scale + v * kWidth) * load_part(residual, lanes_at(s.channels, v)));
   });
 }
 
+// LayerNorm of M', which get(t, v) gives.
+template <class Get>
 LIGHTM_INLINE void norm_mixed(const RvmShape &s, const RvmWeights &w, const RvmPacked &at, const TileAt &tile,
-                              const float *shared, const float *mixed, float *normed) {
-  layer_norm(
-      tile.rows, s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias, w.epsilon,
-      [&](int t, int64_t v) { return load(mixed + t * tile.c + v * kWidth); },
-      [&](int t, int64_t v, vf value) { store(normed + t * tile.c + v * kWidth, value); });
+                              const float *shared, const Get &get, float *normed) {
+  layer_norm(tile.rows, s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias, w.epsilon,
+             get, [&](int t, int64_t v, vf value) { store(normed + t * tile.c + v * kWidth, value); });
 }
 
 // Calls visit(t, cell, place) for each pair of tokens t and t + 1 of a tile on the grid that is pooled: the
