@@ -214,8 +214,12 @@ void rvm_layer(const DenseIn &x, const std::vector<DenseIn> &weights, float epsi
   lightm::rvm_layer(s, w, x.data(), out_data, kept_data, threads);
 }
 
-int64_t rvm_kept_floats(const DenseIn &x, const std::vector<DenseIn> &weights, const std::vector<int64_t> &pool_grid) {
-  return lightm::rvm_kept_floats(rvm_shape(x, weights, pool_grid));
+// dims: of the grid that is pooled, or 0.
+int64_t rvm_kept_floats(int64_t batch, int64_t length, int64_t channels, int64_t inner, int64_t state,
+                        int64_t conv_width, int64_t out_channels, int64_t dims) {
+  lightm::RvmShape s = {batch, length, channels, inner, state, 1, conv_width, out_channels};
+  s.pool = dims != 0, s.flat = dims == 2;
+  return lightm::rvm_kept_floats(s);
 }
 
 // gradients: of the weights, in their order.
@@ -360,7 +364,8 @@ NB_MODULE(_C, m) {
         "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
   m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a, "kept"_a.none(),
         "threads"_a);
-  m.def("rvm_kept_floats", &rvm_kept_floats, "x"_a, "weights"_a, "pool_grid"_a);
+  m.def("rvm_kept_floats", &rvm_kept_floats, "batch"_a, "length"_a, "channels"_a, "inner"_a, "state"_a,
+        "conv_width"_a, "out_channels"_a, "dims"_a);
   m.def("rvm_backward", &rvm_backward, "grad_out"_a, "x"_a, "kept"_a, "weights"_a, "epsilon"_a, "pool_grid"_a,
         "grad_x"_a, "gradients"_a, "threads"_a);
   m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,

@@ -51,8 +51,29 @@ def test_a_grid_has_two_or_three_positive_sizes(grid):
 
 
 def test_a_layer_needs_all_its_weights():
-    message = refused(native.rvm_layer, torch.zeros(1, 4, 2), [], 1e-5, [], torch.zeros(1, 4, 2))
-    assert message == f"0 weights; expected {len(native.RVM_WEIGHTS)}, those of RVM_WEIGHTS"
+    tokens = torch.zeros(1, 4, 2)
+    for kernel, arguments in (
+        (native.rvm_layer, (tokens, [], 1e-5, [], tokens, None)),
+        (native.rvm_backward, (tokens, tokens, tokens, [], 1e-5, [], tokens, [])),
+    ):
+        message = refused(kernel, *arguments)
+        assert message == f"0 weights; expected {len(native.RVM_WEIGHTS)}, those of RVM_WEIGHTS"
+
+
+def test_what_a_layer_kept_belongs_to_its_shape():
+    # One channel, one state and a convolution of one step: every weight has one number but x_proj.
+    sizes = {"in_proj": (2, 1), "x_proj": (3, 1)}
+    matrices = ("conv_weight", "dt_weight", "A_log", "out_proj", "projection_weight")
+    weights = [
+        torch.ones(sizes.get(name, (1, 1) if name in matrices else (1,)))
+        for name in native.RVM_WEIGHTS
+    ]
+    tokens, expected = torch.zeros(1, 4, 1), native.rvm_kept_floats(1, 4, 1, 1, 1, 1, 1, 0)
+    message = refused(
+        *(native.rvm_backward, tokens, tokens, torch.zeros(7), weights, 1e-5, []),
+        *(torch.zeros(1, 4, 1), [w.clone() for w in weights]),
+    )
+    assert message == f"kept has shape (7,); expected ({expected},)"
 
 
 def test_a_size_beyond_all_memory_is_refused_and_does_not_wrap_around():

@@ -49,12 +49,26 @@ def rvm_layer_training(
 @torch.library.impl(_library, "rvm_layer_training", "CPU")
 def _(tokens, weights, epsilon, pool_grid):
     tokens, weights = tokens.contiguous(), [t.contiguous() for t in weights]
-    batch, length, _ = tokens.shape
-    out_channels = weights[RVM_WEIGHTS.index("projection_weight")].shape[0]
-    out = empty((batch, length // 2 ** len(pool_grid), out_channels))
-    kept = empty((native.rvm_kept_floats(tokens, weights, list(pool_grid)),))
+    out, kept = map(empty, _shapes(tokens, weights, pool_grid))
     call(native.rvm_layer, tokens, weights, epsilon, list(pool_grid), out, kept)
     return out, kept
+
+
+def _shapes(tokens, weights, pool_grid) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of the result, and of what is kept."""
+    batch, length, channels = tokens.shape
+    shapes = dict(zip(RVM_WEIGHTS, (t.shape for t in weights), strict=True))
+    (inner, state), conv_width = shapes["A_log"], shapes["conv_weight"][1]
+    out_channels, dims = shapes["projection_weight"][0], len(pool_grid)
+    kept = native.rvm_kept_floats(
+        batch, length, channels, inner, state, conv_width, out_channels, dims
+    )
+    return (batch, length // 2**dims, out_channels), (kept,)
+
+
+@torch.library.register_fake("lightm_unet::rvm_layer_training", lib=_library)
+def _(tokens, weights, epsilon, pool_grid):
+    return tuple(map(tokens.new_empty, _shapes(tokens, weights, pool_grid)))
 
 
 @torch.library.impl(_library, "rvm_layer_backward", "CPU")
@@ -73,6 +87,14 @@ def _(grad_out, tokens, kept, weights, epsilon, pool_grid):
         gradients,
     )
     return grad_tokens, gradients
+
+
+@torch.library.register_fake("lightm_unet::rvm_layer_backward", lib=_library)
+def _(grad_out, tokens, kept, weights, epsilon, pool_grid):
+    dense = torch.contiguous_format
+    return torch.empty_like(tokens, memory_format=dense), [
+        torch.empty_like(t, memory_format=dense) for t in weights
+    ]
 
 
 def _setup_context(ctx, inputs, output) -> None:
@@ -115,8 +137,8 @@ def _(tokens_shape, weights_shapes, *_, **__) -> int:
 
 @register_flop_formula(torch.ops.lightm_unet.rvm_layer_backward)
 def _(grad_shape, tokens_shape, kept_shape, weights_shapes, *_, **__) -> int:
-    # As the composed layer counts: a product's backward is two, the convolution and the scan do their
-    # forward again. Further steps that are done again, to save memory, are no part of the count.
+    # As the composed layer counts: a product's backward is two, the convolution and the scan do
+    # their forward again. What else is done again, to save memory, is no part of the count.
     return _flops(tokens_shape, weights_shapes, products=2, convolution=3, scan=3)
 
 

@@ -93,9 +93,15 @@ void rvm_layer(lightm::RvmShape s, int threads) {
   LIGHTM_RVM_WEIGHTS(LIGHTM_RANDOM)
 #undef LIGHTM_RANDOM
   w.epsilon = 1e-5f;
-  const int64_t fewer = s.pool ? (s.flat ? 4 : 8) : 1;
-  lightm::rvm_layer(s, w, a.make({s.batch, s.length, s.channels}), a.make({s.batch, s.length / fewer, s.out_channels}),
-                    threads);
+  const float *x = a.make({s.batch, s.length, s.channels});
+  float *out = a.make({s.batch, s.out_length(), s.out_channels}), *kept = a.make({lightm::rvm_kept_floats(s)});
+  lightm::rvm_layer(s, w, x, out, nullptr, threads);
+  lightm::rvm_layer(s, w, x, out, kept, threads);
+  lightm::RvmGradients g;
+#define LIGHTM_GRADIENT(name, ...) g.name = a.make({__VA_ARGS__});
+  LIGHTM_RVM_WEIGHTS(LIGHTM_GRADIENT)
+#undef LIGHTM_GRADIENT
+  lightm::rvm_backward(s, w, x, kept, out, a.make({s.batch, s.length, s.channels}), g, threads);
 }
 
 enum class Stage { block, norm_block, head, norm_head };

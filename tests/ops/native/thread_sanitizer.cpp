@@ -30,18 +30,34 @@ class Layer {
     x_ = random({s.batch, s.length, s.channels});
   }
 
+  // The result, the gradient of the input, and those of all weights.
   std::vector<float> run(int threads) const {
-    std::vector<float> out(shape_.batch * shape_.length / (shape_.pool ? 4 : 1) * shape_.out_channels);
-    lightm::rvm_layer(shape_, weights_, x_, out.data(), threads);
-    return out;
+    const RvmShape &s = shape_;
+    const int64_t outputs = s.batch * s.out_length() * s.out_channels, inputs = s.batch * s.length * s.channels;
+    int64_t count = outputs + inputs;
+#define LIGHTM_COUNT(name, ...) count += size({__VA_ARGS__});
+    LIGHTM_RVM_WEIGHTS(LIGHTM_COUNT)
+#undef LIGHTM_COUNT
+    std::vector<float> all(count), kept(lightm::rvm_kept_floats(s));
+    lightm::RvmGradients gradients;
+    float *next = all.data() + outputs + inputs;
+#define LIGHTM_GRADIENT(name, ...) gradients.name = next, next += size({__VA_ARGS__});
+    LIGHTM_RVM_WEIGHTS(LIGHTM_GRADIENT)
+#undef LIGHTM_GRADIENT
+    lightm::rvm_layer(s, weights_, x_, all.data(), kept.data(), threads);
+    lightm::rvm_backward(s, weights_, x_, kept.data(), all.data(), all.data() + outputs, gradients, threads);
+    return all;
   }
 
  private:
-  const float *random(std::initializer_list<int64_t> sizes) {
+  static int64_t size(std::initializer_list<int64_t> sizes) {
     int64_t count = 1;
-    for (const int64_t size : sizes) count *= size;
+    for (const int64_t n : sizes) count *= n;
+    return count;
+  }
+  const float *random(std::initializer_list<int64_t> sizes) {
     std::normal_distribution<float> normal(0.0f, 0.3f);
-    memory_.emplace_back(count);
+    memory_.emplace_back(size(sizes));
     for (float &value : memory_.back()) value = normal(source_);
     return memory_.back().data();
   }
