@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/grids.h"
+#include "bindings/training_stages.h"
 #include "ops/causal_conv.h"
 #include "ops/decoder.h"
 #include "ops/gated_norm.h"
@@ -145,24 +147,6 @@ void gated_norm_backward(const RowsIn &grad_out, const RowsIn &x, const RowsIn &
   lightm::gated_norm_backward(s, in, grad_rows, gradients, threads);
 }
 
-// Sizes of an image's grid, (rows, columns) or (depth, height, width).
-struct Grid {
-  int64_t depth, height, width, size;
-  bool flat;
-};
-
-Grid grid_of(const std::vector<int64_t> &sizes, bool must_be_even, const char *name) {
-  const bool flat = sizes.size() == 2;
-  bool fits = flat || sizes.size() == 3;
-  for (const int64_t size : sizes) fits = fits && size > 0 && (!must_be_even || size % 2 == 0);
-  if (!fits)
-    throw nb::value_error((std::string(name) + " is " + shape_text(sizes.begin(), sizes.end()) + "; expected 2 or 3 " +
-                           (must_be_even ? "positive even" : "positive") + " sizes")
-                              .c_str());
-  const int64_t depth = flat ? 1 : sizes[0], height = sizes[sizes.size() - 2], width = sizes.back();
-  return {depth, height, width, product({depth, height, width}, name), flat};
-}
-
 // weights: in the order of LIGHTM_RVM_WEIGHTS. pool_grid: the sizes of what is pooled, or empty.
 lightm::RvmShape rvm_shape(const DenseIn &x, const std::vector<DenseIn> &weights,
                            const std::vector<int64_t> &pool_grid) {
@@ -242,54 +226,25 @@ void rvm_backward(const DenseIn &grad_out, const DenseIn &x, const DenseIn &kept
   lightm::rvm_backward(s, w, x.data(), kept_data, grad_data, x_data, g, threads);
 }
 
-// grid: of skip. factor: 2 where low has half its size, 1 where it has the same. See ops/grid_stage.h for
-// the others.
-void decoder_stage(const DenseIn &low, const DenseIn &skip, const std::vector<int64_t> &grid_sizes, int64_t factor,
-                   const DenseIn &depthwise, const std::optional<DenseIn> &depthwise_bias, const DenseIn &pointwise,
-                   const std::optional<DenseIn> &pointwise_bias, const std::optional<DenseIn> &scale,
-                   const std::optional<DenseIn> &last, const std::optional<DenseIn> &last_bias, float slope,
-                   const DenseOut &out, int threads) {
-  if (factor != 1 && factor != 2)
-    throw nb::value_error(("factor is " + std::to_string(factor) + "; expected 1 or 2").c_str());
-  if (!last && (scale || last_bias)) throw nb::value_error("scale and last_bias need last, which is missing");
-  const Grid grid = grid_of(grid_sizes, factor == 2, "grid");
-  check_axes(skip, 3, "skip");
+// grid: of skip. factor: 2 where low has half its size, 1 where it has the same, or there is none. See
+// ops/grid_stage.h for the others.
+void decoder_stage(const std::optional<DenseIn> &low, const DenseIn &skip, const std::vector<int64_t> &grid_sizes,
+                   int64_t factor, const DenseIn &depthwise, const std::optional<DenseIn> &depthwise_bias,
+                   const DenseIn &pointwise, const std::optional<DenseIn> &pointwise_bias,
+                   const std::optional<DenseIn> &scale, const std::optional<DenseIn> &last,
+                   const std::optional<DenseIn> &last_bias, float slope, const DenseOut &out, int threads) {
+  if (!last && last_bias) throw nb::value_error("last_bias needs last, which is missing");
   check_axes(out, 3, "out");
-  // A 2D image's rows are the kernel's depth.
-  const lightm::DecoderShape s = {{size_of(skip, 0), grid.flat ? grid.height : grid.depth, grid.flat ? 1 : grid.height,
-                                   grid.width, size_of(skip, 2), size_of(out, 2), grid.flat},
-                                  factor};
-  const int64_t batch = s.grid.batch, c = s.grid.channels, o = s.grid.out_channels, middle = last ? c : o;
-  const int64_t fewer = factor == 1 ? 1 : grid.flat ? 4 : 8;
-  lightm::DecoderInputs in;
-  in.low = dense(low, {batch, grid.size / fewer, c}, "low");
-  in.skip = dense(skip, {batch, grid.size, c}, "skip");
-  in.stage = {dense(depthwise, {c, grid.flat ? 9 : 27}, "depthwise"),
-              dense(depthwise_bias, {c}, "depthwise_bias"),
-              dense(pointwise, {middle, c}, "pointwise"),
-              dense(pointwise_bias, {middle}, "pointwise_bias"),
-              dense(scale, {c}, "scale"),
-              dense(last, {o, c}, "last"),
-              dense(last_bias, {o}, "last_bias"),
-              slope};
-  float *out_data = dense(out, {batch, grid.size, o}, "out");
+  const lightm::DecoderShape s = decoder_shape(skip, grid_sizes, factor, size_of(out, 2));
+  const int64_t c = s.grid.channels, o = s.grid.out_channels, middle = last ? c : o;
+  lightm::DecoderInputs in = decoder_inputs(s, low, skip, depthwise, depthwise_bias, pointwise, scale, middle);
+  in.stage.pointwise_bias = dense(pointwise_bias, {middle}, "pointwise_bias");
+  in.stage.last = dense(last, {o, c}, "last");
+  in.stage.last_bias = dense(last_bias, {o}, "last_bias");
+  in.stage.slope = slope;
+  float *out_data = dense(out, {s.grid.batch, length_of(s), o}, "out");
   nb::gil_scoped_release release;
   lightm::decoder_stage(s, in, out_data, threads);
-}
-
-// image: (batch, channels, *grid). weight: (out_channels, ...).
-lightm::StemShape stem_shape(const DenseIn &image, const DenseIn &weight) {
-  const bool flat = image.ndim() == 4;
-  check_axes(image, flat ? 4 : 5, "image");
-  check_axes(weight, 2, "weight");
-  const size_t last = image.ndim() - 1;
-  return {size_of(image, 0),
-          size_of(image, 1),
-          flat ? 1 : size_of(image, 2),
-          size_of(image, last - 1),
-          size_of(image, last),
-          size_of(weight, 0),
-          flat};
 }
 
 void stem(const DenseIn &image, const DenseIn &depthwise, const DenseIn &pointwise, const DenseOut &out, int threads) {
@@ -368,13 +323,14 @@ NB_MODULE(_C, m) {
         "conv_width"_a, "out_channels"_a, "dims"_a);
   m.def("rvm_backward", &rvm_backward, "grad_out"_a, "x"_a, "kept"_a, "weights"_a, "epsilon"_a, "pool_grid"_a,
         "grad_x"_a, "gradients"_a, "threads"_a);
-  m.def("decoder_stage", &decoder_stage, "low"_a, "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
+  m.def("decoder_stage", &decoder_stage, "low"_a.none(), "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,
         "depthwise_bias"_a.none(), "pointwise"_a, "pointwise_bias"_a.none(), "scale"_a.none(), "last"_a.none(),
         "last_bias"_a.none(), "slope"_a, "out"_a, "threads"_a);
   m.def("stem", &stem, "image"_a, "depthwise"_a, "pointwise"_a, "out"_a, "threads"_a);
   m.def("conv_stem", &conv_stem, "image"_a, "weight"_a, "bias"_a, "out"_a, "threads"_a);
   m.def("norm_stem", &norm_stem, "image"_a, "conv"_a, "conv_bias"_a, "depthwise"_a, "pointwise"_a, "pointwise_bias"_a,
         "slope"_a, "out"_a, "threads"_a);
+  define_training_stages(m);
   m.def("empty", &empty, "shape"_a);
   m.def("release_memory", &release_memory);
   m.def("kept_bytes", &lightm::kept_buffer_bytes);

@@ -6,6 +6,8 @@
 #include "ops/decoder_kernel.h"
 #include "ops/gated_norm_kernel.h"
 #include "ops/kernel_table.h"
+#include "ops/mix_stage_kernel.h"
+#include "ops/norm_stage_kernel.h"
 #include "ops/norm_stem_kernel.h"
 #include "ops/outer_product_kernel.h"
 #include "ops/rvm_backward_kernel.h"
@@ -45,6 +47,23 @@ constexpr KernelTable all_kernels(const char *instruction_set) {
       stage_prepare,
       decoder_scratch,
       decoder_item,
+      mix_weights_size,
+      mix_prepare,
+      mix_scratch,
+      mix_sums_size,
+      mix_item,
+      mix_unpack,
+      mix_low_scratch,
+      mix_low_rows,
+      norm_moments,
+      norm_weights_size,
+      norm_prepare,
+      norm_scratch,
+      norm_tokens_forward,
+      norm_sums_size,
+      norm_tokens_backward,
+      norm_tokens_centre,
+      norm_unpack,
       norm_stem_scratch,
       norm_stem_weights_size,
       norm_stem_prepare,
@@ -55,6 +74,10 @@ constexpr KernelTable all_kernels(const char *instruction_set) {
       conv_stem_scratch,
       conv_stem_prepare,
       conv_stem_rows,
+      conv_stem_backward_scratch,
+      conv_stem_sums_size,
+      conv_stem_backward_rows,
+      conv_stem_unpack,
   };
 }
 

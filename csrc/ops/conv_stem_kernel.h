@@ -1,6 +1,7 @@
 // Rows of the stem that is one full convolution, for the instruction set that this file is compiled for.
 #pragma once
 
+#include "ops/outer_product_kernel.h"
 #include "ops/stem_kernel.h"
 
 namespace {
@@ -60,13 +61,11 @@ LIGHTM_INLINE int64_t convolve_tokens(int64_t x, const StemShape &s, const float
   return x;
 }
 
-// One row of tokens: store_result(token, vector, sum). `copies` and `packed` as prepared above.
-template <class Store>
-LIGHTM_INLINE void convolve_row(const StemShape &s, const float *image, int64_t b, int64_t z, int64_t y, float *copies,
-                                const float *packed, const Store &store_result) {
-  const int64_t rows = rows_under_filter(s), stride = padded_row(s), count = vectors(s.out_channels);
-  const float *packed_bias = packed + packed_size(s.out_channels, 3 * rows), *left = copies + kWidth - 1;
-  for (int64_t i = 0; i < rows; ++i) {
+// The rows of the image under the filter at row (z, y), of all channels, into their padded copies.
+inline void copy_rows_under_filter(const StemShape &s, const float *image, int64_t b, int64_t z, int64_t y,
+                                   float *copies) {
+  const int64_t stride = padded_row(s);
+  for (int64_t i = 0; i < rows_under_filter(s); ++i) {
     const int64_t c = s.flat ? i / 3 : i / 9, yy = y + i % 3 - 1, zz = s.flat ? z : z + i / 3 % 3 - 1;
     float *copy = copies + i * stride + kWidth;
     if (zz < 0 || zz >= s.depth || yy < 0 || yy >= s.height) {
@@ -76,6 +75,15 @@ LIGHTM_INLINE void convolve_row(const StemShape &s, const float *image, int64_t 
                   s.width * sizeof(float));
     }
   }
+}
+
+// One row of tokens: store_result(token, vector, sum). `copies` and `packed` as prepared above.
+template <class Store>
+LIGHTM_INLINE void convolve_row(const StemShape &s, const float *image, int64_t b, int64_t z, int64_t y, float *copies,
+                                const float *packed, const Store &store_result) {
+  const int64_t rows = rows_under_filter(s), count = vectors(s.out_channels);
+  const float *packed_bias = packed + packed_size(s.out_channels, 3 * rows), *left = copies + kWidth - 1;
+  copy_rows_under_filter(s, image, b, z, y, copies);
   for (int64_t v = 0; v < count; v += kColumns) {
     const float *panel = packed + v * 3 * rows * kWidth, *bias = packed_bias + v * kWidth;
     if (v + kColumns <= count) {
@@ -100,6 +108,76 @@ void conv_stem_rows(const StemShape &s, const ConvStemInputs &in, int64_t first,
                    store_part(tokens + x * s.out_channels + v * kWidth, sum, lanes_at(s.out_channels, v));
                  });
   }
+}
+
+// In floats: the padded rows, and a row of gradients of whole vectors.
+int64_t conv_stem_backward_scratch(const StemShape &s) {
+  return rows_under_filter(s) * padded_row(s) + s.width * padded(s.out_channels);
+}
+
+// In floats: gradients of weight and bias, packed as these are.
+int64_t conv_stem_sums_size(const StemShape &s) { return packed_size(s.out_channels, 3 * rows_under_filter(s) + 1); }
+
+// sums += the image's values under 3 rows of taps times kC vectors of gradients, over a row. `left`: of the
+// first of the 3 rows, as above. sums: one vector for each tap; `panel` floats from one vector of channels
+// to the next.
+template <int kC>
+LIGHTM_INLINE void add_image_taps(const float *left, int64_t stride, const float *grad, int64_t o, int64_t width,
+                                  float *sums, int64_t panel) {
+  vf sum[9][kC];
+  for (int tap = 0; tap < 9; ++tap)
+    for (int c = 0; c < kC; ++c) sum[tap][c] = load(sums + c * panel + tap * kWidth);
+  for (int64_t x = 0; x < width; ++x) {
+    vf g[kC];
+    for (int c = 0; c < kC; ++c) g[c] = load(grad + x * o + c * kWidth);
+#pragma GCC unroll 9
+    for (int tap = 0; tap < 9; ++tap) {
+      const vf value = splat(left[tap / 3 * stride + tap % 3 + x]);
+#pragma GCC unroll 2
+      for (int c = 0; c < kC; ++c) sum[tap][c] += value * g[c];
+    }
+  }
+  for (int tap = 0; tap < 9; ++tap)
+    for (int c = 0; c < kC; ++c) store(sums + c * panel + tap * kWidth, sum[tap][c]);
+}
+
+// Adds the part of rows [first, last) to the sums.
+void conv_stem_backward_rows(const StemShape &s, const float *image, const float *grad_all, int64_t first, int64_t last,
+                             float *sums, float *scratch) {
+  const int64_t rows = rows_under_filter(s), taps = 3 * rows, stride = padded_row(s), panel = taps * kWidth;
+  const int64_t count = vectors(s.out_channels), o = count * kWidth;
+  float *copies = scratch, *bias_sums = sums + packed_size(s.out_channels, taps);
+  float *whole = scratch + rows * stride;
+  constexpr int kPair = kWidth == 16 ? 2 : 1;  // 9 sums each in registers
+  conv_stem_clear(s, copies);
+  for (int64_t r = first; r < last; ++r) {
+    copy_rows_under_filter(s, image, r / s.height / s.depth, r / s.height % s.depth, r % s.height, copies);
+    const float *grad = grad_all + r * s.width * s.out_channels;
+    if (o != s.out_channels) {
+      for (int64_t x = 0; x < s.width; ++x)
+        for (int64_t v = 0; v < count; ++v)
+          store(whole + x * o + v * kWidth,
+                load_part(grad + x * s.out_channels + v * kWidth, lanes_at(s.out_channels, v)));
+      grad = whole;
+    }
+    for (int64_t row = 0; row < rows; row += 3) {
+      const float *left = copies + row * stride + kWidth - 1;
+      int64_t v = 0;
+      for (; v + kPair <= count; v += kPair)
+        add_image_taps<kPair>(left, stride, grad + v * kWidth, o, s.width, sums + v * panel + 3 * row * kWidth, panel);
+      for (; v < count; ++v)
+        add_image_taps<1>(left, stride, grad + v * kWidth, o, s.width, sums + v * panel + 3 * row * kWidth, panel);
+    }
+    add_rows(grad, o, s.out_channels, static_cast<int>(s.width), bias_sums);
+  }
+}
+
+void conv_stem_unpack(const StemShape &s, const float *sums, float *grad_weight, float *grad_bias) {
+  const int64_t taps = 3 * rows_under_filter(s);
+  for (int64_t i = 0; i < s.out_channels; ++i)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      grad_weight[i * taps + tap] = sums[(i / kWidth * taps + tap) * kWidth + i % kWidth];
+  std::memcpy(grad_bias, sums + packed_size(s.out_channels, taps), s.out_channels * sizeof(float));
 }
 
 }  // namespace

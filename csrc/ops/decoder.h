@@ -1,9 +1,10 @@
-// A stage of the decoder, for inference, in one pass over the grid: grid_stage.h of
+// A stage of the decoder in one pass over the grid: grid_stage.h of
 //
-//     P = upsample(low) + skip
+//     P = upsample(low) + skip        or, without `low`, the skip alone
 //
-// A decoder block has a scale, and `last` halves the channels; the head has neither, or, with a norm,
-// `last` alone. A BatchNorm of Q is part of pointwise, pointwise_bias and scale.
+// In inference, a decoder block has a scale, and `last` halves the channels; the head has neither, or, with a norm,
+// `last` alone. A BatchNorm of Q is part of pointwise, pointwise_bias and scale. In training, Q comes out
+// (mix_stage.h), and norm_stage.h does the rest.
 //
 // Upsampling is by 2, linear, corners not aligned (or by 1: low has the grid's own size). It is folded
 // into the reading of P, of which only a few rows exist at any time.
@@ -19,7 +20,7 @@ struct DecoderShape {
 };
 
 struct DecoderInputs {
-  const float *low;   // (batch, length / factor^dims, channels), dense
+  const float *low;   // (batch, length / factor^dims, channels), dense; or nullptr
   const float *skip;  // (batch, length, channels), dense
   StageInputs stage;
 };

@@ -24,11 +24,21 @@ inline Pair pair_at(int64_t place, int64_t size, int64_t factor) {
   return {i > 0 ? i - 1 : 0, i, 0.75f};
 }
 
+// A row of dense tokens to one of whole vectors.
+void copy_row(const GridShape &s, const float *from, float *row) {
+  const int64_t count = vectors(s.channels);
+  for (int64_t x = 0; x < s.width; ++x)
+    for (int64_t v = 0; v < count; ++v)
+      store(row + (x * count + v) * kWidth, load_part(from + x * s.channels + v * kWidth, lanes_at(s.channels, v)));
+}
+
 // Row (z, y) of P into `row`; `blend` is one of the low grid.
 void add_skip_row(const DecoderShape &shape, const DecoderInputs &in, int64_t b, int64_t z, int64_t y, float *blend,
                   float *row) {
   const GridShape &s = shape.grid;
   const int64_t count = vectors(s.channels), c = count * kWidth, f = shape.factor;
+  const float *skip = in.skip + (((b * s.depth + z) * s.height + y) * s.width) * s.channels;
+  if (!in.low) return copy_row(s, skip, row);
   const int64_t low_height = s.flat ? 1 : s.height / f, low_width = s.width / f;
   const Pair zs = pair_at(z, s.depth, f);
   const Pair ys = s.flat ? Pair{0, 0, 0.0f} : pair_at(y, s.height, f);
@@ -48,7 +58,6 @@ void add_skip_row(const DecoderShape &shape, const DecoderInputs &in, int64_t b,
       store(blend + x * c + v * kWidth, sum);
     }
   }
-  const float *skip = in.skip + (((b * s.depth + z) * s.height + y) * s.width) * s.channels;
   for (int64_t x = 0; x < s.width; ++x) {
     const Pair xs = pair_at(x, s.width, f);
     for (int64_t v = 0; v < count; ++v) {

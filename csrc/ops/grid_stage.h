@@ -1,6 +1,6 @@
 // What the decoder's stages and the stem with norms share: P on a grid, made row by row, then
 //
-//     Q   = pointwise(depthwise(P)) + pointwise_bias + scale * P
+//     Q   = pointwise(depthwise(P) + depthwise_bias) + pointwise_bias + scale * P
 //     out = last(leaky(Q)) + last_bias        or, without `last`, the activation of Q alone
 //
 // leaky(x) is x above zero and `slope` times x below; a slope of 1 leaves everything as it is.
@@ -23,7 +23,7 @@ struct StageInputs {
   const float *depthwise_bias;  // (channels,)
   const float *pointwise;       // (channels or, without last, out_channels; channels)
   const float *pointwise_bias;  // as many
-  const float *scale;           // (channels,), with last only
+  const float *scale;           // (channels,); only where pointwise has as many outputs
   const float *last;            // (out_channels, channels)
   const float *last_bias;       // (out_channels,)
   float slope;                  // of Q

@@ -17,12 +17,6 @@ using lightm::StageWeights;
 
 inline int64_t row_floats(const GridShape &s) { return (s.width + 2) * padded(s.channels); }
 
-// The ring, a row that is zero, and rows for the two intermediate results, in floats.
-int64_t stage_scratch(const GridShape &s) {
-  const int64_t rows = s.flat ? 1 : lightm::kBlockRows + 2;
-  return (3 * rows + 3) * row_floats(s);
-}
-
 int64_t stage_weights_size(const GridShape &s) {
   const int64_t c = padded(s.channels);
   return c * 27 + 3 * c + packed_size(s.channels, s.channels) + packed_size(s.out_channels, s.channels) +
@@ -41,10 +35,10 @@ StageWeights stage_prepare(const GridShape &s, const StageInputs &in, float *mem
     w.pointwise = memory, memory += packed_size(s.channels, s.channels);
     pack(in.pointwise, s.channels, s.channels, w.pointwise);
     pad_to_vectors(in.pointwise_bias, s.channels, w.pointwise_bias);
-    if (in.scale) {
-      w.scale = memory, memory += c;
-      pad_to_vectors(in.scale, s.channels, w.scale);
-    }
+  }
+  if (in.scale) {
+    w.scale = memory, memory += c;
+    pad_to_vectors(in.scale, s.channels, w.scale);
   }
   w.last = memory, memory += packed_size(s.out_channels, s.channels);
   w.last_bias = memory;
@@ -57,10 +51,11 @@ StageWeights stage_prepare(const GridShape &s, const StageInputs &in, float *mem
 // NaN stays NaN: vmax gives its second where one is.
 LIGHTM_INLINE vf leaky(vf x, float slope) { return vmax(slope == 0.0f ? vf{} : slope * x, x); }
 
-// kX neighbouring tokens of one vector of channels: the depthwise filter over `taps` rows of P.
-template <int kX>
+// kX neighbouring tokens of one vector of channels: the depthwise filter over `taps` rows of P. put(token,
+// sum) takes the results.
+template <int kX, class Put>
 LIGHTM_INLINE void filter_tokens(const float *const *rows, int taps, int64_t c, int64_t x, const float *weight, vf bias,
-                                 float *out) {
+                                 const Put &put) {
   vf sum[kX];
   for (int i = 0; i < kX; ++i) sum[i] = bias;
   for (int tap = 0; tap < taps; ++tap) {
@@ -75,51 +70,88 @@ LIGHTM_INLINE void filter_tokens(const float *const *rows, int taps, int64_t c, 
       before = here, here = after;
     }
   }
-  for (int i = 0; i < kX; ++i) store(out + (x + i) * c, sum[i]);
+  for (int i = 0; i < kX; ++i) put(x + i, sum[i]);
 }
+
+// Rows of something on the grid, as far as an item needs them: a ring of three planes of the item's rows
+// and of `halo` more on both sides. What is outside the grid is a row of zeros.
+struct PlaneRing {
+  const GridShape &shape;
+  const StageItem &item;
+  int64_t halo;
+  float *memory;
+  const float *zero;
+
+  static int64_t floats(const GridShape &s, int64_t block_rows) {
+    return 3 * (s.flat ? 1 : block_rows + 2) * row_floats(s);
+  }
+  int64_t rows() const { return item.last_row - item.first_row + 2 * halo; }
+  bool holds(int64_t z, int64_t y) const { return z >= 0 && z < shape.depth && y >= 0 && y < shape.height; }
+  float *place(int64_t z, int64_t y) const {
+    return memory + (z % 3 * rows() + y - item.first_row + halo) * row_floats(shape);
+  }
+  const float *row(int64_t z, int64_t y) const { return holds(z, y) ? place(z, y) : zero; }
+
+  // make_row(z, y, row) writes row (z, y) behind the zero token with which `row` starts.
+  template <class MakeRow>
+  LIGHTM_INLINE void make_plane(int64_t z, const MakeRow &make_row) const {
+    const int64_t c = padded(shape.channels);
+    for (int64_t y = item.first_row - halo; y < item.last_row + halo; ++y) {
+      if (!holds(z, y)) continue;
+      float *here = place(z, y);
+      for (int64_t v = 0; v < c; ++v) here[v] = here[(shape.width + 1) * c + v] = 0.0f;
+      make_row(z, y, here + c);
+    }
+  }
+  // The rows under the filter's taps at row (z, y); returns how many there are.
+  int around(int64_t z, int64_t y, const float **rows_around) const {
+    const int taps = shape.flat ? 3 : 9;
+    for (int tap = 0; tap < taps; ++tap)
+      rows_around[tap] = shape.flat ? row(z + tap - 1, y) : row(z + tap / 3 - 1, y + tap % 3 - 1);
+    return taps;
+  }
+};
+
+// The depthwise filter along one row: put(token, vector, sum).
+template <class Put>
+LIGHTM_INLINE void filter_row(const GridShape &s, const float *const *around, int taps, const float *weights,
+                              const float *biases, const Put &put) {
+  const int64_t count = vectors(s.channels), c = count * kWidth;
+  for (int64_t v = 0; v < count; ++v) {
+    const float *shifted[9];
+    for (int tap = 0; tap < taps; ++tap) shifted[tap] = around[tap] + v * kWidth;
+    const float *weight = weights + v * taps * 3 * kWidth;
+    const vf bias = load(biases + v * kWidth);
+    const auto put_here = [&](int64_t x, vf sum) { put(x, v, sum); };
+    int64_t x = 0;
+    for (; x + 8 <= s.width; x += 8) filter_tokens<8>(shifted, taps, c, x, weight, bias, put_here);
+    for (; x < s.width; ++x) filter_tokens<1>(shifted, taps, c, x, weight, bias, put_here);
+  }
+}
+
+// A row that is zero, rows for the two intermediate results, and the ring, in floats.
+int64_t stage_scratch(const GridShape &s) { return 3 * row_floats(s) + PlaneRing::floats(s, lightm::kBlockRows); }
 
 // make_row(z, y, row) writes row (z, y) of P behind the zero token with which `row` starts.
 template <class MakeRow>
 LIGHTM_INLINE void stage_item(const GridShape &s, const StageWeights &w, const StageItem &item, const MakeRow &make_row,
                               float *out, float *scratch) {
-  const int64_t count = vectors(s.channels), c = count * kWidth, row = row_floats(s);
-  const int64_t halo = s.flat ? 0 : 1, rows = item.last_row - item.first_row + 2 * halo;
-  float *ring = scratch, *zero = ring + 3 * rows * row, *filtered = zero + row, *activated = filtered + row;
+  const int64_t c = padded(s.channels), row = row_floats(s);
+  float *zero = scratch, *filtered = zero + row, *activated = filtered + row;
   for (int64_t i = 0; i < row; ++i) zero[i] = 0.0f;
-  const int taps = s.flat ? 3 : 9;
-  const auto ring_row = [&](int64_t z, int64_t y) -> float * {
-    if (z < 0 || z >= s.depth || y < 0 || y >= s.height) return zero;
-    return ring + (z % 3 * rows + y - item.first_row + halo) * row;
-  };
-  const auto make_plane = [&](int64_t z) {
-    if (z < 0 || z >= s.depth) return;
-    for (int64_t y = item.first_row - halo; y < item.last_row + halo; ++y) {
-      if (y < 0 || y >= s.height) continue;
-      float *here = ring_row(z, y);
-      for (int64_t v = 0; v < c; ++v) here[v] = here[(s.width + 1) * c + v] = 0.0f;
-      make_row(z, y, here + c);
-    }
-  };
-  make_plane(item.first_plane - 1);
-  make_plane(item.first_plane);
+  const PlaneRing ring = {s, item, s.flat ? 0 : 1, activated + row, zero};
+  const float *last_scale = w.pointwise ? nullptr : w.scale;
+  ring.make_plane(item.first_plane - 1, make_row);
+  ring.make_plane(item.first_plane, make_row);
   for (int64_t z = item.first_plane; z < item.last_plane; ++z) {
-    make_plane(z + 1);
+    ring.make_plane(z + 1, make_row);
     for (int64_t y = item.first_row; y < item.last_row; ++y) {
-      const float *around[9];
-      for (int tap = 0; tap < taps; ++tap)
-        around[tap] = s.flat ? ring_row(z + tap - 1, y) : ring_row(z + tap / 3 - 1, y + tap % 3 - 1);
-      for (int64_t v = 0; v < count; ++v) {
-        const float *shifted[9];
-        for (int tap = 0; tap < taps; ++tap) shifted[tap] = around[tap] + v * kWidth;
-        const float *weight = w.depthwise + v * taps * 3 * kWidth;
-        const vf bias = load(w.depthwise_bias + v * kWidth);
-        int64_t x = 0;
-        for (; x + 8 <= s.width; x += 8) filter_tokens<8>(shifted, taps, c, x, weight, bias, filtered + v * kWidth);
-        for (; x < s.width; ++x) filter_tokens<1>(shifted, taps, c, x, weight, bias, filtered + v * kWidth);
-      }
+      const float *around[9], *centre = ring.place(z, y) + c;
+      const int taps = ring.around(z, y, around);
+      filter_row(s, around, taps, w.depthwise, w.depthwise_bias,
+                 [&](int64_t x, int64_t v, vf sum) { store(filtered + x * c + v * kWidth, sum); });
       const float *last_input = filtered;
       if (w.pointwise) {
-        const float *centre = ring_row(z, y) + c;
         multiply(filtered, c, static_cast<int>(s.width), s.channels, w.pointwise, s.channels,
                  [&](int64_t x, int64_t v, vf value) {
                    vf sum = value + load(w.pointwise_bias + v * kWidth);
@@ -131,8 +163,10 @@ LIGHTM_INLINE void stage_item(const GridShape &s, const StageWeights &w, const S
       float *out_row = out + (((item.batch * s.depth + z) * s.height + y) * s.width) * s.out_channels;
       multiply(last_input, c, static_cast<int>(s.width), s.channels, w.last, s.out_channels,
                [&](int64_t x, int64_t v, vf value) {
-                 store_part(out_row + x * s.out_channels + v * kWidth,
-                            leaky(value + load(w.last_bias + v * kWidth), w.last_slope), lanes_at(s.out_channels, v));
+                 vf sum = value + load(w.last_bias + v * kWidth);
+                 if (last_scale) sum += load(last_scale + v * kWidth) * load(centre + x * c + v * kWidth);
+                 store_part(out_row + x * s.out_channels + v * kWidth, leaky(sum, w.last_slope),
+                            lanes_at(s.out_channels, v));
                });
     }
   }

@@ -6,6 +6,8 @@
 #include "ops/causal_conv.h"
 #include "ops/decoder.h"
 #include "ops/gated_norm.h"
+#include "ops/mix_stage.h"
+#include "ops/norm_stage.h"
 #include "ops/rvm_layer.h"
 #include "ops/selective_scan.h"
 #include "ops/stem.h"
@@ -76,6 +78,29 @@ struct KernelTable {
   int64_t (*decoder_scratch)(const DecoderShape &);
   void (*decoder_item)(const DecoderShape &, const DecoderInputs &, const StageWeights &, const StageItem &, float *out,
                        float *scratch);
+  int64_t (*mix_weights_size)(const GridShape &);
+  MixWeights (*mix_prepare)(const GridShape &, const StageInputs &, float *memory);
+  int64_t (*mix_scratch)(const GridShape &, int64_t block_rows);
+  int64_t (*mix_sums_size)(const GridShape &);
+  void (*mix_item)(const DecoderShape &, const DecoderInputs &, const MixWeights &, const StageItem &,
+                   const float *grad, const MixGradients &, float *sums, float *scratch);
+  void (*mix_unpack)(const GridShape &, const float *sums, const MixGradients &);
+  int64_t (*mix_low_scratch)(const GridShape &);
+  void (*mix_low_rows)(const GridShape &, const float *grad, int64_t first, int64_t last, float *grad_low,
+                       float *scratch);
+  void (*norm_moments)(const NormShape &, const float *x, int64_t first, int64_t last, float *means, float *deviations,
+                       float *squares);
+  int64_t (*norm_weights_size)(const NormShape &);
+  NormWeights (*norm_prepare)(const NormShape &, const NormInputs &, const NormStatistics &, float *memory);
+  int64_t (*norm_scratch)(const NormShape &);
+  void (*norm_tokens_forward)(const NormShape &, const NormInputs &, const NormWeights &, int64_t first, int64_t last,
+                              float *out, float *scratch);
+  int64_t (*norm_sums_size)(const NormShape &);
+  void (*norm_tokens_backward)(const NormShape &, const NormInputs &, const NormWeights &, const float *grad,
+                               int64_t first, int64_t last, const NormGradients &, float *sums, float *scratch);
+  void (*norm_tokens_centre)(const NormShape &, const NormInputs &, const NormWeights &, const float *sums,
+                             int64_t first, int64_t last, float *grad);
+  void (*norm_unpack)(const NormShape &, const float *sums, const NormGradients &);
   int64_t (*norm_stem_scratch)(const NormStemShape &);
   int64_t (*norm_stem_weights_size)(const NormStemShape &);
   NormStemWeights (*norm_stem_prepare)(const NormStemShape &, const NormStemInputs &, float *memory);
@@ -88,6 +113,11 @@ struct KernelTable {
   void (*conv_stem_prepare)(const StemShape &, const ConvStemInputs &, void *scratch);
   void (*conv_stem_rows)(const StemShape &, const ConvStemInputs &, int64_t first, int64_t last, float *out,
                          void *scratch);
+  int64_t (*conv_stem_backward_scratch)(const StemShape &);
+  int64_t (*conv_stem_sums_size)(const StemShape &);
+  void (*conv_stem_backward_rows)(const StemShape &, const float *image, const float *grad, int64_t first, int64_t last,
+                                  float *sums, float *scratch);
+  void (*conv_stem_unpack)(const StemShape &, const float *sums, float *grad_weight, float *grad_bias);
 };
 
 #ifdef LIGHTM_X86

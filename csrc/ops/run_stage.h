@@ -11,11 +11,13 @@
 
 namespace lightm {
 
-// Blocks of rows first; then slabs of depth, until every thread has a few items.
+// Blocks of rows first; then slabs of depth, until every thread has a few items, or on a small grid at
+// least one.
 inline std::vector<StageItem> stage_items(const GridShape &s, int threads) {
   const int64_t blocks = (s.height + kBlockRows - 1) / kBlockRows;
-  const int64_t wanted = (4 * threads + s.batch * blocks - 1) / (s.batch * blocks);
-  const int64_t slabs = std::max<int64_t>(1, std::min(wanted, s.depth / 8));
+  const auto slabs_for = [&](int64_t count) { return (count + s.batch * blocks - 1) / (s.batch * blocks); };
+  const int64_t slabs =
+      std::max<int64_t>({1, std::min(slabs_for(4 * threads), s.depth / 8), std::min(slabs_for(threads), s.depth / 2)});
   std::vector<StageItem> items;
   for (int64_t b = 0; b < s.batch; ++b)
     for (int64_t slab = 0; slab < slabs; ++slab)

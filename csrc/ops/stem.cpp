@@ -4,6 +4,7 @@
 
 #include "ops/instruction_set.h"
 #include "ops/run_stage.h"
+#include "ops/sum_items.h"
 #include "runtime/scratch.h"
 #include "runtime/thread_pool.h"
 
@@ -45,6 +46,19 @@ void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out,
       [&](int64_t first, int64_t last, void *scratch) {
         table.conv_stem_rows(shape, inputs, first, last, out, scratch);
       });
+}
+
+void conv_stem_backward(const StemShape &shape, const float *image, const float *grad, float *grad_weight,
+                        float *grad_bias, int threads) {
+  const KernelTable &table = kernels();
+  const std::vector<RowRange> ranges = fixed_ranges(shape.rows(), std::max<int64_t>(1, 512 / shape.width), 64);
+  const ItemSums sums(static_cast<int64_t>(ranges.size()), table.conv_stem_backward_scratch(shape),
+                      table.conv_stem_sums_size(shape), threads);
+  const Workspace workspace(static_cast<size_t>(sums.memory_floats()) * sizeof(float));
+  const float *total = sums.run(workspace.data(), [&](int64_t i, float *own, float *scratch) {
+    table.conv_stem_backward_rows(shape, image, grad, ranges[i].first, ranges[i].last, own, scratch);
+  });
+  table.conv_stem_unpack(shape, total, grad_weight, grad_bias);
 }
 
 void norm_stem(const StemShape &image, const NormStemInputs &inputs, float *out, int threads) {

@@ -1,4 +1,4 @@
-// The stem, for inference: from an image to tokens in one pass.
+// The stem: from an image to tokens in one pass.
 #pragma once
 
 #include "ops/grid_stage.h"
@@ -44,6 +44,9 @@ struct NormStemShape {
 // out: (batch, depth * height * width, out_channels), dense.
 void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads);
 void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out, int threads);
+// The gradients of conv_stem's weight and bias, from that of its result.
+void conv_stem_backward(const StemShape &shape, const float *image, const float *grad, float *grad_weight,
+                        float *grad_bias, int threads);
 void norm_stem(const StemShape &image, const NormStemInputs &inputs, float *out, int threads);
 
 }  // namespace lightm

@@ -10,5 +10,5 @@ from lightm_unet.ops import native_layers
 @contextmanager
 def composed_form() -> Iterator[None]:
     """Within it no tensors fit a native layer."""
-    with patch.object(native_layers, "_fit", return_value=False):
+    with patch.object(native_layers, "_are_plain", return_value=False):
         yield

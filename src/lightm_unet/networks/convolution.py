@@ -60,6 +60,34 @@ def make_norm(kind: str, spatial_dims: int, channels: int) -> nn.Module:
     return INSTANCE_NORMS[spatial_dims](channels, affine=True)
 
 
+def norms_by_batch(norm: nn.Module) -> bool:
+    """Whether it is a BatchNorm that now takes its statistics from the batch."""
+    return isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d)) and norm.training
+
+
+def keep_statistics(norm: nn.Module, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Let a BatchNorm's running statistics follow those of a batch, as its own `forward` does.
+
+    Args:
+        norm: in training mode, with running statistics.
+        mean: of each channel over the batch, `(channels,)`.
+        variance: the mean square deviation, `(channels,)`.
+        count: numbers of each channel in the batch, at least 2.
+    """
+    assert isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d))
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    with torch.no_grad():
+        share = norm.momentum
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+            if share is None:  # all batches count the same
+                share = 1.0 / float(norm.num_batches_tracked)
+        share = 0.0 if share is None else share
+        norm.running_mean.lerp_(mean, share)
+        norm.running_var.lerp_(variance * (count / (count - 1)), share)
+
+
 def as_factor_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """What a BatchNorm does to each channel outside training: `factor * x + shift`.
 

@@ -36,7 +36,9 @@ from lightm_unet.networks.convolution import (
     NORMS,
     DWConv,
     as_factor_and_shift,
+    keep_statistics,
     make_norm,
+    norms_by_batch,
 )
 from lightm_unet.networks.native_form import Form
 from lightm_unet.networks.rvm import RVMLayer
@@ -48,7 +50,9 @@ from lightm_unet.ops.native_layers import (
     norm_stem,
     runs_natively,
     stem,
+    trains_natively,
 )
+from lightm_unet.ops.native_stages import mix_stage, norm_stage
 from lightm_unet.system.choices import check_choice
 
 LEAK = 0.01
@@ -271,15 +275,20 @@ class Stem(DWConv):
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
         tensors = self._form.tensors(self)
-        if tensors is None or not runs_natively(image, *tensors.values()):
+        trains = tensors is not None and _stem_trains_natively(image, tensors)
+        if tensors is None or not (trains or runs_natively(image, *tensors.values())):
             return to_tokens(super().forward(image))
         depthwise = tensors["depthwise.weight"].flatten(1)
         pointwise = tensors["pointwise.weight"].flatten(1)
-        if "pointwise.bias" not in tensors:  # then the depthwise part has none either
+        has_bias = "pointwise.bias" in tensors  # then the depthwise part has one too
+        if not has_bias and not trains:
             return stem(image, depthwise, pointwise)
         # The image is padded once, before the first, so that both are one full convolution.
         weight = (pointwise[:, :, None] * depthwise).flatten(1)
-        bias = pointwise @ tensors["depthwise.bias"] + tensors["pointwise.bias"]
+        if has_bias:
+            bias = pointwise @ tensors["depthwise.bias"] + tensors["pointwise.bias"]
+        else:
+            bias = image.new_zeros(weight.shape[0])
         return conv_stem(image, weight, bias)
 
 
@@ -294,7 +303,9 @@ class ConvStem(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
         tensors = self._form.tensors(self)
-        if tensors is None or not runs_natively(image, *tensors.values()):
+        if tensors is None or not (
+            runs_natively(image, *tensors.values()) or _stem_trains_natively(image, tensors)
+        ):
             return to_tokens(self.conv(image))
         return conv_stem(image, tensors["conv.weight"].flatten(1), tensors["conv.bias"])
 
@@ -312,20 +323,37 @@ class ConvNormStem(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """`(batch, in_channels, *grid)` to `(batch, length, width)`."""
-        tensors = self._form.tensors(self)
-        if tensors is not None and runs_natively(image, *tensors.values()):
-            factor, shift = as_factor_and_shift(self.conv_norm)
-            conv, conv_shift = factor[:, None] * tensors["conv.weight"].flatten(1), shift
-            factor, shift = as_factor_and_shift(self.dwconv_norm)
-            stage = Stage(
-                tensors["dwconv.depthwise.weight"].flatten(1),
-                factor[:, None] * tensors["dwconv.pointwise.weight"].flatten(1),
-                pointwise_bias=shift,
-                slope=LEAK,
-            )
-            return norm_stem(image, conv, conv_shift, stage)
+        by_batch = norms_by_batch(self.conv_norm)
+        tensors = self._form.tensors(self, by_batch)
+        if tensors is not None:
+            if _stem_trains_natively(image, tensors) and _can_norm(by_batch, image[:, 0]):
+                return self._train(image, tensors, by_batch)
+            if not by_batch and runs_natively(image, *tensors.values()):
+                return norm_stem(image, *self._native(tensors, by_batch))
         x = F.leaky_relu(self.conv_norm(self.conv(image)), LEAK)
         return to_tokens(F.leaky_relu(self.dwconv_norm(self.dwconv(x)), LEAK))
+
+    def _native(
+        self, tensors: dict[str, Tensor], by_batch: bool
+    ) -> tuple[Tensor, Tensor, Stage]:
+        """The convolution's weight and bias, and the stage behind it."""
+        weight = tensors["conv.weight"].flatten(1)
+        pointwise = tensors["dwconv.pointwise.weight"].flatten(1)
+        bias, pointwise_bias = weight.new_zeros(weight.shape[0]), None
+        if not by_batch:
+            factor, bias = as_factor_and_shift(self.conv_norm)
+            weight = factor[:, None] * weight
+            factor, pointwise_bias = as_factor_and_shift(self.dwconv_norm)
+            pointwise = factor[:, None] * pointwise
+        depthwise = tensors["dwconv.depthwise.weight"].flatten(1)
+        return weight, bias, Stage(depthwise, pointwise, pointwise_bias=pointwise_bias, slope=LEAK)
+
+    def _train(self, image: Tensor, tensors: dict[str, Tensor], by_batch: bool) -> Tensor:
+        weight, bias, stage = self._native(tensors, by_batch)
+        x = conv_stem(image, weight, bias)
+        x = _train_norm(x, stage, self.conv_norm if by_batch else None)
+        x = mix_stage(None, x, list(image.shape[2:]), stage)
+        return _train_norm(x, stage, self.dwconv_norm if by_batch else None)
 
 
 STEMS: dict[str, Callable[[int, int, int], nn.Module]] = {
@@ -383,25 +411,34 @@ class DecoderBlock(nn.Module):
         Returns:
             `(batch, length, out_channels)`.
         """
-        tensors = self._form.tensors(self)
-        if tensors is not None and runs_natively(low, skip, *tensors.values()):
-            pointwise = tensors["dwconv.pointwise.weight"].flatten(1)
-            scale, shift = tensors["scale"].flatten(), None
-            if not isinstance(self.norm, nn.Identity):
-                factor, shift = as_factor_and_shift(self.norm)
-                pointwise, scale = factor[:, None] * pointwise, factor * scale
-            stage = Stage(
-                tensors["dwconv.depthwise.weight"].flatten(1),
-                pointwise,
-                pointwise_bias=shift,
-                scale=scale,
-                last=tensors["halve.weight"].flatten(1),
-                slope=0,
-            )
-            return decoder_stage(low, skip, list(grid), stage)
+        by_batch = norms_by_batch(self.norm)
+        tensors = self._form.tensors(self, by_batch)
+        if tensors is not None:
+            if trains_natively(low, skip, *tensors.values()) and _can_norm(by_batch, skip[..., 0]):
+                stage = self._native(tensors, by_batch)
+                x = mix_stage(low, skip, list(grid), stage)
+                return _train_norm(x, stage, self.norm if by_batch else None)
+            if not by_batch and runs_natively(low, skip, *tensors.values()):
+                return decoder_stage(low, skip, list(grid), self._native(tensors, by_batch))
         x = _add_skip(low, skip, grid)
         x = torch.addcmul(self.dwconv(x), self.scale, x)
         return to_tokens(self.halve(F.relu(self.norm(x))))
+
+    def _native(self, tensors: dict[str, Tensor], by_batch: bool) -> Stage:
+        """As a native stage, of which a norm by running statistics is a part."""
+        pointwise = tensors["dwconv.pointwise.weight"].flatten(1)
+        scale, shift = tensors["scale"].flatten(), None
+        if not by_batch and not isinstance(self.norm, nn.Identity):
+            factor, shift = as_factor_and_shift(self.norm)
+            pointwise, scale = factor[:, None] * pointwise, factor * scale
+        return Stage(
+            tensors["dwconv.depthwise.weight"].flatten(1),
+            pointwise,
+            pointwise_bias=shift,
+            scale=scale,
+            last=tensors["halve.weight"].flatten(1),
+            slope=0,
+        )
 
 
 class Head(DWConv):
@@ -417,7 +454,8 @@ class Head(DWConv):
     ) -> Tensor:
         """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
         tensors = self._form.tensors(self)
-        if tensors is None or not runs_natively(low, skip, *tensors.values()):
+        trains = tensors is not None and trains_natively(low, skip, *tensors.values())
+        if tensors is None or not (trains or runs_natively(low, skip, *tensors.values())):
             return super().forward(_add_skip(low, skip, grid))
         stage = Stage(
             tensors["depthwise.weight"].flatten(1),
@@ -425,7 +463,8 @@ class Head(DWConv):
             depthwise_bias=tensors["depthwise.bias"],
             pointwise_bias=tensors["pointwise.bias"],
         )
-        return to_grid(decoder_stage(low, skip, list(grid), stage), grid)
+        run = mix_stage if trains else decoder_stage
+        return to_grid(run(low, skip, list(grid), stage), grid)
 
 
 class NormHead(nn.Module):
@@ -440,20 +479,53 @@ class NormHead(nn.Module):
 
     def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
         """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
-        tensors = self._form.tensors(self)
-        if tensors is not None and runs_natively(low, skip, *tensors.values()):
-            factor, shift = as_factor_and_shift(self.norm)
-            stage = Stage(
-                tensors["dwconv.depthwise.weight"].flatten(1),
-                factor[:, None] * tensors["dwconv.pointwise.weight"].flatten(1),
-                pointwise_bias=shift,
-                last=tensors["pointwise.weight"].flatten(1),
-                last_bias=tensors["pointwise.bias"],
-                slope=LEAK,
-            )
-            return to_grid(decoder_stage(low, skip, list(grid), stage), grid)
+        by_batch = norms_by_batch(self.norm)
+        tensors = self._form.tensors(self, by_batch)
+        if tensors is not None:
+            if trains_natively(low, skip, *tensors.values()) and _can_norm(by_batch, skip[..., 0]):
+                stage = self._native(tensors, by_batch)
+                x = mix_stage(low, skip, list(grid), stage)
+                return to_grid(_train_norm(x, stage, self.norm if by_batch else None), grid)
+            if not by_batch and runs_natively(low, skip, *tensors.values()):
+                stage = self._native(tensors, by_batch)
+                return to_grid(decoder_stage(low, skip, list(grid), stage), grid)
         x = self.norm(self.dwconv(_add_skip(low, skip, grid)))
         return self.pointwise(F.leaky_relu(x, LEAK))
+
+    def _native(self, tensors: dict[str, Tensor], by_batch: bool) -> Stage:
+        """As a native stage, of which a norm by running statistics is a part."""
+        pointwise, shift = tensors["dwconv.pointwise.weight"].flatten(1), None
+        if not by_batch:
+            factor, shift = as_factor_and_shift(self.norm)
+            pointwise = factor[:, None] * pointwise
+        return Stage(
+            tensors["dwconv.depthwise.weight"].flatten(1),
+            pointwise,
+            pointwise_bias=shift,
+            last=tensors["pointwise.weight"].flatten(1),
+            last_bias=tensors["pointwise.bias"],
+            slope=LEAK,
+        )
+
+
+def _stem_trains_natively(image: Tensor, tensors: dict[str, Tensor]) -> bool:
+    """Whether it does with these weights; there is no gradient for the image itself."""
+    return not image.requires_grad and trains_natively(image, *tensors.values())
+
+
+def _can_norm(by_batch: bool, channel: Tensor) -> bool:
+    """Whether a norm by the batch has more than one number of a channel; torch refuses one alone."""
+    return not by_batch or channel.numel() > 1
+
+
+def _train_norm(x: Tensor, stage: Stage, norm: nn.Module | None) -> Tensor:
+    """A native stage from its norm on, `norm` being one by the batch or none."""
+    if norm is None:
+        return norm_stage(x, stage)[0]
+    assert isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d))
+    out, moments = norm_stage(x, stage, norm.weight, norm.bias, norm.eps)
+    keep_statistics(norm, *moments, x.shape[0] * x.shape[1])
+    return out
 
 
 def _add_skip(low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:

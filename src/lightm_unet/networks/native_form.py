@@ -46,7 +46,8 @@ _TRAINING_OR_SIZES = {
 }
 """Attributes and buffers that matter in training only or repeat the parameters' shapes."""
 _BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
-"""In training these norm by the batch at hand, which a native layer does not."""
+"""In training these norm by the batch at hand, outside of it by their running statistics; a native
+form does one of both."""
 Kind = TypeVar("Kind", bound=type[nn.Module])
 
 
@@ -89,25 +90,32 @@ class Form:
             if child is not None
         ]
 
-    def tensors(self, module: nn.Module) -> dict[str, Tensor] | None:
+    def tensors(self, module: nn.Module, by_batch: bool = False) -> dict[str, Tensor] | None:
         """The parameters and buffers by their paths, if the module is as it was built.
 
         Hooks and a `forward` of the module itself are not looked at: whoever asks is within it.
+
+        Args:
+            module: the one that this form is of.
+            by_batch: whether the native form norms by the batch, as every BatchNorm in training
+                mode, or by running statistics.
 
         Returns:
             None if a native form could differ from calling the modules.
         """
         found: dict[str, Tensor] = {}
         as_built = (
-            type(module) is self._kind and _calls_are_plain() and self._collect(vars(module), found)
+            type(module) is self._kind
+            and _calls_are_plain()
+            and self._collect(vars(module), found, by_batch)
         )
         return found if as_built else None
 
     def fits(self, module: nn.Module | None) -> bool:
         """Whether calling the module does what its type does, and nothing else."""
-        return _calls_are_plain() and self._fits(module, {})
+        return _calls_are_plain() and self._fits(module, {}, by_batch=False)
 
-    def _fits(self, module: nn.Module | None, found: dict[str, Tensor]) -> bool:
+    def _fits(self, module: nn.Module | None, found: dict[str, Tensor], by_batch: bool) -> bool:
         kind = self._kind
         if type(module) is not kind or _FORWARDS.get(kind) is not kind.forward:
             return False
@@ -118,11 +126,11 @@ class Form:
             or inside["_forward_pre_hooks"]
             or inside["_backward_hooks"]
             or inside["_backward_pre_hooks"]
-            or (kind in _BATCH_NORMS and inside["training"])
-        ) and self._collect(inside, found)
+            or (kind in _BATCH_NORMS and inside["training"] is not by_batch)
+        ) and self._collect(inside, found, by_batch)
 
     # A network has 140 modules, and this runs for each of them in each pass: loops, no generators.
-    def _collect(self, inside: dict[str, Any], found: dict[str, Tensor]) -> bool:
+    def _collect(self, inside: dict[str, Any], found: dict[str, Tensor], by_batch: bool) -> bool:
         for name, value in self._attributes:
             if inside.get(name) != value:
                 return False
@@ -142,7 +150,7 @@ class Form:
         if len(children) != len(self._children):
             return False
         for name, child in self._children:  # noqa: SIM110 (measured)
-            if not child._fits(children.get(name), found):
+            if not child._fits(children.get(name), found, by_batch):
                 return False
         return True
 

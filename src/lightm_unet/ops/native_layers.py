@@ -1,7 +1,6 @@
 """Whole layers as native ops, for inference.
 
-The networks compose these layers of torch's modules; that is their definition, and how they train.
-Where no gradient is needed, the native form does the same in one pass, a few rows at a time: it
+The networks compose these layers of torch's modules; that is their definition. Where no gradient is needed, the native form does the same in one pass, a few rows at a time: it
 reads its inputs once, writes its output once, and needs no large buffers in between.
 
 The ops are defined by torch's plain Library: the first call of a `custom_op` imports torch's
@@ -11,7 +10,7 @@ compiler, which takes a second and 80 MB.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,9 +37,7 @@ def runs_natively(*tensors: Tensor | None) -> bool:
     for a gradient. Who looks at or changes single operations (compilers, tracers, torch's function
     transforms, forward-mode differentiation, modes) gets those of the composed layer.
     """
-    return _fit(tensors) and not (
-        torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    )
+    return _are_plain(tensors) and not _wait_for_gradients(tensors)
 
 
 def trains_natively(*tensors: Tensor | None) -> bool:
@@ -48,20 +45,14 @@ def trains_natively(*tensors: Tensor | None) -> bool:
 
     It needs the same as `runs_natively`, but that someone waits for a gradient.
     """
-    return (
-        torch.is_grad_enabled()
-        and any(t is not None and t.requires_grad for t in tensors)
-        and _fit(tensors)
-    )
+    return _are_plain(tensors) and _wait_for_gradients(tensors)
 
 
-def _fit(tensors: Iterable[Tensor | None]) -> bool:
+def _are_plain(tensors: tuple[Tensor | None, ...]) -> bool:
     if native is None or _operations_are_watched() or torch.is_autocast_enabled("cpu"):
         return False
     for t in tensors:
-        if t is None:
-            continue
-        if (
+        if t is not None and (
             type(t) not in _PLAIN
             or t.dtype is not torch.float32
             or t.device.type != "cpu"
@@ -69,6 +60,10 @@ def _fit(tensors: Iterable[Tensor | None]) -> bool:
         ):
             return False
     return choose_backend(None, torch.device("cpu"), torch.float32) == "cpu"
+
+
+def _wait_for_gradients(tensors: tuple[Tensor | None, ...]) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -172,7 +167,7 @@ class Stage(NamedTuple):
     pointwise_bias: Tensor | None = None
     """As many as `pointwise` has outputs."""
     scale: Tensor | None = None
-    """`(channels,)`, s' of equation 4; with `last` only."""
+    """`(channels,)`, s' of equation 4; where `pointwise` has as many outputs."""
     last: Tensor | None = None
     """`(out_channels, channels)`."""
     last_bias: Tensor | None = None
