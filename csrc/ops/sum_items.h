@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/ordered_sums.h"
+#include "runtime/thread_pool.h"
 #include "runtime/work_split.h"
 
 namespace lightm {
