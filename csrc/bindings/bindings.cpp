@@ -12,6 +12,7 @@
 #include "ops/decoder.h"
 #include "ops/gated_norm.h"
 #include "ops/instruction_set.h"
+#include "ops/limits.h"
 #include "ops/rvm_layer.h"
 #include "ops/selective_scan.h"
 #include "ops/stem.h"
@@ -281,6 +282,13 @@ void norm_stem(const DenseIn &image, const DenseIn &conv, const DenseIn &conv_bi
   lightm::norm_stem(s, in, out_data, threads);
 }
 
+void double_stream(const DenseIn &from, const DenseOut &to, int threads) {
+  check_axes(from, 1, "from");
+  float *to_data = dense(to, {size_of(from, 0)}, "to");
+  nb::gil_scoped_release release;
+  lightm::double_stream(from.data(), size_of(from, 0), to_data, threads);
+}
+
 // Not filled; a DLPack capsule.
 nb::ndarray<float> empty(const std::vector<size_t> &shape) {
   int64_t size = 1;
@@ -331,8 +339,12 @@ NB_MODULE(_C, m) {
   m.def("norm_stem", &norm_stem, "image"_a, "conv"_a, "conv_bias"_a, "depthwise"_a, "pointwise"_a, "pointwise_bias"_a,
         "slope"_a, "out"_a, "threads"_a);
   define_training_stages(m);
+  m.def("multiply_adds", &lightm::multiply_adds, "rounds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>());
+  m.def("exponentials", &lightm::exponentials, "rounds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>());
+  m.def("double_stream", &double_stream, "from_"_a, "to"_a, "threads"_a);
   m.def("empty", &empty, "shape"_a);
   m.def("release_memory", &release_memory);
   m.def("kept_bytes", &lightm::kept_buffer_bytes);
+  m.def("kept_limit", &lightm::kept_buffer_limit);
   m.def("limit_kept_memory", &lightm::limit_kept_buffers, "bytes"_a);
 }

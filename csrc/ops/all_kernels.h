@@ -6,6 +6,7 @@
 #include "ops/decoder_kernel.h"
 #include "ops/gated_norm_kernel.h"
 #include "ops/kernel_table.h"
+#include "ops/limits_kernel.h"
 #include "ops/mix_stage_kernel.h"
 #include "ops/norm_stage_kernel.h"
 #include "ops/norm_stem_kernel.h"
@@ -78,6 +79,9 @@ constexpr KernelTable all_kernels(const char *instruction_set) {
       conv_stem_sums_size,
       conv_stem_backward_rows,
       conv_stem_unpack,
+      multiply_add_rounds,
+      exponential_rounds,
+      scale_stream,
   };
 }
 

@@ -118,6 +118,10 @@ struct KernelTable {
   void (*conv_stem_backward_rows)(const StemShape &, const float *image, const float *grad, int64_t first, int64_t last,
                                   float *sums, float *scratch);
   void (*conv_stem_unpack)(const StemShape &, const float *sums, float *grad_weight, float *grad_bias);
+  // See limits_kernel.h for what is returned.
+  float (*multiply_add_rounds)(int64_t rounds, float factor, float addend);
+  float (*exponential_rounds)(int64_t rounds, float factor);
+  void (*scale_stream)(const float *from, int64_t count, float factor, float *to);
 };
 
 #ifdef LIGHTM_X86

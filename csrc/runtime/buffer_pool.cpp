@@ -110,6 +110,11 @@ size_t kept_buffer_bytes() noexcept {
   return g_pool.kept_bytes;
 }
 
+size_t kept_buffer_limit() noexcept {
+  std::lock_guard<std::mutex> lock(g_pool.mutex);
+  return g_pool.limit;
+}
+
 // What was kept at the fork stays unused: a thread that is gone may have been changing the list.
 void reset_buffers_after_fork() noexcept {
   const size_t limit = g_pool.limit;

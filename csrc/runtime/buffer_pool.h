@@ -23,6 +23,9 @@ void release_buffers() noexcept;
 // Bytes of the buffers that are kept now and not in use.
 size_t kept_buffer_bytes() noexcept;
 
+// The most that they may come to.
+size_t kept_buffer_limit() noexcept;
+
 // In a forked child, see fork.h.
 void reset_buffers_after_fork() noexcept;
 

@@ -10,6 +10,7 @@
 #include "ops/decoder.h"
 #include "ops/gated_norm.h"
 #include "ops/instruction_set.h"
+#include "ops/limits.h"
 #include "ops/rvm_layer.h"
 #include "ops/selective_scan.h"
 #include "ops/stem.h"
@@ -140,6 +141,13 @@ void stems(lightm::StemShape s, int threads) {
   lightm::norm_stem(s, in, a.make({s.batch, length, s.out_channels}), threads);
 }
 
+void limits(int threads) {
+  Arrays a;
+  lightm::multiply_adds(3, threads);
+  lightm::exponentials(3, threads);
+  for (const int64_t count : {1, 16, 1003}) lightm::double_stream(a.make({count}), count, a.make({count}), threads);
+}
+
 void buffers() {
   const size_t before = lightm::limit_kept_buffers(3 << 20);
   std::vector<void *> taken;
@@ -181,6 +189,7 @@ int main() {
     stems({1, 1, 5, 3, 17, 33, false}, threads);
     stems({1, 2, 1, 1, 1, 1, true}, threads);
     stems({1, 1, 18, 35, 9, 16, false}, threads);
+    limits(threads);
   }
   buffers();
   lightm::Workspace::release();
