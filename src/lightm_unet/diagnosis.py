@@ -12,9 +12,20 @@ import torch
 
 from lightm_unet import __version__
 from lightm_unet.ops import Backend, backends
-from lightm_unet.ops.dispatch import ENVIRONMENT_VARIABLE, choose_backend
+from lightm_unet.ops.dispatch import ENVIRONMENT_VARIABLE, choose_backend, native
+from lightm_unet.ops.memory import kept_limit
+from lightm_unet.reporting import formats
 from lightm_unet.system.extras import EXTRAS, install_command, installed_versions
 
+RESTRICTIONS = (
+    "LIGHTM_UNET_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+)
+"""Environment variables that keep the native kernels, torch or its libraries from using all
+instructions that the processor has."""
 PACKAGES = ("torch", "monai", "numpy", "scipy", "nibabel", "pillow", "safetensors")
 
 
@@ -36,6 +47,11 @@ class Diagnosis:
     """Every implementation of the scan, the fastest first."""
     live_backend: str
     """Name of the backend that runs on the CPU in this process."""
+    instruction_sets: dict[str, str]
+    """On the CPU: those of the native kernels, where they are built, and of torch; then the
+    environment variables that restrict them."""
+    kept_limit: int
+    """The most bytes that the native kernels keep of freed memory, see `release_memory`."""
 
 
 def doctor() -> Diagnosis:
@@ -48,6 +64,8 @@ def doctor() -> Diagnosis:
         devices={"cpu": _cpu(), "cuda": _cuda(), "mps": _mps()},
         backends=backends(),
         live_backend=choose_backend(None, torch.device("cpu"), torch.float32),
+        instruction_sets=_instruction_sets(),
+        kept_limit=kept_limit(),
     )
 
 
@@ -67,7 +85,27 @@ def describe(diagnosis: Diagnosis) -> list[str]:
         if not backend.available and backend.name == "triton" and not torch.cuda.is_available():
             state = "not needed without a GPU;"
         lines.append(f"  {backend.name:<10} {state:<10} {backend.runs_on}: {backend.detail}")
+    lines += ["", f"instruction sets: {describe_instruction_sets(diagnosis.instruction_sets)}"]
+    if diagnosis.kept_limit:
+        lines.append(
+            f"freed memory kept for the next pass: up to {formats.megabytes(diagnosis.kept_limit)} "
+            "MB; lightm_unet.release_memory() frees it"
+        )
     return lines
+
+
+def describe_instruction_sets(sets: dict[str, str]) -> str:
+    """`Diagnosis.instruction_sets` in a few words.
+
+    Example:
+        >>> describe_instruction_sets({"native kernels": "avx2", "torch": "AVX512"})
+        'native kernels avx2, torch AVX512'
+        >>> describe_instruction_sets({"torch": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"})
+        'torch AVX2; restricted by ATEN_CPU_CAPABILITY=avx2'
+    """
+    users = ", ".join(f"{who} {name}" for who, name in sets.items() if who not in RESTRICTIONS)
+    given = ", ".join(f"{who}={name}" for who, name in sets.items() if who in RESTRICTIONS)
+    return f"{users}; restricted by {given}" if given else users
 
 
 def _describe_extra(name: str, found: dict[str, str | None]) -> str:
@@ -77,6 +115,12 @@ def _describe_extra(name: str, found: dict[str, str | None]) -> str:
         return f"  {name:<10} {'installed':<10} {present}"
     also = f"; {present} installed" if present else ""
     return f"  {name:<10} {'MISSING':<10} {install_command(name)} (no {', '.join(missing)}{also})"
+
+
+def _instruction_sets() -> dict[str, str]:
+    sets = {} if native is None else {"native kernels": native.instruction_set()}
+    sets["torch"] = torch.backends.cpu.get_cpu_capability()
+    return sets | {name: os.environ[name] for name in RESTRICTIONS if os.environ.get(name)}
 
 
 def _version(package: str) -> str:

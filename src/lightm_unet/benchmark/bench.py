@@ -1,8 +1,10 @@
 """Bench cases of a group take turns, round by round, each in its own process.
 
-    for each group (size, threads, allocator, device)
+    for each group (size, job, threads, allocator, device)
         start its cases, one pass each to warm up
         for each round: for each case: rest, then passes for `TURN_SECONDS`
+
+On the CPU, what its multiply-add units allow is measured before each round, in this process.
 
 A pause precedes each turn: thread pools stay busy for some milliseconds after their last work and
 would slow down the next case.
@@ -23,11 +25,16 @@ from pathlib import Path
 from typing import Any
 
 from lightm_unet.benchmark.bench_case import BenchCase, make_cases
+from lightm_unet.benchmark.limits import multiply_add_limit
+from lightm_unet.benchmark.operations import count_pass
 from lightm_unet.benchmark.process import BenchCaseProcess
+from lightm_unet.benchmark.ratios import ratios
 from lightm_unet.benchmark.report import REST_SECONDS, TURN_SECONDS, BenchReport
-from lightm_unet.benchmark.results import Result, growths
+from lightm_unet.benchmark.results import JOB_NAMES, Result, growths
 from lightm_unet.benchmark.settings import DEFAULT_NETWORKS, make_settings
+from lightm_unet.errors import UsageError
 from lightm_unet.networks.spec import NetworkSpec
+from lightm_unet.ops.dispatch import native
 from lightm_unet.reporting import formats
 from lightm_unet.system.device import choose_device
 from lightm_unet.system.extras import require_extra
@@ -77,20 +84,47 @@ def bench(
     cases = make_cases(networks, replace(chosen, devices=devices))
     with ExitStack() as stack:
         folder = stack.enter_context(new_folder(output)) if output is not None else None
-        round_robin = RoundRobin(chosen.rounds)
+        round_robin = RoundRobin(chosen.rounds, probe=multiply_add_limit if native else None)
         for group in dict.fromkeys(c.group for c in cases):
             round_robin.run_group([c for c in cases if c.group == group])
-        results = tuple(round_robin.results[c] for c in cases)
+        results, notes = _with_limits(cases, round_robin)
         report = BenchReport(
             asdict(doctor()),
             chosen.rounds,
             results,
-            tuple(round_robin.notes),
+            (*round_robin.notes, *notes),
             tuple(growths(results)),
+            tuple(ratios(results)),
         )
         if folder is not None:
             write_report(report, folder)
     return report
+
+
+def _with_limits(
+    cases: Sequence[BenchCase], done: RoundRobin
+) -> tuple[tuple[Result, ...], list[str]]:
+    """Every result with its operations and the limit, and why some have none."""
+    results: list[Result] = []
+    notes: dict[str, None] = {}
+    for case in cases:
+        result = done.results[case]
+        flops = None
+        if result.error is None:
+            try:
+                flops = count_pass(case)
+            except UsageError as error:
+                notes[f"share of limit: {error}"] = None
+            if case.device != "cpu":
+                notes["share of limit: that of the CPU alone is measured"] = None
+            elif done.probe is None:
+                notes[
+                    "share of limit: not measured without the native kernels; see `lightm-unet "
+                    "doctor`"
+                ] = None
+        limit = done.limits.get(case.threads) if case.device == "cpu" else None
+        results.append(replace(result, flops=flops, flops_limit=limit))
+    return tuple(results), list(notes)
 
 
 class RoundRobin:
@@ -100,6 +134,7 @@ class RoundRobin:
         rounds: turns of each case.
         start: starts a case's process, for tests.
         rest: waits so many seconds, for tests.
+        probe: measures the operations per second that the CPU allows with so many threads.
     """
 
     def __init__(
@@ -107,8 +142,11 @@ class RoundRobin:
         rounds: int,
         start: Callable[[BenchCase], BenchCaseProcess] = BenchCaseProcess,
         rest: Callable[[float], object] = time.sleep,
+        probe: Callable[[int], float] | None = None,
     ) -> None:
-        self.rounds, self.start, self.rest = rounds, start, rest
+        self.rounds, self.start, self.rest, self.probe = rounds, start, rest, probe
+        self.limits: dict[int, float] = {}
+        """For each number of threads the best rate that was measured."""
         self.results: dict[BenchCase, Result] = {}
         self.notes: list[str] = []
         self.sessions = 0
@@ -176,6 +214,8 @@ class RoundRobin:
         times: dict[BenchCase, list[float]] = {c: [] for c in running}
         peaks: dict[BenchCase, int] = {}
         for number in range(1, self.rounds + 1):
+            if times and first.device == "cpu":
+                self._measure_limit(first.threads)
             for case, (process, _) in running.items():
                 if case not in times:
                     continue
@@ -200,6 +240,11 @@ class RoundRobin:
                 first_of_session=tuple(times.get(first, ())),
             )
 
+    def _measure_limit(self, threads: int) -> None:
+        if self.probe is not None:
+            self.rest(REST_SECONDS)
+            self.limits[threads] = max(self.limits.get(threads, 0.0), self.probe(threads))
+
     def _fail(self, case: BenchCase, reason: str) -> None:
         _log.warning(f"{_setting(case)}: {_name(case)} failed")  # the report says why, once
         self.results.setdefault(case, Result(case, error=reason))
@@ -207,7 +252,7 @@ class RoundRobin:
 
 def _setting(case: BenchCase) -> str:
     size, threads = formats.size(case.size), formats.plural(case.threads, "thread")
-    return f"{size}, {threads}, {case.allocator} memory, {case.device}"
+    return f"{size}, {JOB_NAMES[case.job]}, {threads}, {case.allocator} memory, {case.device}"
 
 
 def _name(case: BenchCase) -> str:

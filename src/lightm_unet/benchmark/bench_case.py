@@ -56,12 +56,20 @@ class BenchCase:
     @property
     def group(self) -> tuple:
         """Key of the cases that do the same work in the same setting and are measured in turns."""
-        return self.size, self.threads, self.allocator, self.device
+        return self.size, self.job, self.threads, self.allocator, self.device
 
     @property
     def series(self) -> tuple:
         """Key of the cases that differ only in size: one line of the plot."""
-        return self.network, self.engine, self.threads, self.allocator, self.device, len(self.size)
+        return (
+            self.network,
+            self.engine,
+            self.job,
+            self.threads,
+            self.allocator,
+            self.device,
+            len(self.size),
+        )
 
 
 def available_allocators() -> tuple[str, ...]:
@@ -87,8 +95,8 @@ def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -
 
     threads = settings.threads or (torch.get_num_threads(),)
     allocators = settings.allocators or available_allocators()
-    check_choice("what", settings.what, JOBS)
     for name, values, known in (
+        ("what", settings.what, JOBS),
         ("engine", settings.engines, ENGINES),
         ("allocator", allocators, available_allocators()),
     ):
@@ -100,8 +108,8 @@ def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -
         if len(size) not in CHANNELS:
             raise UsageError(f"size needs 2 or 3 positive numbers, got {tuple(size)}")
     cases = []
-    for size, count, device, allocator in itertools.product(
-        settings.sizes, threads, settings.devices, allocators
+    for size, job, count, device, allocator in itertools.product(
+        settings.sizes, settings.what, threads, settings.devices, allocators
     ):
         if device != "cpu" and allocator != allocators[0]:
             continue
@@ -114,7 +122,7 @@ def make_cases(networks: Sequence[str | NetworkSpec], settings: BenchSettings) -
                 count,
                 allocator,
                 device,
-                settings.what,
+                job,
                 settings.batch,
                 settings.in_channels or default_in,
                 settings.out_channels or default_out,

@@ -9,18 +9,19 @@ All are float32. `bench` measures the first one beside every network too.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from lightm_unet.benchmark.limits_report import PROBE_SECONDS, STREAM_FLOATS, Limit, LimitsReport
+from lightm_unet.benchmark.limits_table import markdown
 from lightm_unet.benchmark.report import REST_SECONDS
 from lightm_unet.benchmark.settings import BenchSettings
 from lightm_unet.diagnosis import doctor
@@ -33,51 +34,11 @@ from lightm_unet.system.values import listed, path, whole_number
 
 _log = logging.getLogger(__name__)
 
-PROBE_SECONDS = 0.01
-"""A measurement takes at least so long: a thread needs some 0.05 ms to wake up."""
-STREAM_FLOATS = 2**26
-"""Numbers in each of the two buffers of the memory's limit: 268 MB, beyond all caches."""
 PRODUCTS = ((1024, 1024, 1024), (65_536, 32, 64))
 """Rows of the left matrix, its columns, and columns of the right one."""
 
-Work = Callable[[int], int]
-"""Repeats something so many times and returns how much it did."""
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What one part of the machine can do."""
-
-    name: str
-    """The work."""
-    unit: str
-    """Of `rates`."""
-    rates: dict[int, float]
-    """For each number of threads the best rate over the rounds; none where the work needs the
-    native kernels, which are not built."""
-
-
-@dataclass(frozen=True)
-class LimitsReport:
-    """The result of one run of `bench_limits`."""
-
-    machine: dict[str, Any]
-    """Description of the machine, as in `doctor`."""
-    rounds: int
-    """Number of measurements of which the best one counts."""
-    threads: tuple[int, ...]
-    """Numbers of threads, the smallest first."""
-    limits: tuple[Limit, ...]
-    """Every limit."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as stored in bench.json."""
-        return {
-            "machine": self.machine,
-            "rounds": self.rounds,
-            "threads": list(self.threads),
-            "limits": [asdict(limit) for limit in self.limits],
-        }
+Work = Callable[[int, int], int]
+"""Repeats something so many times on so many threads, and returns how much it did."""
 
 
 def multiply_add_limit(threads: int) -> float:
@@ -85,21 +46,21 @@ def multiply_add_limit(threads: int) -> float:
 
     More threads than the machine has cores have no more units to work with.
     """
-    return measure_rate(partial(kernels.multiply_adds, threads=min(threads, _cores())))
+    return measure_rate(kernels.multiply_adds, min(threads, _cores()))
 
 
-def measure_rate(work: Work, clock: Callable[[], float] = time.perf_counter) -> float:
+def measure_rate(work: Work, threads: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """How much is done in a second, measured over `PROBE_SECONDS` or more.
 
     Example:
         >>> ticks = iter([0, 0.006, 1, 1.012])  # once takes 6 ms, twice 12 ms
-        >>> round(measure_rate(lambda times: 6 * times, lambda: next(ticks)))
+        >>> round(measure_rate(lambda times, _: 6 * times, 1, lambda: next(ticks)))
         1000
     """
     times = 1
     while True:
         start = clock()
-        amount = work(times)
+        amount = work(times, threads)
         seconds = clock() - start
         if seconds >= PROBE_SECONDS:
             return amount / seconds
@@ -128,8 +89,6 @@ def bench_limits(
         UsageError: threads beyond the machine's cores, an argument of another kind, or `output` is
             not a new folder.
     """
-    from lightm_unet.benchmark.limits_table import markdown
-
     output = None if output is None else path("output", output)
     rounds = whole_number("rounds", rounds, 1)
     wanted = (torch.get_num_threads(),) if threads is None else listed("threads", threads, "[2]")
@@ -151,40 +110,34 @@ def bench_limits(
 def _measure(
     counts: Sequence[int], rounds: int, rest: Callable[[float], object]
 ) -> tuple[Limit, ...]:
-    probes = {count: _probes(count) for count in counts}
-    limits = {name: Limit(name, unit, {}) for name, (unit, _) in probes[1].items()}
+    works = _works()
+    limits = {name: Limit(name, unit, {}) for name, (unit, _) in works.items()}
     for number in range(1, rounds + 1):
-        for count in counts:
-            torch.set_num_threads(count)
-            for name, (_, work) in probes[count].items():
-                if work is None:
-                    continue
-                rest(REST_SECONDS)  # threads of the last one are still awake
+        for count, (name, (_, work)) in itertools.product(counts, works.items()):
+            if work is not None:
+                rest(REST_SECONDS)  # the threads of the one before are still awake
                 rates = limits[name].rates
-                rates[count] = max(rates.get(count, 0.0), measure_rate(work))
+                rates[count] = max(rates.get(count, 0.0), measure_rate(work, count))
         _log.info(f"limits: round {number} of {rounds}")
     return tuple(limits.values())
 
 
-def _probes(threads: int) -> dict[str, tuple[str, Work | None]]:
-    """Each limit's unit and work; no work where it needs the native kernels, and they are missing.
+def _works() -> dict[str, tuple[str, Work | None]]:
+    """Each limit's unit and work; None where the native kernels are needed and not built."""
+    source, target = torch.ones(STREAM_FLOATS), torch.ones(STREAM_FLOATS)
 
-    A unit's billions are left to the reader: rates are per second.
-    """
-    stream = torch.ones(STREAM_FLOATS), torch.ones(STREAM_FLOATS)
-
-    def copy(times: int) -> int:
-        return sum(kernels.double_stream(*stream, threads) for _ in range(times))
+    def stream(times: int, threads: int) -> int:
+        return sum(kernels.double_stream(source, target, threads) for _ in range(times))
 
     works: dict[str, tuple[str, Work | None]] = {
-        "multiply-adds in registers": ("FLOP/s", partial(kernels.multiply_adds, threads=threads)),
-        "exponentials in registers": ("exp/s", partial(kernels.exponentials, threads=threads)),
-        "memory, read and written": ("B/s", copy),
+        "multiply-adds in registers": ("FLOP/s", kernels.multiply_adds),
+        "exponentials in registers": ("exp/s", kernels.exponentials),
+        "memory, read and written": ("B/s", stream),
     }
     if native is None:
         works = {name: (unit, None) for name, (unit, _) in works.items()}
     for rows, inner, columns in PRODUCTS:
-        name = f"torch's product of {rows}x{inner} and {inner}x{columns}"
+        name = f"torch: {rows}x{inner} times {inner}x{columns}"
         works[name] = "FLOP/s", _product(rows, inner, columns)
     return works
 
@@ -193,7 +146,8 @@ def _product(rows: int, inner: int, columns: int) -> Work:
     left, right = torch.ones(rows, inner), torch.ones(inner, columns)
     out = torch.empty(rows, columns)
 
-    def multiply(times: int) -> int:
+    def multiply(times: int, threads: int) -> int:
+        torch.set_num_threads(threads)
         for _ in range(times):
             torch.mm(left, right, out=out)
         return times * 2 * rows * inner * columns

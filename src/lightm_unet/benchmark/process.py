@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightm_unet.benchmark.bench_case import BenchCase
+from lightm_unet.diagnosis import RESTRICTIONS
 from lightm_unet.system.json_codec import to_json
 from lightm_unet.system.subprocesses import Child, python_module
 
@@ -22,13 +23,19 @@ KEEP = {  # glibc: heap only, never returned, and grown in steps of 64 MiB
 def environment(case: BenchCase, base: Mapping[str, str]) -> dict[str, str]:
     """The environment of a case's process: sets its allocator, and drops disturbing variables.
 
+    What restricts the instruction set stays, as it does in the parent.
+
     Example:
         >>> environment(BenchCase("nnu-net", (64, 64)), {"HOME": "/", "MALLOC_ARENA_MAX": "1"})
         {'HOME': '/'}
     """
     # A process that waits for its turn must not spin (OMP_WAIT_POLICY, GOMP_SPINCOUNT).
     disturbing = ("MALLOC_", "OMP_", "GOMP_", "KMP_", "MKL_")
-    variables = {k: v for k, v in base.items() if not k.startswith(disturbing)}
+    variables = {
+        name: value
+        for name, value in base.items()
+        if not name.startswith(disturbing) or name in RESTRICTIONS
+    }
     return variables | (KEEP if case.allocator == "kept" else {})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from lightm_unet.benchmark.ratios import Ratio
 from lightm_unet.benchmark.results import Growth, Result
 
 TURN_SECONDS = 0.5
@@ -26,6 +27,9 @@ class BenchReport:
     """Remarks on the run that a reader of the numbers should know."""
     growths: tuple[Growth, ...] = field(default=())
     """For each series of several sizes, how time grows with the number of voxels."""
+    ratios: tuple[Ratio, ...] = field(default=())
+    """For each network that was measured so: a training step against an inference, one thread
+    against several."""
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -42,4 +46,5 @@ class BenchReport:
             "notes": list(self.notes),
             "results": [result.to_json() for result in self.results],
             "growth": [growth.to_json() for growth in self.growths],
+            "ratios": [ratio.to_json() for ratio in self.ratios],
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from lightm_unet.benchmark.bench_case import BenchCase
 from lightm_unet.reporting.formats import plural
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record
+
+JOB_NAMES = {"forward": "inference", "train": "training step"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Result:
     """Number of the session; cases of the same session were measured in turns."""
     first_of_session: tuple[float, ...] = field(default=(), repr=False)
     """`seconds` of the group's first case, for each round; empty if it failed."""
+    flops: int | None = None
+    """Operations of a pass, see `count_pass`; None where they cannot be counted."""
+    flops_limit: float | None = None
+    """Operations per second that the multiply-add units of the machine allow with this number of
+    threads, measured in the same run; None on other devices than the CPU."""
 
     @property
     def latency(self) -> Spread:
@@ -88,6 +95,13 @@ class Result:
             return None
         return spread_of(round_ratios(self.seconds, self.first_of_session))
 
+    @property
+    def share_of_limit(self) -> float | None:
+        """At the median latency, the operations per second as a share of what is possible."""
+        if self.error or self.flops is None or self.flops_limit is None:
+            return None
+        return self.flops / self.latency.median / self.flops_limit
+
     def to_json(self) -> dict[str, Any]:
         """The measurement and the numbers computed from it."""
         who = to_json(self.case)
@@ -107,6 +121,9 @@ class Result:
             "peak_above_idle": self.peak_above_idle,
             "ratio_to_first": asdict(self.ratio) if self.ratio else None,
             "session": self.session,
+            "flops": self.flops,
+            "flops_limit": self.flops_limit,
+            "share_of_limit": self.share_of_limit,
         }
 
 
@@ -208,16 +225,17 @@ def series(results: Sequence[Result]) -> dict[tuple, list[Result]]:
     return {k: sorted(v, key=lambda r: r.case.voxels) for k, v in lines.items()}
 
 
-def series_name(case: BenchCase, among: Sequence[Result]) -> str:
-    """The network, and of the settings those that tell cases apart."""
+def series_name(case: BenchCase, among: Sequence[Result], without: Collection[str] = ()) -> str:
+    """The network, and of the settings those that tell cases apart; some may be left out."""
     everyone = [r.case for r in among]
     parts = [str(case.network)]
     for name, text in (
+        ("job", JOB_NAMES[case.job]),
         ("engine", {"torch": "torch", "onnxruntime": "ONNX Runtime"}[case.engine]),
         ("threads", plural(case.threads, "thread")),
         ("allocator", f"{case.allocator} memory"),
         ("device", case.device),
     ):
-        if len({getattr(other, name) for other in everyone}) > 1:
+        if name not in without and len({getattr(other, name) for other in everyone}) > 1:
             parts.append(text)
     return ", ".join(parts)

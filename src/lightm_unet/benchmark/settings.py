@@ -23,9 +23,9 @@ DEFAULT_NETWORKS = ("lightm-unet", "nnu-net")
 class BenchSettings:
     """Settings of a benchmark. If settings have several values, every combination is measured."""
 
-    what: Job = "forward"
+    what: Sequence[Job] = ("forward",)
     """What to time: forward is one inference; train is one training step with the
-    network's own recipe."""
+    network's own recipe. In Python one of them alone may be a text."""
     sizes: Sequence[tuple[int, ...]] = (PAPER_SIZE[2],)
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)
@@ -48,7 +48,10 @@ class BenchSettings:
     """Number of classes, background included; by default 2 in 2D and 3 in 3D."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.what, str):
+            object.__setattr__(self, "what", (self.what,))
         for name, example in (
+            ("what", "['forward']"),
             ("sizes", "[(512, 512)]"),
             ("engines", "['torch']"),
             ("devices", "['cpu']"),
@@ -56,7 +59,7 @@ class BenchSettings:
             ("allocators", "['default']"),
         ):
             given = getattr(self, name)
-            if given is not None or name in ("sizes", "engines", "devices"):
+            if given is not None or name not in ("threads", "allocators"):
                 object.__setattr__(self, name, listed(name, given, example))
         for device in self.devices:
             text("devices", device, "'cpu'")

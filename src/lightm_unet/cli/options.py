@@ -91,8 +91,19 @@ def options(
 
 
 def choice(name: str) -> Parameter:
-    """Make a command's own `Literal` argument reject other words with the options' message."""
-    return Parameter(converter=lambda kind, tokens: _reader(kind)(name, tokens[-1].value))
+    """Make a command's own `Literal` argument reject other words with the options' message.
+
+    One whose type is a list of them can be given several times.
+    """
+
+    def convert(kind: Any, tokens: Sequence[Token]) -> Any:
+        kind = _without_none(kind)
+        if get_origin(kind) is not list:
+            return _reader(kind)(name, tokens[-1].value)
+        read = _reader(get_args(kind)[0])
+        return [read(name, token.value) for token in tokens]
+
+    return Parameter(converter=convert, negative=())
 
 
 def _option(

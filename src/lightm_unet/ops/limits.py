@@ -1,6 +1,6 @@
-"""What this processor can do at most: work of known size in the native kernels, for `bench` to time.
+"""What this processor can do at most: work of known size, for `bench` to time.
 
-Each function returns how much was done. All of it is float32. The native kernels must be built.
+Each function runs a native kernel, which must be built, and returns how much was done, in float32.
 """
 
 from __future__ import annotations

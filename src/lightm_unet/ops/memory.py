@@ -2,6 +2,10 @@
 
 The system takes some 3 microseconds for a fresh page, and a 3D image's features are tens of
 thousands of pages in every layer and call.
+
+What is kept has a limit, a quarter of the machine's memory: beyond it the memory that was freed
+first goes back to the system. So a training or a prediction whose images have many sizes holds no
+more than it uses at once and that quarter.
 """
 
 from __future__ import annotations
@@ -42,6 +46,11 @@ def kept_bytes() -> int:
     return 0 if native is None else native.kept_bytes()
 
 
+def kept_limit() -> int:
+    """The most bytes that are kept; 0 where the native kernels are not built."""
+    return 0 if native is None else native.kept_limit()
+
+
 def limit_kept_memory(limit_bytes: int) -> int:
     """Keep no more than so many bytes of freed tensors; 0 keeps nothing.
 
@@ -59,6 +68,11 @@ def limit_kept_memory(limit_bytes: int) -> int:
 
 
 def release_memory() -> None:
-    """Give what the native kernels keep between calls, and do not use now, back to the system."""
+    """Give what the native kernels keep between calls, and do not use now, back to the system.
+
+    They keep the memory of large tensors that were freed, up to a quarter of the machine's memory,
+    and the working memory of the largest layer that they have run. The next pass has to take it
+    anew, which makes it slower.
+    """
     if native is not None:
         native.release_memory()
