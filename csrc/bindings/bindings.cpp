@@ -303,6 +303,8 @@ void release_memory() {
   lightm::release_buffers();
 }
 
+size_t kept_bytes() { return lightm::Workspace::kept_bytes() + lightm::kept_buffer_bytes(); }
+
 }  // namespace
 
 NB_MODULE(_C, m) {
@@ -344,7 +346,7 @@ NB_MODULE(_C, m) {
   m.def("double_stream", &double_stream, "from_"_a, "to"_a, "threads"_a);
   m.def("empty", &empty, "shape"_a);
   m.def("release_memory", &release_memory);
-  m.def("kept_bytes", &lightm::kept_buffer_bytes);
+  m.def("kept_bytes", &kept_bytes);
   m.def("kept_limit", &lightm::kept_buffer_limit);
   m.def("limit_kept_memory", &lightm::limit_kept_buffers, "bytes"_a);
 }

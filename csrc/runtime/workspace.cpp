@@ -36,6 +36,11 @@ void Workspace::release() {
   drop();
 }
 
+size_t Workspace::kept_bytes() {
+  std::unique_lock<std::mutex> lock(g_mutex, std::try_to_lock);
+  return lock.owns_lock() ? g_kept_bytes : 0;
+}
+
 void Workspace::reset_after_fork() noexcept {
   new (&g_mutex) std::mutex;
   new (&g_kept) AlignedMemory;

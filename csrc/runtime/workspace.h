@@ -18,6 +18,9 @@ class Workspace {
   // Gives the kept memory back to the system.
   static void release();
 
+  // Bytes of the kept memory; 0 while it is in use.
+  static size_t kept_bytes();
+
   // In a forked child, see fork.h.
   static void reset_after_fork() noexcept;
 

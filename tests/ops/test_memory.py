@@ -9,15 +9,18 @@ import pytest
 import torch
 
 from lightm_unet.errors import UsageError
+from lightm_unet.networks.rvm import RVMLayer
 from lightm_unet.ops.dispatch import native
 from lightm_unet.ops.memory import (
     LARGE,
     empty,
     empty_like,
     kept_bytes,
+    kept_limit,
     limit_kept_memory,
     release_memory,
 )
+from lightm_unet.system.memory import machine_bytes
 
 pytestmark = pytest.mark.skipif(native is None, reason="the extension is not built")
 
@@ -120,6 +123,62 @@ def test_a_lower_limit_takes_effect_at_once_and_one_below_zero_is_refused(limit)
     assert kept_bytes() == 0
     with pytest.raises(UsageError, match="limit_bytes needs 0 or a positive number, got -1"):
         limit_kept_memory(-1)
+
+
+def test_the_limit_is_a_quarter_of_the_machines_memory_unless_it_is_set(limit):
+    limit(3 * 2**20)
+    assert kept_limit() == 3 * 2**20
+    code = "from lightm_unet.ops.memory import kept_limit; print(kept_limit())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == pytest.approx(machine_bytes() / 4, rel=0.01)
+
+
+def test_release_frees_the_working_memory_of_layers_too(limit):
+    layer = RVMLayer(2, 16, 16, expand=2, d_state=4, conv="causal", d_conv=4, directions=1)
+    with torch.inference_mode():
+        layer(torch.zeros(1, 64, 16), (8, 8))
+    assert kept_limit() == 0  # so what is kept is no tensor's
+    assert kept_bytes() > 0
+    release_memory()
+    assert kept_bytes() == 0
+
+
+TRAIN_ON_MANY_SIZES = """
+import random
+import psutil
+import torch
+from lightm_unet.ops import selective_scan
+from lightm_unet.ops.memory import kept_bytes, limit_kept_memory
+
+def step(length):
+    u, delta = (torch.randn(1, length, 64, requires_grad=True) for _ in range(2))
+    B, C = (torch.randn(1, length, 8) for _ in range(2))
+    selective_scan(u, delta, -torch.ones(64, 8), B, C).sum().backward()
+
+torch.set_num_threads(2)
+limit_kept_memory(16 * 2**20)
+held = psutil.Process().memory_info
+for _ in range(3):
+    step(60_000)
+first, most_kept, most_held = held().rss, 0, 0
+sizes = random.Random(0)
+for _ in range(24):
+    step(sizes.randrange(5_000, 60_000))
+    most_kept, most_held = max(most_kept, kept_bytes()), max(most_held, held().rss)
+print(most_kept, most_held - first)
+"""
+
+
+@pytest.mark.slow
+def test_a_training_on_images_of_many_sizes_holds_no_more_than_its_limit():
+    # Without a limit these steps would keep some 100 MB, the buffers of every size; with a leak they
+    # would hold 500 MB more in the end than at first.
+    command = [sys.executable, "-c", TRAIN_ON_MANY_SIZES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    most_kept, more_held = map(int, done.stdout.split())
+    working_memory = 8 * 2**20
+    assert most_kept <= 16 * 2**20 + working_memory
+    assert more_held < 64 * 2**20
 
 
 FORK_WHILE_THREADS_WORK = """

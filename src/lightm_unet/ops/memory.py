@@ -42,12 +42,12 @@ def empty_like(t: Tensor) -> Tensor:
 
 
 def kept_bytes() -> int:
-    """Bytes that are kept now for later tensors and not in use."""
+    """Bytes that are kept now and not in use: of freed tensors, and working memory of layers."""
     return 0 if native is None else native.kept_bytes()
 
 
 def kept_limit() -> int:
-    """The most bytes that are kept; 0 where the native kernels are not built."""
+    """The most bytes of freed tensors that are kept; 0 where the native kernels are not built."""
     return 0 if native is None else native.kept_limit()
 
 
