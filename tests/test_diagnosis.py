@@ -2,6 +2,9 @@
 
 import sys
 
+import pytest
+import torch
+
 import lightm_unet
 from lightm_unet.diagnosis import describe, doctor
 from lightm_unet.ops import backends, dispatch
@@ -44,6 +47,22 @@ def test_every_extra_is_listed_with_its_versions_or_the_command_that_installs_it
     lines = "\n".join(describe(doctor()))
     assert "  train      installed  pytorch-lightning 2." in lines
     assert "  onnx       MISSING    pip install 'lightm-unet[onnx]' (no onnxruntime, " in lines
+
+
+def test_instruction_sets_are_named_with_what_restricts_them(monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    sets = doctor().instruction_sets
+    assert sets["torch"] == torch.backends.cpu.get_cpu_capability()
+    lines = "\n".join(describe(doctor()))
+    assert f"torch {sets['torch']}; restricted by ONEDNN_MAX_CPU_ISA=AVX2" in lines
+    if dispatch.native is not None:
+        assert sets["native kernels"] == dispatch.native.instruction_set()
+
+
+@pytest.mark.skipif(dispatch.native is None, reason="the extension is not built")
+def test_the_memory_that_is_kept_is_said_with_what_frees_it():
+    (line,) = [line for line in describe(doctor()) if line.startswith("freed memory")]
+    assert f"up to {doctor().kept_limit / 1e6:.0f} MB; lightm_unet.release_memory()" in line
 
 
 def test_its_version_is_the_packages():

@@ -65,14 +65,15 @@ class Actor:
 def bench():
     """Run named actors in one group; returns the bench and the diary of what happened."""
 
-    def run(names, script=None, rounds=1):
+    def run(names, script=None, rounds=1, probe=None, device="cpu"):
         diary: list[str] = []
         round_robin = RoundRobin(
             rounds,
             start=lambda case: Actor(case, diary, script or {}),
             rest=lambda _: diary.append("rest"),
+            probe=probe,
         )
-        group = [BenchCase(name, (8, 8)) for name in names]
+        group = [BenchCase(name, (8, 8), device=device) for name in names]
         try:
             round_robin.run_group(group)
         finally:

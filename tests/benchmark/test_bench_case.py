@@ -35,6 +35,14 @@ def test_contestants_that_take_turns_stand_together_engine_by_engine():
     assert len({c.group for c in found}) == 2
 
 
+def test_inferences_and_training_steps_take_turns_apart():
+    found = made(["a", "b"], what=["forward", "train"])
+    assert [c.job for c in found] == ["forward", "forward", "train", "train"]
+    assert len({c.group for c in found}) == 2
+    assert len({c.series for c in found}) == 4
+    assert [c.job for c in made(["a"], what="train")] == ["train"]
+
+
 def test_channels_default_to_the_papers_rgb_in_2d_and_ct_in_3d():
     flat, deep = made(["a"], sizes=[(8, 8), (8, 8, 8)])
     assert (flat.in_channels, flat.out_channels) == (3, 2)

@@ -24,6 +24,14 @@ def test_kept_memory_is_set_for_it_alone_and_nothing_that_spins_is_passed_on():
     assert kept["MALLOC_MMAP_MAX_"] == "0"
 
 
+def test_what_restricts_the_instruction_set_is_passed_on():
+    shell = {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_VERBOSE": "1"}
+    assert environment(WHO, shell) == {
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+    }
+
+
 def test_it_is_asked_to_build_and_then_for_turns():
     echo = (
         "import json\n"

@@ -32,6 +32,15 @@ def test_throughput_counts_the_images_of_a_batch_and_their_voxels(make_result):
     assert result.peak_above_idle == 700
 
 
+def test_the_share_of_the_limit_is_taken_at_the_median(make_result):
+    result = replace(make_result(seconds=(1.0, 2.0, 9.0)), flops=30, flops_limit=50.0)
+    assert result.share_of_limit == pytest.approx(0.3)
+    assert result.to_json()["share_of_limit"] == pytest.approx(0.3)
+    for unknown in (replace(result, flops=None), replace(result, flops_limit=None)):
+        assert unknown.share_of_limit is None
+        assert unknown.to_json()["share_of_limit"] is None
+
+
 def test_growth_is_2_for_time_in_proportion_and_4_for_its_square(make_result):
     results = [
         make_result("a", (8, 8), (1.0,)),

@@ -29,6 +29,24 @@ def test_a_case_that_fails_is_reported_and_the_others_go_on(bench, moment):
     assert done.by_name["c"].ratio.median == 1.0
 
 
+def test_the_limit_is_measured_before_each_round_and_its_best_is_kept(bench):
+    rates = iter([3.0, 5.0, 4.0])
+
+    def probe(threads):
+        assert threads == 1
+        return next(rates)
+
+    done = bench(["a", "b"], rounds=3, probe=probe)
+    assert done.limits == {1: 5.0}
+    # A rest before the probe, one before each case.
+    assert done.diary.count("rest") == 3 * 3
+
+
+def test_the_limit_of_a_gpu_is_not_measured(bench):
+    done = bench(["a"], probe=lambda _: 1.0, device="cuda")
+    assert done.limits == {}
+
+
 def test_without_its_first_case_a_group_has_times_but_no_ratios(bench):
     done = bench(["a", "b"], {("a", "turn"): "broken"})
     assert done.by_name["a"].error == "broken"

@@ -183,11 +183,16 @@ def test_a_folder_with_one_bad_case_does_the_others_names_it_and_exits_1(run, tr
         (
             ("bench", "--what", "sleep"),
             2,
-            "--what must be one of forward, train, scan; got 'sleep'",
+            "--what must be one of forward, train, scan, limits; got 'sleep'",
         ),
         (("bench", "--what", "scan", "--batch", "2"), 2, "--what scan accepts only"),
         (("bench", "--what", "scan", "--threads", "1", "--threads", "2"), 2, "one of --threads"),
         (("bench", "nnu-net", "--what", "scan"), 2, "leave out nnu-net"),
+        (("bench", "nnu-net", "--what", "limits"), 2, "takes no networks; leave out nnu-net"),
+        (("bench", "--what", "limits", "--what", "train"), 2, "alone; leave out --what train"),
+        (("bench", "--what", "limits", "--size", "8x8"), 2, "only --threads, --rounds and --out"),
+        (("bench", "--what", "limits", "--threads", "9999"), 2, "--threads needs at most "),
+        (("bench", "--what", "limits", "--rounds", "0"), 2, "--rounds needs a whole number from 1"),
         (("count", "u-nett"), 2, "got 'u-nett'"),
         (("count", "--size", "8", "--output", "out"), 2, "size needs 2 or 3 positive numbers"),
         (("count", "unetr:image_size=[16,16]", "--size", "32x32"), 2, "images of up to 16x16"),
@@ -290,6 +295,16 @@ def test_bench_of_the_scan_prints_a_row_for_each_shape(run):
     code, printed, _ = run("bench", "--what", "scan", "--size", "16x8", "--rounds", 1)
     assert code == 0
     assert "| 16 x 8 |" in printed
+
+
+def test_bench_of_the_limits_prints_a_row_for_each_limit(run, monkeypatch):
+    monkeypatch.setattr("lightm_unet.benchmark.limits.PROBE_SECONDS", 1e-6)
+    monkeypatch.setattr("lightm_unet.benchmark.limits.STREAM_FLOATS", 1000)
+    code, printed, _ = run("bench", "--what", "limits", "--rounds", 1, "--threads", 1)
+    assert code == 0
+    for text in ("multiply-adds in registers", "exponentials", "memory", "torch: 1024x1024"):
+        assert text in printed
+    assert max(map(len, printed.splitlines())) <= 100
 
 
 def test_count_prints_a_row_for_each_network_and_writes_json(run, tmp_path):

@@ -171,8 +171,8 @@ print(most_kept, most_held - first)
 
 @pytest.mark.slow
 def test_a_training_on_images_of_many_sizes_holds_no_more_than_its_limit():
-    # Without a limit these steps would keep some 100 MB, the buffers of every size; with a leak they
-    # would hold 500 MB more in the end than at first.
+    # Without a limit these steps would keep some 100 MB, the buffers of every size; with a leak
+    # they would hold 500 MB more in the end than at first.
     command = [sys.executable, "-c", TRAIN_ON_MANY_SIZES]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     most_kept, more_held = map(int, done.stdout.split())

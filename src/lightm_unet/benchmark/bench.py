@@ -87,7 +87,7 @@ def bench(
         round_robin = RoundRobin(chosen.rounds, probe=multiply_add_limit if native else None)
         for group in dict.fromkeys(c.group for c in cases):
             round_robin.run_group([c for c in cases if c.group == group])
-        results, notes = _with_limits(cases, round_robin)
+        results, notes = with_limits(cases, round_robin)
         report = BenchReport(
             asdict(doctor()),
             chosen.rounds,
@@ -101,7 +101,7 @@ def bench(
     return report
 
 
-def _with_limits(
+def with_limits(
     cases: Sequence[BenchCase], done: RoundRobin
 ) -> tuple[tuple[Result, ...], list[str]]:
     """Every result with its operations and the limit, and why some have none."""
@@ -114,12 +114,12 @@ def _with_limits(
             try:
                 flops = count_pass(case)
             except UsageError as error:
-                notes[f"share of limit: {error}"] = None
+                notes[f"Share of limit: {error}"] = None
             if case.device != "cpu":
-                notes["share of limit: that of the CPU alone is measured"] = None
+                notes["Share of limit: that of the CPU alone is measured"] = None
             elif done.probe is None:
                 notes[
-                    "share of limit: not measured without the native kernels; see `lightm-unet "
+                    "Share of limit: not measured without the native kernels; see `lightm-unet "
                     "doctor`"
                 ] = None
         limit = done.limits.get(case.threads) if case.device == "cpu" else None
