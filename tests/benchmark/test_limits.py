@@ -24,16 +24,16 @@ def small(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 4)
 
 
-def test_work_is_repeated_until_it_takes_long_enough_and_only_the_last_time_counts():
+def test_work_grows_until_it_takes_long_enough_and_then_its_best_time_counts():
     asked = []
 
     def work(times, threads):
         asked.append((times, threads))
         return 10 * times
 
-    ticks = iter([0.0, 0.004, 1.0, 1.008, 2.0, 2.02])
-    assert measure_rate(work, 3, lambda: next(ticks)) == pytest.approx(40 / 0.02)
-    assert asked == [(1, 3), (2, 3), (4, 3)]
+    ticks = iter([0.0, 0.002, 1.0, 1.004, 2.0, 2.02, 3.0, 3.01])
+    assert measure_rate(work, 3, 2, lambda: next(ticks)) == pytest.approx(40 / 0.01)
+    assert asked == [(1, 3), (2, 3), (4, 3), (4, 3)]
 
 
 @pytest.mark.usefixtures("small")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-PROBE_SECONDS = 0.01
-"""A measurement takes at least so long: a thread needs some 0.05 ms to wake up."""
+PROBE_SECONDS = 0.005
+"""A measurement takes at least so long: a thread needs some 0.05 ms to wake up. Longer ones would
+less often find both cores free of other programs."""
+REPEATS = 8
+"""Measurements in each round."""
 STREAM_FLOATS = 2**26
 """Numbers in each of the two buffers of the memory's limit: 268 MB, beyond all caches."""
 
@@ -31,7 +34,7 @@ class LimitsReport:
     machine: dict[str, Any]
     """Description of the machine, as in `doctor`."""
     rounds: int
-    """Number of measurements of which the best one counts."""
+    """Number of turns; the best of all measurements counts."""
     threads: tuple[int, ...]
     """Numbers of threads, the smallest first."""
     limits: tuple[Limit, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightm_unet.benchmark.limits_report import PROBE_SECONDS, STREAM_FLOATS, LimitsReport
+from lightm_unet.benchmark.limits_report import PROBE_SECONDS, REPEATS, STREAM_FLOATS, LimitsReport
 from lightm_unet.diagnosis import describe_instruction_sets
 from lightm_unet.reporting import formats
 from lightm_unet.reporting.console import print_table
@@ -38,8 +38,8 @@ def remarks(report: LimitsReport) -> list[str]:
     lines = [
         f"Machine: {report.machine['devices']['cpu']}",
         f"Instruction sets: {describe_instruction_sets(report.machine['instruction_sets'])}",
-        f"The best of {formats.plural(report.rounds, 'round')}, each "
-        f"{formats.milliseconds(PROBE_SECONDS)} ms or longer; float32; a multiply-add is 2 FLOP.",
+        f"The best of {formats.plural(report.rounds * REPEATS, 'measurement')} of "
+        f"{PROBE_SECONDS * 1e3:.0f} ms or more; float32; a multiply-add is 2 FLOP.",
         f"Memory: bytes of two buffers of {formats.megabytes(4 * STREAM_FLOATS)} MB, one read, one "
         "written by ordinary stores.",
     ]
