@@ -1,9 +1,10 @@
 // Gradients of the RVM layer, streamed as the layer is, from the last tile to the first.
 //
-// A tile's steps are done again from its input, up to the scan, whose output and states at intervals were kept,
-// as M' was. Then every step is undone, the last first, and the gradients of the weights
-// are added up: all while the tile's rows are in cache. Two steps need the tile behind, and are passed on
-// as in the forward pass: the scan the gradient of its states, the convolution that of its first rows.
+// A tile's steps are done again from its input, up to the scan, whose output and states at intervals were
+// kept, as M' was and, for many channels, the input projection. Then every step is undone, the last first, and
+// the gradients of the weights are added up: all while the tile's rows are in cache. Two steps need the tile
+// behind, and are passed on as in the forward pass: the scan the gradient of its states, the convolution that
+// of its first rows.
 #pragma once
 
 #include "ops/outer_product_kernel.h"
@@ -221,12 +222,20 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
 
   // The steps again.
   norm_input(s, w, at, tile, shared, x, normed);
-  project_to_x(s, at, tile, shared, normed, xs);
+  if (keeps_projection(s)) {
+    const float *row = kept.projected + first_row * 2 * s.inner;
+    for (int t = 0; t < rows; ++t, row += 2 * s.inner) {
+      pad_to_vectors(row, s.inner, xs + t * d);
+      pad_to_vectors(row + s.inner, s.inner, z + t * d);
+    }
+  } else {
+    project_to_x(s, at, tile, shared, normed, xs);
+    project_to_gate(s, at, tile, shared, normed, z);
+  }
   if (tile.first)
     std::memset(x_before, 0, halo * d * sizeof(float));
   else
     std::memcpy(x_before, kept.halos + tile.number * halo * d, halo * d * sizeof(float));
-  project_to_gate(s, at, tile, shared, normed, z);
   convolve_rows(s, at, tile, shared, x_before, [&](int t, int64_t v, vf value) {
     store(p + t * d + v * kWidth, value);
     store(u + t * d + v * kWidth, value * sigmoid(value));

@@ -111,6 +111,13 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &layout, c
   else
     std::memcpy(x_before, halo_of(number), halo * d * sizeof(float));
   project_to_gate(s, at, tile, shared, normed, z);
+  if (kKeep && keeps_projection(s)) {
+    float *row = kept.projected + (tile.batch * s.length + tile.t0) * 2 * s.inner;
+    for (int t = 0; t < rows; ++t, row += 2 * s.inner) {
+      std::memcpy(row, xs + t * d, s.inner * sizeof(float));
+      std::memcpy(row + s.inner, z + t * d, s.inner * sizeof(float));
+    }
+  }
   convolve_rows(s, at, tile, shared, x_before,
                 [&](int t, int64_t v, vf p) { store(u + t * d + v * kWidth, p * sigmoid(p)); });
   project_steps(s, at, tile, shared, u, dbc, delta);

@@ -106,10 +106,18 @@ void rvm_pack(const RvmShape &s, const RvmWeights &w, const RvmPacked &at, float
              reinterpret_cast<vf *>(shared + at.fastest));
 }
 
+// Whether the input projection's result is kept. To do it again takes `channels` multiply-adds for each of
+// its numbers: less than memory for few channels, and more for many, whose tokens are few besides.
+inline bool keeps_projection(const RvmShape &s) { return s.channels >= 128; }
+inline int64_t projected_size(const RvmShape &s) {
+  return keeps_projection(s) ? padded(s.batch * s.length * 2 * s.inner) : 0;
+}
+
 // What the forward pass keeps for the backward pass, beside the layer's input.
 struct RvmKept {
   float *scanned;          // (batch, length, inner), the scan's output with its skip
   float *mixed;            // (batch, length, channels), M'
+  float *projected;        // (batch, length, 2 inner), x and the gate, if keeps_projection
   float *states;           // for each tile and interval, before it: (vectors of inner, state, kWidth)
   float *halos;            // for each tile, the last rows of x before it: (conv_width - 1, inner padded)
   unsigned char *winners;  // (batch, pooled length, out_channels), the maximum's place in its cell
@@ -127,7 +135,8 @@ struct RvmKept {
 int64_t rvm_kept_size(const RvmShape &s) {
   const int64_t tiles = rvm_tiles(s), d = padded(s.inner);
   const int64_t winners = s.pool ? s.batch * s.length / s.cell() * s.out_channels : 0;
-  return padded(s.batch * s.length * s.inner) + padded(s.batch * s.length * s.channels) + tiles * RvmKept::intervals_of_a_tile(s) * d * s.state +
+  return padded(s.batch * s.length * s.inner) + padded(s.batch * s.length * s.channels) +
+         projected_size(s) + tiles * RvmKept::intervals_of_a_tile(s) * d * s.state +
          tiles * (s.conv_width - 1) * d + (winners + 3) / 4;
 }
 
@@ -136,6 +145,7 @@ RvmKept rvm_kept(const RvmShape &s, float *memory) {
   RvmKept kept;
   kept.scanned = memory, memory += padded(s.batch * s.length * s.inner);
   kept.mixed = memory, memory += padded(s.batch * s.length * s.channels);
+  kept.projected = memory, memory += projected_size(s);
   kept.states = memory, memory += tiles * RvmKept::intervals_of_a_tile(s) * d * s.state;
   kept.halos = memory, memory += tiles * (s.conv_width - 1) * d;
   kept.winners = reinterpret_cast<unsigned char *>(memory);

@@ -19,7 +19,8 @@ LIGHTM_INLINE int lanes_at(int64_t n, int64_t v) { return lanes_of(n - v * kWidt
 
 // The numbers at `from`, then zeros up to a whole vector; zeros only where `from` is nullptr.
 void pad_to_vectors(const float *from, int64_t count, float *to) {
-  for (int64_t i = 0; i < padded(count); ++i) to[i] = from && i < count ? from[i] : 0.0f;
+  for (int64_t v = 0; v < vectors(count); ++v)
+    store(to + v * kWidth, from ? load_part(from + v * kWidth, lanes_at(count, v)) : vf{});
 }
 
 }  // namespace
