@@ -17,55 +17,77 @@ struct Pair {
   int64_t first, second;
   float share;
 };
-inline Pair pair_at(int64_t place, int64_t size, int64_t factor) {
-  if (factor == 1) return {place, place, 0.0f};
+inline Pair pair_at(int64_t place, int64_t size) {
   const int64_t low_size = size / 2, i = place / 2;
   if (place % 2) return {i, i + 1 < low_size ? i + 1 : i, 0.25f};
   return {i > 0 ? i - 1 : 0, i, 0.75f};
 }
 
-// A row of dense tokens to one of whole vectors.
-void copy_row(const GridShape &s, const float *from, float *row) {
-  const int64_t count = vectors(s.channels);
-  for (int64_t x = 0; x < s.width; ++x)
-    for (int64_t v = 0; v < count; ++v)
-      store(row + (x * count + v) * kWidth, load_part(from + x * s.channels + v * kWidth, lanes_at(s.channels, v)));
+// put(token, vector, lanes, place): for every vector of a row of `width` dense tokens, vector by vector;
+// `place` is where it lies in the row.
+template <class Put>
+LIGHTM_INLINE void for_dense_row(const GridShape &s, int64_t width, const Put &put) {
+  for (int64_t v = 0; v < vectors(s.channels); ++v) {
+    const int lanes = lanes_at(s.channels, v);
+    for (int64_t x = 0; x < width; ++x) put(x, v, lanes, x * s.channels + v * kWidth);
+  }
+}
+
+// The sum of kRows rows of the low grid, each by its share.
+template <int kRows>
+LIGHTM_INLINE void blend_rows(const GridShape &s, const float *const *rows, const float *shares, float *blend) {
+  const int64_t c = padded(s.channels);
+  for_dense_row(s, s.width / 2, [&](int64_t x, int64_t v, int lanes, int64_t place) {
+    vf sum = shares[0] * load_part(rows[0] + place, lanes);
+    for (int i = 1; i < kRows; ++i) sum += shares[i] * load_part(rows[i] + place, lanes);
+    store(blend + x * c + v * kWidth, sum);
+  });
 }
 
 // Row (z, y) of P into `row`; `blend` is one of the low grid.
 void add_skip_row(const DecoderShape &shape, const DecoderInputs &in, int64_t b, int64_t z, int64_t y, float *blend,
                   float *row) {
   const GridShape &s = shape.grid;
-  const int64_t count = vectors(s.channels), c = count * kWidth, f = shape.factor;
-  const float *skip = in.skip + (((b * s.depth + z) * s.height + y) * s.width) * s.channels;
-  if (!in.low) return copy_row(s, skip, row);
+  const int64_t c = padded(s.channels), f = shape.factor;
   const int64_t low_height = s.flat ? 1 : s.height / f, low_width = s.width / f;
-  const Pair zs = pair_at(z, s.depth, f);
-  const Pair ys = s.flat ? Pair{0, 0, 0.0f} : pair_at(y, s.height, f);
-  const float *low = in.low + b * (s.depth / f) * low_height * low_width * s.channels;
-  const auto low_row = [&](int64_t zz, int64_t yy) { return low + (zz * low_height + yy) * low_width * s.channels; };
-  const float *rows[4] = {low_row(zs.first, ys.first), low_row(zs.first, ys.second), low_row(zs.second, ys.first),
-                          low_row(zs.second, ys.second)};
-  const float shares[4] = {(1 - zs.share) * (1 - ys.share), (1 - zs.share) * ys.share, zs.share * (1 - ys.share),
-                           zs.share * ys.share};
-  for (int64_t x = 0; x < low_width; ++x) {
-    for (int64_t v = 0; v < count; ++v) {
-      const int64_t at = x * s.channels + v * kWidth;
-      const int lanes = lanes_at(s.channels, v);
-      vf sum{};
-      for (int i = 0; i < 4; ++i)
-        if (shares[i] != 0.0f) sum += shares[i] * load_part(rows[i] + at, lanes);
-      store(blend + x * c + v * kWidth, sum);
-    }
+  const float *skip = in.skip + (((b * s.depth + z) * s.height + y) * s.width) * s.channels;
+  const auto low_row = [&](int64_t zz, int64_t yy) {
+    return in.low + ((b * (s.depth / f) + zz) * low_height + yy) * low_width * s.channels;
+  };
+  if (!in.low || f == 1) {
+    const float *low = in.low ? low_row(z, y) : nullptr;
+    for_dense_row(s, s.width, [&](int64_t x, int64_t v, int lanes, int64_t place) {
+      vf sum = load_part(skip + place, lanes);
+      if (low) sum += load_part(low + place, lanes);
+      store(row + x * c + v * kWidth, sum);
+    });
+    return;
   }
-  for (int64_t x = 0; x < s.width; ++x) {
-    const Pair xs = pair_at(x, s.width, f);
-    for (int64_t v = 0; v < count; ++v) {
-      const int lanes = lanes_at(s.channels, v);
-      const vf first = load(blend + xs.first * c + v * kWidth);
-      const vf second = load(blend + xs.second * c + v * kWidth);
-      store(row + x * c + v * kWidth,
-            first + xs.share * (second - first) + load_part(skip + x * s.channels + v * kWidth, lanes));
+  const Pair zs = pair_at(z, s.depth);
+  const Pair ys = s.flat ? Pair{0, 0, 0.0f} : pair_at(y, s.height);
+  if (s.flat) {
+    const float *rows[2] = {low_row(zs.first, 0), low_row(zs.second, 0)};
+    const float shares[2] = {1 - zs.share, zs.share};
+    blend_rows<2>(s, rows, shares, blend);
+  } else {
+    const float *rows[4] = {low_row(zs.first, ys.first), low_row(zs.first, ys.second), low_row(zs.second, ys.first),
+                            low_row(zs.second, ys.second)};
+    const float shares[4] = {(1 - zs.share) * (1 - ys.share), (1 - zs.share) * ys.share, zs.share * (1 - ys.share),
+                             zs.share * ys.share};
+    blend_rows<4>(s, rows, shares, blend);
+  }
+  // Along the row, two tokens at a time: 1/4 of the low one before and 3/4 of that here, and the reverse.
+  for (int64_t v = 0; v < vectors(s.channels); ++v) {
+    const int lanes = lanes_at(s.channels, v);
+    const float *lows = blend + v * kWidth, *skips = skip + v * kWidth;
+    float *to = row + v * kWidth;
+    vf before = load(lows), here = before;
+    for (int64_t x = 0; x < low_width; ++x) {
+      const vf after = x + 1 < low_width ? load(lows + (x + 1) * c) : here;
+      const vf three = 0.75f * here;
+      store(to + 2 * x * c, 0.25f * before + three + load_part(skips + 2 * x * s.channels, lanes));
+      store(to + (2 * x + 1) * c, 0.25f * after + three + load_part(skips + (2 * x + 1) * s.channels, lanes));
+      before = here, here = after;
     }
   }
 }

@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from composed import composed
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
@@ -41,12 +42,6 @@ def native_calls(monkeypatch):
                 counted = lambda *a, op=op, name=name: calls.append(name) or op(*a)  # noqa: E731
                 monkeypatch.setattr(module, name, counted)
     return calls
-
-
-def composed(network, image=IMAGE):
-    """By torch's modules alone."""
-    with torch.no_grad(), composed_form():
-        return network(image)
 
 
 def assert_right(network, image=IMAGE):
@@ -334,7 +329,7 @@ def test_modes_and_transforms_see_the_single_operations(native_calls):
             return function(*args, **(kwargs or {}))
 
     network = make()
-    expected = composed(network)
+    expected = composed(network, IMAGE)
     for mode in (Functions(), Dispatch(), forward_ad.dual_level(), torch.autocast("cpu")):
         with torch.no_grad(), mode:
             found = network(IMAGE)
@@ -394,10 +389,10 @@ def test_merged_lora_runs_natively_again(native_calls):
 def test_training_calls_what_replaces_the_step_size_and_the_norm_too():
     """These two are read by their weights while training; in another's place they are called."""
     network = make().train()
-    before = composed(network)
+    before = composed(network, IMAGE)
     vssm = network.bottleneck[0].vssm
     vssm.ssm[0].dt_proj = Lora(vssm.ssm[0].dt_proj)
-    changed = composed(network)
+    changed = composed(network, IMAGE)
     assert not torch.equal(changed, before)
     vssm.norm.register_forward_hook(lambda module, inputs, output: 0 * output)
     assert not network.bottleneck[0].vssm(torch.randn(1, 4, 32), (2, 2)).any()

@@ -85,6 +85,71 @@ def test_a_size_beyond_all_memory_is_refused_and_does_not_wrap_around():
 
 def test_what_goes_with_the_last_product_needs_it():
     tokens, depthwise = torch.zeros(1, 4, 4), torch.zeros(4, 9)
-    stage = depthwise, None, torch.zeros(4, 4), None, torch.zeros(4), None, None, 0.0
+    stage = depthwise, None, torch.zeros(4, 4), None, None, None, torch.zeros(4), 0.0
     message = refused(native.decoder_stage, tokens, tokens, [2, 2], 1, *stage, tokens)
-    assert message == "scale and last_bias need last, which is missing"
+    assert message == "last_bias needs last, which is missing"
+
+
+def test_a_scale_needs_as_many_channels_out_as_in():
+    tokens, depthwise = torch.zeros(1, 4, 4), torch.zeros(4, 9)
+    stage = depthwise, None, torch.zeros(2, 4), None, torch.zeros(2), None, None, 1.0
+    message = refused(native.decoder_stage, tokens, tokens, [2, 2], 1, *stage, tokens[..., :2].clone())
+    assert message == (
+        "pointwise has 2 outputs; expected 4, as many as there are channels, since there is a scale"
+    )
+
+
+def mix_backward(**changed):
+    tokens, depthwise, pointwise = torch.zeros(1, 4, 4), torch.zeros(4, 9), torch.zeros(4, 4)
+    arguments = {
+        "grad": tokens, "low": tokens, "skip": tokens, "grid": [2, 2], "factor": 1,
+        "depthwise": depthwise, "depthwise_bias": None, "pointwise": pointwise, "scale": None,
+        "grad_low": None, "grad_skip": tokens, "grad_depthwise": depthwise,
+        "grad_depthwise_bias": None, "grad_pointwise": pointwise, "grad_pointwise_bias": None,
+        "grad_scale": None,
+    }  # fmt: skip
+    return refused(native.mix_stage_backward, *(arguments | changed).values())
+
+
+def norm_backward(**changed):
+    tokens, channels = torch.zeros(1, 4, 4), torch.zeros(4)
+    arguments = {
+        "grad": tokens, "x": tokens, "weight": channels, "bias": channels, "epsilon": 1e-5,
+        "last": None, "slope": 0.0, "mean": channels, "variance": channels, "grad_x": tokens,
+        "grad_weight": channels, "grad_bias": channels, "grad_last": None, "grad_last_bias": None,
+    }  # fmt: skip
+    return refused(native.norm_stage_backward, *(arguments | changed).values())
+
+
+def test_gradients_that_do_not_belong_together_are_refused():
+    four = torch.zeros(4)
+    for changed, message in (
+        ({"grad_low": torch.zeros(1, 4, 4)}, "grad_low needs grad_skip, and a low grid of half"),
+        ({"grad_depthwise": None}, "grad_depthwise and grad_pointwise belong together"),
+        ({"grad_scale": four}, "grad_scale needs scale, which is missing"),
+        ({"low": None, "factor": 2}, "factor is 2; expected 1, since there is no low"),
+        ({"grad": torch.zeros(1, 4, 3)}, "grad has shape (1, 4, 3); expected (1, 4, 4)"),
+        (
+            {"grad_depthwise": None, "grad_pointwise": None, "grad_pointwise_bias": four},
+            "gradients of biases and scale need grad_pointwise, which is missing",
+        ),
+    ):
+        assert message in mix_backward(**changed)
+    for changed, message in (
+        ({"bias": None}, "weight and bias belong together"),
+        ({"mean": None}, "mean and variance go with weight"),
+        ({"slope": 1.5}, "slope is 1.500000; expected one from 0 to 1"),
+        ({"grad_last": torch.zeros(4, 4)}, "grad_last and grad_last_bias need last"),
+        (
+            {"weight": None, "bias": None, "mean": None, "variance": None},
+            "grad_weight and grad_bias need weight",
+        ),
+        ({"mean": torch.zeros(3)}, "mean has shape (3,); expected (4,)"),
+    ):
+        assert message in norm_backward(**changed)
+
+
+def test_the_gradient_of_the_stem_s_weight_has_the_image_s_taps():
+    grad, image = torch.zeros(1, 4, 3), torch.zeros(1, 1, 2, 2)
+    message = refused(native.conv_stem_backward, grad, image, torch.zeros(3, 27), torch.zeros(3))
+    assert message == "grad_weight has shape (3, 27); expected (3, 9)"
