@@ -33,14 +33,18 @@ LIGHTM_INLINE void for_dense_row(const GridShape &s, int64_t width, const Put &p
   }
 }
 
-// The sum of kRows rows of the low grid, each by its share.
-template <int kRows>
-LIGHTM_INLINE void blend_rows(const GridShape &s, const float *const *rows, const float *shares, float *blend) {
-  const int64_t c = padded(s.channels);
-  for_dense_row(s, s.width / 2, [&](int64_t x, int64_t v, int lanes, int64_t place) {
-    vf sum = shares[0] * load_part(rows[0] + place, lanes);
-    for (int i = 1; i < kRows; ++i) sum += shares[i] * load_part(rows[i] + place, lanes);
-    store(blend + x * c + v * kWidth, sum);
+// The sum of kRows rows of `width` dense tokens, each by its share: put(token, vector, sum).
+template <int kRows, class Put>
+LIGHTM_INLINE void sum_rows(const GridShape &s, int64_t width, const float *const *rows, const float *shares,
+                            const Put &put) {
+  // Copies: what is stored might lie in the arrays themselves, as far as the compiler knows.
+  const float *row[kRows];
+  vf share[kRows];
+  for (int i = 0; i < kRows; ++i) row[i] = rows[i], share[i] = splat(shares[i]);
+  for_dense_row(s, width, [&](int64_t x, int64_t v, int lanes, int64_t place) {
+    vf sum = share[0] * load_part(row[0] + place, lanes);
+    for (int i = 1; i < kRows; ++i) sum += share[i] * load_part(row[i] + place, lanes);
+    put(x, v, sum);
   });
 }
 
@@ -65,16 +69,17 @@ void add_skip_row(const DecoderShape &shape, const DecoderInputs &in, int64_t b,
   }
   const Pair zs = pair_at(z, s.depth);
   const Pair ys = s.flat ? Pair{0, 0, 0.0f} : pair_at(y, s.height);
+  const auto put_blend = [&](int64_t x, int64_t v, vf sum) { store(blend + x * c + v * kWidth, sum); };
   if (s.flat) {
     const float *rows[2] = {low_row(zs.first, 0), low_row(zs.second, 0)};
     const float shares[2] = {1 - zs.share, zs.share};
-    blend_rows<2>(s, rows, shares, blend);
+    sum_rows<2>(s, low_width, rows, shares, put_blend);
   } else {
     const float *rows[4] = {low_row(zs.first, ys.first), low_row(zs.first, ys.second), low_row(zs.second, ys.first),
                             low_row(zs.second, ys.second)};
     const float shares[4] = {(1 - zs.share) * (1 - ys.share), (1 - zs.share) * ys.share, zs.share * (1 - ys.share),
                              zs.share * ys.share};
-    blend_rows<4>(s, rows, shares, blend);
+    sum_rows<4>(s, low_width, rows, shares, put_blend);
   }
   // Along the row, two tokens at a time: 1/4 of the low one before and 3/4 of that here, and the reverse.
   for (int64_t v = 0; v < vectors(s.channels); ++v) {
@@ -96,8 +101,8 @@ void decoder_item(const DecoderShape &s, const DecoderInputs &in, const StageWei
                   float *out, float *scratch) {
   float *blend = scratch + stage_scratch(s.grid);
   stage_item(
-      s.grid, w, item, [&](int64_t z, int64_t y, float *row) { add_skip_row(s, in, item.batch, z, y, blend, row); },
-      out, scratch);
+      s.grid, w, item, [&](int64_t z, int64_t y, float *to) { add_skip_row(s, in, item.batch, z, y, blend, to); }, out,
+      scratch);
 }
 
 }  // namespace

@@ -176,24 +176,15 @@ void mix_unpack(const GridShape &s, const float *sums, const MixGradients &to) {
   if (to.scale) std::memcpy(to.scale, sums + at.scale, s.channels * sizeof(float));
 }
 
-// The places along one axis that read a place of the low grid in linear upsampling by 2, and how much of
-// it: pair_at transposed.
+// The four places along one axis that read a place of the low grid in linear upsampling by 2, by a quarter,
+// three quarters twice, and a quarter: pair_at transposed. At the ends the outer one is its neighbour.
 struct Readers {
   int64_t places[4];
-  float shares[4];
-  int count;
 };
 inline Readers readers_of(int64_t low, int64_t low_size) {
-  const bool first = low == 0, last = low == low_size - 1;
-  Readers r;
-  r.count = 0;
-  const auto add = [&](int64_t place, float share) { r.places[r.count] = place, r.shares[r.count++] = share; };
-  if (!first) add(2 * low - 1, 0.25f);
-  add(2 * low, first ? 1.0f : 0.75f);
-  add(2 * low + 1, last ? 1.0f : 0.75f);
-  if (!last) add(2 * low + 2, 0.25f);
-  return r;
+  return {{low > 0 ? 2 * low - 1 : 0, 2 * low, 2 * low + 1, low + 1 < low_size ? 2 * low + 2 : 2 * low + 1}};
 }
+constexpr float kReaderShares[4] = {0.25f, 0.75f, 0.75f, 0.25f};
 
 // In floats: a row of P's gradient.
 int64_t mix_low_scratch(const GridShape &s) { return row_floats(s); }
@@ -202,31 +193,42 @@ int64_t mix_low_scratch(const GridShape &s) { return row_floats(s); }
 void mix_low_rows(const GridShape &s, const float *grad, int64_t first, int64_t last, float *grad_low, float *scratch) {
   const int64_t count = vectors(s.channels), c = count * kWidth;
   const int64_t height = s.flat ? 1 : s.height / 2, depth = s.depth / 2, width = s.width / 2;
+  const auto row_at = [&](int64_t b, int64_t z, int64_t y) {
+    return grad + ((b * s.depth + z) * s.height + y) * s.width * s.channels;
+  };
   for (int64_t r = first; r < last; ++r) {
     const int64_t y = r % height, z = r / height % depth, b = r / height / depth;
-    const Readers zs = readers_of(z, depth), ys = s.flat ? Readers{{0}, {1.0f}, 1} : readers_of(y, height);
-    const float *rows[16];
-    float shares[16];
-    int readers = 0;
-    for (int i = 0; i < zs.count; ++i)
-      for (int j = 0; j < ys.count; ++j, ++readers) {
-        rows[readers] = grad + ((b * s.depth + zs.places[i]) * s.height + ys.places[j]) * s.width * s.channels;
-        shares[readers] = zs.shares[i] * ys.shares[j];
+    const Readers zs = readers_of(z, depth);
+    const auto put = [&](int64_t x, int64_t v, vf sum) { store(scratch + x * c + v * kWidth, sum); };
+    const auto add = [&](int64_t x, int64_t v, vf sum) { put(x, v, sum + load(scratch + x * c + v * kWidth)); };
+    const float *rows[4];
+    if (s.flat) {
+      for (int i = 0; i < 4; ++i) rows[i] = row_at(b, zs.places[i], 0);
+      sum_rows<4>(s, s.width, rows, kReaderShares, put);
+    } else {
+      // A plane at a time: all 16 rows may have the same places in a first-level cache.
+      const Readers ys = readers_of(y, height);
+      for (int k = 0; k < 4; ++k) {
+        float shares[4];
+        for (int i = 0; i < 4; ++i)
+          rows[i] = row_at(b, zs.places[k], ys.places[i]), shares[i] = kReaderShares[k] * kReaderShares[i];
+        if (k == 0) {
+          sum_rows<4>(s, s.width, rows, shares, put);
+        } else {
+          sum_rows<4>(s, s.width, rows, shares, add);
+        }
       }
-    for (int64_t x = 0; x < s.width; ++x)
-      for (int64_t v = 0; v < count; ++v) {
-        const int64_t at = x * s.channels + v * kWidth;
-        const int lanes = lanes_at(s.channels, v);
-        vf sum{};
-        for (int i = 0; i < readers; ++i) sum += shares[i] * load_part(rows[i] + at, lanes);
-        store(scratch + x * c + v * kWidth, sum);
-      }
-    for (int64_t x = 0; x < width; ++x) {
-      const Readers xs = readers_of(x, width);
-      for (int64_t v = 0; v < count; ++v) {
-        vf sum{};
-        for (int i = 0; i < xs.count; ++i) sum += xs.shares[i] * load(scratch + xs.places[i] * c + v * kWidth);
-        store_part(grad_low + (r * width + x) * s.channels + v * kWidth, sum, lanes_at(s.channels, v));
+    }
+    for (int64_t v = 0; v < count; ++v) {
+      const int lanes = lanes_at(s.channels, v);
+      const auto at = [&](int64_t x) { return load(scratch + x * c + v * kWidth); };
+      vf before = at(0);
+      for (int64_t x = 0; x < width; ++x) {
+        const vf first_here = at(2 * x), second_here = at(2 * x + 1);
+        const vf after = at(x + 1 < width ? 2 * x + 2 : 2 * x + 1);
+        store_part(grad_low + (r * width + x) * s.channels + v * kWidth,
+                   0.25f * (before + after) + 0.75f * (first_here + second_here), lanes);
+        before = second_here;
       }
     }
   }

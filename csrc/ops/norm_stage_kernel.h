@@ -39,17 +39,21 @@ void norm_moments(const NormShape &s, const float *x, int64_t first, int64_t las
     const float *from = x + first * s.channels + v * kWidth;
     const auto at = [&](int64_t t) { return load_part(from + t * s.channels, lanes); };
     const vf mean = sum_tokens(count, at) * share;
-    vf sum[2] = {}, square[2] = {};
-    const auto add = [&](int64_t t, int chain) {
-      const vf centred = at(t) - mean;
-      sum[chain] += centred, square[chain] += centred * centred;
-    };
-    int64_t t = 0;
-    for (; t + 2 <= count; t += 2) add(t, 0), add(t + 1, 1);
-    if (t < count) add(t, 0);
+    // In parts, so that what is small is not lost against a large sum.
+    vf deviation{}, square{};
+    for (int64_t t0 = 0; t0 < count; t0 += kNormTile) {
+      const int64_t part = count - t0 < kNormTile ? count - t0 : kNormTile;
+      vf part_square{};
+      deviation += sum_tokens(part, [&](int64_t t) {
+        const vf centred = at(t0 + t) - mean;
+        part_square += centred * centred;
+        return centred;
+      });
+      square += part_square;
+    }
     store(means + v * kWidth, mean);
-    store(deviations + v * kWidth, sum[0] + sum[1]);
-    store(squares + v * kWidth, square[0] + square[1]);
+    store(deviations + v * kWidth, deviation);
+    store(squares + v * kWidth, square);
   }
 }
 
