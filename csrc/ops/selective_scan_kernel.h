@@ -47,24 +47,25 @@ struct Tile {
   vf longest;  // of |step| over the tile; NaN where a step is
 };
 
-// With kSlope, slope[t] becomes the derivative of the step by what goes into softplus.
+// In two loops over the steps, since the chain of operations from delta to its softplus is too long
+// for a processor to overlap one step with enough others. With kSlope, slope[t] becomes the
+// derivative of the step by what goes into softplus.
 template <bool kSlope>
 LIGHTM_INLINE void load_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int64_t channel, int lanes,
                              Tile &tile, vf *slope) {
   const vf bias = in.delta_bias ? load_part(in.delta_bias + channel, lanes) : vf{};
+  const float *delta = in.delta.at(b, t0) + channel, *u = in.u.at(b, t0) + channel;
+  for (int t = 0; t < steps; ++t, delta += in.delta.row_stride) {
+    tile.step[t] = load_part(delta, lanes) + bias;
+    if (in.delta_softplus) tile.y[t] = exp_minus_abs(tile.step[t]);
+  }
   vf longest{};
-  for (int t = 0; t < steps; ++t) {
-    const vf raw = load_part(in.delta.at(b, t0 + t) + channel, lanes) + bias;
-    vf step = raw;
-    if (in.delta_softplus) {
-      const vf y = exp_minus_abs(raw);
-      step = vmax(vf{}, raw) + log1p_unit(y);
-      if (kSlope) slope[t] = sigmoid_from(raw, y);
-    } else if (kSlope) {
-      slope[t] = splat(1.0f);
-    }
+  for (int t = 0; t < steps; ++t, u += in.u.row_stride) {
+    const vf raw = tile.step[t], y = tile.y[t];
+    const vf step = in.delta_softplus ? vmax(vf{}, raw) + log1p_unit(y) : raw;
+    if (kSlope) slope[t] = in.delta_softplus ? sigmoid_from(raw, y) : splat(1.0f);
     tile.step[t] = step;
-    tile.drive[t] = step * load_part(in.u.at(b, t0 + t) + channel, lanes);
+    tile.drive[t] = step * load_part(u, lanes);
     tile.y[t] = vf{};
     longest = max_abs(step, longest);
   }
@@ -78,25 +79,28 @@ template <int kGroup, bool kSafe, bool kKeep, bool kOutput>
 void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, const vf *rates, vf *h_memory,
                Tile &tile, vf *decays, vf *states, const Ahead &ahead) {
   vf h[kGroup];
+#pragma GCC unroll 8
   for (int n = 0; n < kGroup; ++n) h[n] = h_memory[n];
-  for (int t = 0; t < steps; ++t) {
-    for (int i = 0; i < 2; ++i) __builtin_prefetch(ahead.rows[i] + t * ahead.stride[i]);
-    const float *B = in.B.at(b, t0 + t) + n0;
-    const float *C = in.C.at(b, t0 + t) + n0;
+  const float *B = in.B.at(b, t0) + n0, *C = in.C.at(b, t0) + n0;
+  const float *soon[2] = {ahead.rows[0], ahead.rows[1]};
+  for (int t = 0; t < steps; ++t, B += in.B.row_stride, C += in.C.row_stride) {
+    for (int i = 0; i < 2; ++i) __builtin_prefetch(soon[i]), soon[i] += ahead.stride[i];
     const vf step = tile.step[t], drive = tile.drive[t];
-    vf y[2] = {kOutput ? tile.y[t] : vf{}, vf{}};
+    vf even = kOutput ? tile.y[t] : vf{}, odd{};
 #pragma GCC unroll 8
     for (int n = 0; n < kGroup; ++n) {
       const vf decay = kSafe ? exp2_any(step * rates[n]) : exp2_product(step, rates[n]);
       h[n] = decay * h[n] + drive * B[n];
-      if (kOutput) y[n % 2] += h[n] * C[n];
+      if (kOutput && n % 2 == 0) even += h[n] * C[n];
+      if (kOutput && n % 2 == 1) odd = n == 1 ? h[n] * C[n] : odd + h[n] * C[n];
       if (kKeep) {
         decays[t * kGroup + n] = decay;
         states[t * kGroup + n] = h[n];
       }
     }
-    if (kOutput) tile.y[t] = y[0] + y[1];
+    if (kOutput) tile.y[t] = kGroup > 1 ? even + odd : even;
   }
+#pragma GCC unroll 8
   for (int n = 0; n < kGroup; ++n) h_memory[n] = h[n];
 }
 

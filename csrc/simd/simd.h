@@ -43,6 +43,8 @@ LIGHTM_INLINE vf load_part(const float *p, int lanes) {
   if (lanes == kWidth) return load(p);
 #if defined(__AVX512F__)
   return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
+#elif defined(__AVX2__)
+  return (vf)_mm256_maskload_ps(p, (__m256i)(vi{0, 1, 2, 3, 4, 5, 6, 7} < vi{} + lanes));
 #else
   vf v{};
   for (int i = 0; i < lanes; ++i) v[i] = p[i];
@@ -53,6 +55,18 @@ LIGHTM_INLINE void store_part(float *p, vf v, int lanes) {
   if (lanes == kWidth) return store(p, v);
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)v);
+#elif defined(__AVX2__)
+  // In pieces of 4, 2 and 1, since AMD's processors take some 40 steps for a store under a mask.
+  __m128 rest = _mm256_castps256_ps128((__m256)v);
+  if (lanes & 4) {
+    _mm_storeu_ps(p, rest);
+    rest = _mm256_extractf128_ps((__m256)v, 1), p += 4;
+  }
+  if (lanes & 2) {
+    _mm_storel_pi((__m64 *)p, rest);
+    rest = _mm_movehl_ps(rest, rest), p += 2;
+  }
+  if (lanes & 1) _mm_store_ss(p, rest);
 #else
   for (int i = 0; i < lanes; ++i) p[i] = v[i];
 #endif
@@ -127,18 +141,18 @@ LIGHTM_INLINE vf max_abs(vf a, vf b) {
 #endif
 }
 
-// 2^(s * m) for |s * m| <= kExp2Limit, exactly 1 at zero. The product is taken inside a fused
-// multiply-add.
+// 2^(s * m) for |s * m| <= kExp2Limit, exactly 1 at zero.
 //
 // Adding 1.5 * 2^(23 - b) rounds to multiples of 2^-b and leaves them in the mantissa's low bits.
 // The low b bits choose 2^(j / 2^b) from a table held in registers, the others go into the exponent,
-// and a polynomial takes care of the rest r. Relative error 2e-7 with 32 entries and a square,
-// 2e-8 with 8 entries and degree 3, 1e-7 with no table and degree 5, all before rounding.
+// and a polynomial takes care of the rest r. Relative error before rounding: 2e-7 with 32 entries and
+// a square, 5e-8 with 8 entries and a cube, 1e-7 with no table and degree 5.
 //
 // The square: 2^r is close to S ((r + a)^2 + c), of which S hides in the table and a in the number
 // that is subtracted, so that one multiply-add is left of the polynomial. a must be a multiple of
-// 1/32 for that, and 46/32 happens to lie where the best parabola has its own.
-constexpr float kExp2Limit = 122.0f;  // S takes away another 3 of the smallest exponent
+// 1/32 for that, and 46/32 happens to lie where the best parabola has its own. The cube is
+// S ((r + a)^2 + c)(r + a + b), where a must be a multiple of 1/8, and 1 is close to the best.
+constexpr float kExp2Limit = 121.0f;  // S takes away another 5 of the smallest exponent
 
 LIGHTM_INLINE vf exp2_product(vf s, vf m) {
 #if defined(__AVX512F__)
@@ -154,16 +168,16 @@ LIGHTM_INLINE vf exp2_product(vf s, vf m) {
   const vi entry = (vi)_mm512_permutex2var_epi32((__m512i)low, (__m512i)index, (__m512i)high);
   return (vf)(entry + (index << 18)) * square;
 #elif defined(__AVX2__)
-  const vi table = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
-                    0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};  // less j << 20
-  const vf magic = splat(1572864.0f);
-  const vf t = s * m + magic;
-  const vf r = s * m - (t - magic);
-  const vf q = r * (splat(0.69314718f) + r * (splat(0.24026408f) + r * splat(0.05550932f)));
+  // Entry j is the bits of S * 2^(j / 8), less j << 20.
+  const vi table = {0x3d65623e, 0x3d6a250f, 0x3d686474, 0x3d64bcaa, 0x3d6232e5, 0x3d60e10a, 0x3d60e353, 0x3d625889};
+  vf x = s * m;
+  __asm__("" : "+x"(x));  // keeps the product out of two multiply-adds: additions have units of their own
+  const vf t = x + splat(1572864.0f);
+  const vf v = x - (t - splat(1572864.0f + 1.0f));
+  const vf cube = (v * v + splat(6.796583652f)) * (v + splat(1.290302992f));
   const vi index = (vi)t;
   const vi entry = (vi)_mm256_permutevar8x32_epi32((__m256i)table, (__m256i)index);
-  const vf power = (vf)(entry + (index << 20));
-  return power + power * q;
+  return cube * (vf)(entry + (index << 20));
 #else
   const vf magic = splat(12582912.0f);
   const vf x = s * m;
@@ -175,8 +189,8 @@ LIGHTM_INLINE vf exp2_product(vf s, vf m) {
 #endif
 }
 
-// The same for any argument: below the limit it stays at 2^-122, which is as good as nothing after
-// one step; above it at 2^122; NaN stays NaN.
+// The same for any argument: below the limit it stays at 2^-121, which is as good as nothing after
+// one step; above it at 2^121; NaN stays NaN.
 LIGHTM_INLINE vf exp2_any(vf x) {
   const vf clamped = vmax(vmin(x, splat(kExp2Limit)), splat(-kExp2Limit));
   return x == x ? exp2_product(clamped, splat(1.0f)) : x;
