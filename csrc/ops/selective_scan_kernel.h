@@ -266,14 +266,25 @@ constexpr int kGroupBackward = 4;
 // Sums over lanes of two vectors for each state of a group, folded as far as one vector goes.
 constexpr int kFolds = kWidth >= 8 ? 1 : 8 / kWidth;
 
-// Adds v's sums: v[0..3] belong to C of the group's states, v[4..7] to B.
-LIGHTM_INLINE void add_folded(const vf (&v)[8], vf *sums) {
-  if constexpr (kWidth >= 8) {
-    sums[0] += sums_of_each<4>(v);
-  } else {
-    for (int i = 0; i < kFolds; ++i) sums[i] += sums_across_lanes(v + i * kWidth);
+// What is summed over lanes in one step: folded at once as far as two vectors go, so that fewer of them
+// wait in registers.
+struct Products {
+  vf v[8] = {};
+  LIGHTM_INLINE void put(int n, vf into_C, vf into_B) {
+    if constexpr (kWidth >= 8)
+      v[n] = fold<4>(into_C, into_B);
+    else
+      v[n] = into_C, v[4 + n] = into_B;
   }
-}
+  // Adds the sums: of the first four lanes and vectors those into C, then those into B.
+  LIGHTM_INLINE void add_to(vf *sums) const {
+    if constexpr (kWidth >= 8) {
+      sums[0] += sums_of_each<2>(v);
+    } else {
+      for (int i = 0; i < kFolds; ++i) sums[i] += sums_across_lanes(v + i * kWidth);
+    }
+  }
+};
 
 // Takes them out again, for the first `count` states of the group.
 LIGHTM_INLINE void take_folded(const vf *sums, int count, float *C, float *B) {
@@ -293,29 +304,30 @@ void reverse_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n
                    const vf *states, const vf *before, const vf *grad_y, const Tile &tile, vf *g_memory,
                    vf *grad_A_memory, vf *sums, vf *through_input, vf *through_decay) {
   vf g[kGroup], grad_A[kGroup];
+#pragma GCC unroll 8
   for (int n = 0; n < kGroup; ++n) g[n] = g_memory[n], grad_A[n] = grad_A_memory[n];
-  for (int t = steps - 1; t >= 0; --t) {
-    const float *B = in.B.at(b, t0 + t) + n0;
-    const float *C = in.C.at(b, t0 + t) + n0;
+  const float *B = in.B.at(b, t0 + steps - 1) + n0, *C = in.C.at(b, t0 + steps - 1) + n0;
+  for (int t = steps - 1; t >= 0; --t, B -= in.B.row_stride, C -= in.C.row_stride) {
     const vf *decay = decays + t * kGroup, *state = states + t * kGroup;
     const vf *previous = t > 0 ? state - kGroup : before;
     const vf gy = grad_y[t], step = tile.step[t], drive = tile.drive[t];
-    vf input{}, into_rates{}, products[8] = {};
+    vf input = through_input[t], into_rates = through_decay[t];
+    Products products;
 #pragma GCC unroll 8
     for (int n = 0; n < kGroup; ++n) {
       const vf here = g[n] + gy * C[n];
-      products[n] = gy * state[n];
-      products[4 + n] = drive * here;
+      products.put(n, gy * state[n], drive * here);
       input += here * B[n];
       g[n] = here * decay[n];
       const vf into_decay = g[n] * previous[n];
       into_rates += into_decay * rates[n];
       grad_A[n] += into_decay * step;
     }
-    add_folded(products, sums + t * kFolds);
-    through_input[t] += input;
-    through_decay[t] += into_rates;
+    products.add_to(sums + t * kFolds);
+    through_input[t] = input;
+    through_decay[t] = into_rates;
   }
+#pragma GCC unroll 8
   for (int n = 0; n < kGroup; ++n) g_memory[n] = g[n], grad_A_memory[n] = grad_A[n];
 }
 
