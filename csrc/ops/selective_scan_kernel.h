@@ -197,14 +197,16 @@ void forward_share(const ScanShape &shape, const ScanInputs &in, const Share &sh
       if (segment.step_sums)
         for (int t = 0; t < steps; ++t) step_sums[i] += tile.step[t];
       const vf skip = in.D ? load_part(in.D + channel, lanes) : vf{};
-      for (int t = 0; t < steps; ++t) {
+      const float *u = in.u.at(b, t0) + channel;
+      float *place = out + (b * shape.length + t0) * shape.channels + channel;
+      for (int t = 0; t < steps; ++t, u += in.u.row_stride, place += shape.channels) {
         vf y = tile.y[t];
-        if (in.D) y += skip * load_part(in.u.at(b, t0 + t) + channel, lanes);
+        if (in.D) y += skip * load_part(u, lanes);
         if (in.z.data) {
           const vf z = load_part(in.z.at(b, t0 + t) + channel, lanes);
           y *= z * sigmoid(z);
         }
-        store_part(out + (b * shape.length + t0 + t) * shape.channels + channel, y, lanes);
+        store_part(place, y, lanes);
       }
     }
   }
@@ -388,6 +390,7 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
         look_ahead(ahead[2], 1, in.z, b, next, channel);
         look_ahead(ahead[3], 0, grad_z, b, next, channel);
       }
+      look_ahead(ahead[3], 1, {states + state_at(shape, b, next, channel), 0, shape.channels}, 0, 0, 0);
       for_groups<kGroupBackward>(tile, fastest[i], n_count, [&](auto group, auto safe, int n) {
         constexpr int kGroup = decltype(group)::value;
         constexpr bool kSafe = decltype(safe)::value;
