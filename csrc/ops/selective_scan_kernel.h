@@ -72,10 +72,24 @@ LIGHTM_INLINE void load_tile(const ScanInputs &in, int64_t b, int64_t t0, int st
   tile.longest = longest;
 }
 
+// Where the exponents of a group of states lie in a tile: in [-1/2, 0], where a polynomial is enough;
+// in the range of exp2_product; anywhere.
+enum class Exponents { small, normal, any };
+
+// With AVX-512 exp2_product has no more work for the multiply-add units than the polynomial.
+constexpr bool kSmallPays = kWidth < 16;
+
+template <Exponents kExponents>
+LIGHTM_INLINE vf decay_of(vf step, vf rate) {
+  if constexpr (kExponents == Exponents::small) return exp2_small(step * rate);
+  if constexpr (kExponents == Exponents::any) return exp2_any(step * rate);
+  return exp2_product(step, rate);
+}
+
 // The recurrence for kGroup states n0, n0 + 1, ... over one tile. h and rates point at state n0 and
 // hold one vector per state; rates are A * log2(e). With kKeep, all decays and states are written
 // to `decays` and `states`, kGroup vectors for each step. With kOutput, tile.y gets the states' part.
-template <int kGroup, bool kSafe, bool kKeep, bool kOutput>
+template <int kGroup, Exponents kExponents, bool kKeep, bool kOutput>
 void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, const vf *rates, vf *h_memory,
                Tile &tile, vf *decays, vf *states, const Ahead &ahead) {
   vf h[kGroup];
@@ -89,7 +103,7 @@ void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, c
     vf even = kOutput ? tile.y[t] : vf{}, odd{};
 #pragma GCC unroll 8
     for (int n = 0; n < kGroup; ++n) {
-      const vf decay = kSafe ? exp2_any(step * rates[n]) : exp2_product(step, rates[n]);
+      const vf decay = decay_of<kExponents>(step, rates[n]);
       h[n] = decay * h[n] + drive * B[n];
       if (kOutput && n % 2 == 0) even += h[n] * C[n];
       if (kOutput && n % 2 == 1) odd = n == 1 ? h[n] * C[n] : odd + h[n] * C[n];
@@ -104,28 +118,44 @@ void run_group(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n0, c
   for (int n = 0; n < kGroup; ++n) h_memory[n] = h[n];
 }
 
-struct Yes {
-  enum { value = true };
-};
-struct No {
-  enum { value = false };
-};
 template <int kGroup>
 struct Group {
   enum { value = kGroup };
 };
+template <Exponents kExponents>
+struct In {
+  static constexpr Exponents value = kExponents;
+};
 
-// Calls visit(Group<k>, is_safe, n0) for all states in order: in groups of kGroup, then single ones; one
-// by one and with is_safe where an exponent may leave the range of exp2_product.
+// Whether all exponents of kGroup states lie in [-1/2, 0]; steps behind softplus are not negative.
+template <int kGroup>
+LIGHTM_INLINE bool exponents_are_small(const ScanInputs &in, const Tile &tile, const vf *rates) {
+  if (!in.delta_softplus) return false;
+  vf lowest = rates[0], highest = rates[0];
+  for (int n = 1; n < kGroup; ++n) lowest = vmin(rates[n], lowest), highest = vmax(rates[n], highest);
+  return !any_above(tile.longest * -lowest, splat(kExp2Small)) && !any_above(highest, vf{});
+}
+
+// Calls visit(Group<k>, In<exponents>, n0) for all states in order: in groups of kGroup, then single ones; one
+// by one where an exponent may leave the range of exp2_product.
 template <int kGroup, class Visit>
-LIGHTM_INLINE void for_groups(const Tile &tile, vf fastest, int n_count, const Visit &visit) {
+LIGHTM_INLINE void for_groups(const ScanInputs &in, const Tile &tile, const vf *rates, vf fastest, int n_count,
+                              const Visit &visit) {
   int n = 0;
   if (any_above(tile.longest * fastest, splat(kExp2Limit))) {
-    for (; n < n_count; ++n) visit(Group<1>{}, Yes{}, n);
+    for (; n < n_count; ++n) visit(Group<1>{}, In<Exponents::any>{}, n);
     return;
   }
-  for (; n + kGroup <= n_count; n += kGroup) visit(Group<kGroup>{}, No{}, n);
-  for (; n < n_count; ++n) visit(Group<1>{}, No{}, n);
+  for (; n + kGroup <= n_count; n += kGroup) {
+    if constexpr (kSmallPays) {
+      if (exponents_are_small<kGroup>(in, tile, rates + n)) {
+        visit(Group<kGroup>{}, In<Exponents::small>{}, n);
+        continue;
+      }
+    }
+    visit(Group<kGroup>{}, In<Exponents::normal>{}, n);
+  }
+  for (; n < n_count; ++n) visit(Group<1>{}, In<Exponents::normal>{}, n);
 }
 
 // All states over one tile, output included; `ahead` has kAheads entries.
@@ -133,9 +163,9 @@ constexpr int kAheads = 2;
 
 void run_tile(const ScanInputs &in, int64_t b, int64_t t0, int steps, int n_count, const vf *rates, vf fastest, vf *h,
               Tile &tile, const Ahead *ahead) {
-  for_groups<kGroupOfStates>(tile, fastest, n_count, [&](auto group, auto safe, int n) {
-    run_group<decltype(group)::value, decltype(safe)::value, false, true>(in, b, t0, steps, n, rates + n, h + n, tile,
-                                                                          nullptr, nullptr, ahead[n > 0]);
+  for_groups<kGroupOfStates>(in, tile, rates, fastest, n_count, [&](auto group, auto exponents, int n) {
+    run_group<decltype(group)::value, decltype(exponents)::value, false, true>(in, b, t0, steps, n, rates + n, h + n,
+                                                                               tile, nullptr, nullptr, ahead[n > 0]);
   });
 }
 
@@ -391,15 +421,15 @@ void backward_share(const ScanShape &shape, const ScanInputs &in, const Share &s
         look_ahead(ahead[3], 0, grad_z, b, next, channel);
       }
       look_ahead(ahead[3], 1, {states + state_at(shape, b, next, channel), 0, shape.channels}, 0, 0, 0);
-      for_groups<kGroupBackward>(tile, fastest[i], n_count, [&](auto group, auto safe, int n) {
+      for_groups<kGroupBackward>(in, tile, rate, fastest[i], n_count, [&](auto group, auto exponents, int n) {
         constexpr int kGroup = decltype(group)::value;
-        constexpr bool kSafe = decltype(safe)::value;
+        constexpr Exponents kExponents = decltype(exponents)::value;
         any_single |= kGroup == 1;
         const Ahead &here = ahead[n / kGroupBackward < 4 ? n / kGroupBackward : 3];
         if (in.z.data)
-          run_group<kGroup, kSafe, true, true>(in, b, t0, steps, n, rate + n, h + n, tile, decays, kept, here);
+          run_group<kGroup, kExponents, true, true>(in, b, t0, steps, n, rate + n, h + n, tile, decays, kept, here);
         else
-          run_group<kGroup, kSafe, true, false>(in, b, t0, steps, n, rate + n, h + n, tile, decays, kept, here);
+          run_group<kGroup, kExponents, true, false>(in, b, t0, steps, n, rate + n, h + n, tile, decays, kept, here);
         reverse_group<kGroup>(in, b, t0, steps, n, rate + n, decays, kept, before + n, grad_y, tile,
                               g_all + i * n_count + n, grad_A_all + i * n_count + n,
                               sums + static_cast<int64_t>(n) * kStateInterval * kFolds, through_input, through_decay);

@@ -69,6 +69,41 @@ def test_channels_and_states_that_fill_no_vector_match_the_definition(
     )
 
 
+def assert_matches_the_definition(backend, inputs):
+    """`inputs(dtype)` are those of a scan with softplus."""
+    fast, exact = inputs(torch.float32), inputs(torch.float64)
+    assert_same_output_and_gradients(
+        selective_scan(*fast, delta_softplus=True, backend=backend),
+        fast,
+        scan_reference(*exact, delta_softplus=True),
+        exact,
+    )
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("fastest", [-20.0, -1.0])
+@pytest.mark.parametrize("backend", FAST)
+def test_short_steps_with_a_long_one_among_them_match_the_definition(backend, fastest, full):
+    def inputs(dtype):
+        u, delta, _, *rest = random_inputs(1, 200, 9, 16, dtype, full=full)
+        delta = delta.detach() * 0.5 - 4
+        delta[:, 90] = 3.0
+        A = torch.linspace(-0.01, fastest, 16, dtype=dtype).repeat(9, 1)
+        return [u, delta.requires_grad_(), A.requires_grad_(), *rest]
+
+    assert_matches_the_definition(backend, inputs)
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_states_that_grow_match_the_definition(backend):
+    def inputs(dtype):
+        u, delta, _, *rest = random_inputs(1, 8, 9, 16, dtype, full=False)
+        A = torch.linspace(0.05, 0.3, 16, dtype=dtype).repeat(9, 1)
+        return [u, (delta.detach() * 0.3).requires_grad_(), A.requires_grad_(), *rest]
+
+    assert_matches_the_definition(backend, inputs)
+
+
 @pytest.mark.parametrize("backend", FAST)
 def test_slices_of_wider_rows_are_read_in_place(backend):
     wide = torch.randn(2, 40, 3 * 8, generator=torch.Generator().manual_seed(0))
