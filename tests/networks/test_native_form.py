@@ -6,11 +6,10 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
-from composed import composed
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from composed import composed_form
+from composed import composed
 from lightm_unet import build_network
 from lightm_unet.errors import UsageError
 from lightm_unet.networks import lightm_unet, rvm

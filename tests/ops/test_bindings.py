@@ -93,7 +93,9 @@ def test_what_goes_with_the_last_product_needs_it():
 def test_a_scale_needs_as_many_channels_out_as_in():
     tokens, depthwise = torch.zeros(1, 4, 4), torch.zeros(4, 9)
     stage = depthwise, None, torch.zeros(2, 4), None, torch.zeros(2), None, None, 1.0
-    message = refused(native.decoder_stage, tokens, tokens, [2, 2], 1, *stage, tokens[..., :2].clone())
+    message = refused(
+        native.decoder_stage, tokens, tokens, [2, 2], 1, *stage, tokens[..., :2].clone()
+    )
     assert message == (
         "pointwise has 2 outputs; expected 4, as many as there are channels, since there is a scale"
     )

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 import torch
-from composed import composed
 
+from composed import composed
 from lightm_unet.networks.lightm_unet import (
     STEMS,
     ConvNormStem,

@@ -333,9 +333,7 @@ class ConvNormStem(nn.Module):
         x = F.leaky_relu(self.conv_norm(self.conv(image)), LEAK)
         return to_tokens(F.leaky_relu(self.dwconv_norm(self.dwconv(x)), LEAK))
 
-    def _native(
-        self, tensors: dict[str, Tensor], by_batch: bool
-    ) -> tuple[Tensor, Tensor, Stage]:
+    def _native(self, tensors: dict[str, Tensor], by_batch: bool) -> tuple[Tensor, Tensor, Stage]:
         """The convolution's weight and bias, and the stage behind it."""
         weight = tensors["conv.weight"].flatten(1)
         pointwise = tensors["dwconv.pointwise.weight"].flatten(1)

@@ -165,9 +165,7 @@ def _mix_backward(ctx, grad):
     grad_skip = next(found) if inputs else None
     if low is not None and grad_low is None:
         grad_low = grad_skip
-    grad_weights = (
-        next(found) if t is not None and any(need_weights) else None for t in weights
-    )
+    grad_weights = (next(found) if t is not None and any(need_weights) else None for t in weights)
     return grad_low, grad_skip, None, *grad_weights
 
 
@@ -319,7 +317,9 @@ def _(x_shape, weight_shape, bias_shape, epsilon, last_shape, *_, **__) -> int:
 @register_flop_formula(torch.ops.lightm_unet.norm_stage_backward)
 def _(grad_shape, x_shape, mean, variance, weight, bias, epsilon, last_shape, *more, **__) -> int:
     *_, weights = more
-    return 2 * x_shape[0] * x_shape[1] * (math.prod(last_shape) if last_shape else 0) * (1 + weights)
+    return (
+        2 * x_shape[0] * x_shape[1] * (math.prod(last_shape) if last_shape else 0) * (1 + weights)
+    )
 
 
 @torch.library.impl(_library, "conv_stem_backward", "CPU")
