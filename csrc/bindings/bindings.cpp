@@ -327,10 +327,9 @@ NB_MODULE(_C, m) {
         "threads"_a);
   m.def("gated_norm_backward", &gated_norm_backward, "grad_out"_a, "x"_a, "gate"_a, "weight"_a, "bias"_a, "epsilon"_a,
         "grad_x"_a, "grad_gate"_a, "grad_weight"_a, "grad_bias"_a, "threads"_a);
-  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a, "kept"_a.none(),
-        "threads"_a);
-  m.def("rvm_kept_floats", &rvm_kept_floats, "batch"_a, "length"_a, "channels"_a, "inner"_a, "state"_a,
-        "conv_width"_a, "out_channels"_a, "dims"_a);
+  m.def("rvm_layer", &rvm_layer, "x"_a, "weights"_a, "epsilon"_a, "pool_grid"_a, "out"_a, "kept"_a.none(), "threads"_a);
+  m.def("rvm_kept_floats", &rvm_kept_floats, "batch"_a, "length"_a, "channels"_a, "inner"_a, "state"_a, "conv_width"_a,
+        "out_channels"_a, "dims"_a);
   m.def("rvm_backward", &rvm_backward, "grad_out"_a, "x"_a, "kept"_a, "weights"_a, "epsilon"_a, "pool_grid"_a,
         "grad_x"_a, "gradients"_a, "threads"_a);
   m.def("decoder_stage", &decoder_stage, "low"_a.none(), "skip"_a, "grid"_a, "factor"_a, "depthwise"_a,

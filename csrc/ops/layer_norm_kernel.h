@@ -75,8 +75,7 @@ template <class Get, class Put>
 LIGHTM_INLINE void layer_norm(int rows, int64_t channels, const float *weight, const float *bias, float epsilon,
                               const Get &get, const Put &put) {
   int t = 0;
-  for (; t + kWidth <= rows; t += kWidth)
-    layer_norm_rows<kWidth>(t, channels, weight, bias, epsilon, get, put);
+  for (; t + kWidth <= rows; t += kWidth) layer_norm_rows<kWidth>(t, channels, weight, bias, epsilon, get, put);
   for (; t < rows; ++t) layer_norm_rows<1>(t, channels, weight, bias, epsilon, get, put);
 }
 
@@ -122,8 +121,8 @@ LIGHTM_INLINE void layer_norm_backward_rows(int t0, int64_t channels, const floa
 // runs, but for what grad(t, v, n) reads at the same place.
 template <class Get, class Grad, class Put>
 LIGHTM_INLINE void layer_norm_backward(int rows, int64_t channels, const float *weight, float epsilon, const Get &get,
-                                       const Grad &grad, float *k, int64_t stride, float *weight_sums,
-                                       float *bias_sums, const Put &put) {
+                                       const Grad &grad, float *k, int64_t stride, float *weight_sums, float *bias_sums,
+                                       const Put &put) {
   int t = 0;
   for (; t + kWidth <= rows; t += kWidth)
     layer_norm_backward_rows<kWidth>(t, channels, weight, epsilon, get, grad, k, stride, weight_sums, bias_sums, put);

@@ -56,8 +56,7 @@ struct RvmBackwardLayout {
   // Matrices that lead from gradients of outputs to those of inputs.
   int64_t in_proj, x_proj, dt_proj, out_proj, projection;
   int64_t g, conv_after, shared_size;
-  int64_t normed, x, p, u, z, delta, gated, grad_y, dbc, grad_dbc, grad_mixed, grad_out, folded, states,
-      own_size;
+  int64_t normed, x, p, u, z, delta, gated, grad_y, dbc, grad_dbc, grad_mixed, grad_out, folded, states, own_size;
 
   explicit RvmBackwardLayout(const RvmShape &s) : weights(s, take) {
     const int64_t c = padded(s.channels), d = padded(s.inner), rows = tile_rows(s), halo = s.conv_width - 1;
@@ -158,11 +157,11 @@ bool scan_tile_backward(const RvmShape &s, const RvmPacked &at, const TileAt &ti
       grad_y[t] = load(grad_y_rows + (t1 + t) * d + v * kWidth);
       through_input[t] = through_decay[t] = vf{};
     }
-    for_groups<kGroupBackward>(steps_of_tile, fastest, n_count, [&](auto group, auto safe, int n) {
+    for_groups<kGroupBackward>(scan, steps_of_tile, rate, fastest, n_count, [&](auto group, auto exponents, int n) {
       constexpr int kGroup = decltype(group)::value;
       any_single |= kGroup == 1;
-      run_group<kGroup, decltype(safe)::value, true, false>(scan, 0, t1, steps, n, rate + n, h + n, steps_of_tile,
-                                                            decays, states, nothing_ahead);
+      run_group<kGroup, decltype(exponents)::value, true, false>(scan, 0, t1, steps, n, rate + n, h + n, steps_of_tile,
+                                                                 decays, states, nothing_ahead);
       vf group_sums[kStateInterval * kFolds];
       for (int i = 0; i < steps * kFolds; ++i) group_sums[i] = vf{};
       reverse_group<kGroup>(scan, 0, t1, steps, n, rate + n, decays, states, before + n, grad_y, steps_of_tile, g + n,
@@ -268,8 +267,8 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
   for (int64_t v = 0; v < vectors(s.channels); ++v) {
     vf sum = load(sums + to.scale + v * kWidth);
     for (int t = 0; t < rows; ++t)
-      sum += load(grad_mixed + t * c + v * kWidth) *
-             load_part(x + t * s.channels + v * kWidth, lanes_at(s.channels, v));
+      sum +=
+          load(grad_mixed + t * c + v * kWidth) * load_part(x + t * s.channels + v * kWidth, lanes_at(s.channels, v));
     store(sums + to.scale + v * kWidth, sum);
   }
   multiply(grad_mixed, c, rows, s.channels, shared + layout.out_proj, s.inner,
@@ -287,7 +286,8 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
         store(gate_at, g * value * open * (1.0f + gate * (1.0f - open)));
         return g * gate * open;
       },
-      grad_y, d, sums + to.scan_norm_weight, sums + to.scan_norm_bias, [&](int t, int64_t v, vf value) {
+      grad_y, d, sums + to.scan_norm_weight, sums + to.scan_norm_bias,
+      [&](int t, int64_t v, vf value) {
         // Zero beyond the last channel, since lanes are summed for B and C.
         float *to_scan = grad_y + t * d + v * kWidth;
         store(to_scan, value);
@@ -367,7 +367,8 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
       rows, s.channels, shared + at.norm_weight, w.epsilon,
       [&](int t, int64_t v) { return load_part(x + t * s.channels + v * kWidth, lanes_at(s.channels, v)); },
       [&](int t, int64_t v, vf) { return load(normed + t * c + v * kWidth); }, normed, c, sums + to.norm_weight,
-      sums + to.norm_bias, [&](int t, int64_t v, vf value) {
+      sums + to.norm_bias,
+      [&](int t, int64_t v, vf value) {
         const vf residual = load(shared + at.scale + v * kWidth) * load(grad_mixed + t * c + v * kWidth);
         store_part(grad_x + t * s.channels + v * kWidth, value + residual, lanes_at(s.channels, v));
       });

@@ -162,8 +162,7 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &layout, c
       store_part(kept.mixed + (tile.batch * s.length + tile.t0 + t) * s.channels + v * kWidth, value,
                  lanes_at(s.channels, v));
   });
-  norm_mixed(
-      s, w, at, tile, shared, [&](int t, int64_t v) { return load(mixed + t * c + v * kWidth); }, normed);
+  norm_mixed(s, w, at, tile, shared, [&](int t, int64_t v) { return load(mixed + t * c + v * kWidth); }, normed);
   const float *bias = shared + at.projection_bias;
   if (s.pool) {
     multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {

@@ -35,8 +35,13 @@ struct TileAt {
   int halo;                      // rows that the convolution reads of the tile before
 
   TileAt(const RvmShape &s, int64_t number_)
-      : number(number_), c(padded(s.channels)), d(padded(s.inner)), o(padded(s.out_channels)),
-        bc(padded(2 * s.state)), dbc_row(bc + padded(s.rank)), halo(static_cast<int>(s.conv_width) - 1) {
+      : number(number_),
+        c(padded(s.channels)),
+        d(padded(s.inner)),
+        o(padded(s.out_channels)),
+        bc(padded(2 * s.state)),
+        dbc_row(bc + padded(s.rank)),
+        halo(static_cast<int>(s.conv_width) - 1) {
     const int64_t rows_max = tile_rows(s), tiles = s.tiles(rows_max);
     batch = number / tiles, t0 = number % tiles * rows_max;
     rows = static_cast<int>(s.length - t0 < rows_max ? s.length - t0 : rows_max);
@@ -122,9 +127,7 @@ struct RvmKept {
   float *halos;            // for each tile, the last rows of x before it: (conv_width - 1, inner padded)
   unsigned char *winners;  // (batch, pooled length, out_channels), the maximum's place in its cell
 
-  static int64_t intervals_of_a_tile(const RvmShape &s) {
-    return (tile_rows(s) + kStateInterval - 1) / kStateInterval;
-  }
+  static int64_t intervals_of_a_tile(const RvmShape &s) { return (tile_rows(s) + kStateInterval - 1) / kStateInterval; }
   float *states_at(const RvmShape &s, int64_t tile, int64_t t1, int64_t v) const {
     const int64_t interval = tile * intervals_of_a_tile(s) + t1 / kStateInterval;
     return states + (interval * vectors(s.inner) + v) * s.state * kWidth;
@@ -135,9 +138,8 @@ struct RvmKept {
 int64_t rvm_kept_size(const RvmShape &s) {
   const int64_t tiles = rvm_tiles(s), d = padded(s.inner);
   const int64_t winners = s.pool ? s.batch * s.length / s.cell() * s.out_channels : 0;
-  return padded(s.batch * s.length * s.inner) + padded(s.batch * s.length * s.channels) +
-         projected_size(s) + tiles * RvmKept::intervals_of_a_tile(s) * d * s.state +
-         tiles * (s.conv_width - 1) * d + (winners + 3) / 4;
+  return padded(s.batch * s.length * s.inner) + padded(s.batch * s.length * s.channels) + projected_size(s) +
+         tiles * RvmKept::intervals_of_a_tile(s) * d * s.state + tiles * (s.conv_width - 1) * d + (winners + 3) / 4;
 }
 
 RvmKept rvm_kept(const RvmShape &s, float *memory) {
