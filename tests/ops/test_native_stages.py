@@ -68,10 +68,11 @@ def in_double(inputs):
 
 def assert_right(native, by_hand, inputs):
     found, expected = with_gradients(native, inputs), with_gradients(by_hand, in_double(inputs))
-    assert len(found) == len(expected)
+    # One that nearly cancels is as exact as the largest of them.
+    largest = max(want.norm() for want in expected)
     for got, want in zip(found, expected, strict=True):
         assert got.shape == want.shape
-        assert (got - want).norm() <= 1e-4 * want.norm()
+        assert (got - want).norm() <= 1e-5 * want.norm() + 1e-6 * largest
     return found
 
 

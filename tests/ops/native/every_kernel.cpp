@@ -11,6 +11,8 @@
 #include "ops/gated_norm.h"
 #include "ops/instruction_set.h"
 #include "ops/limits.h"
+#include "ops/mix_stage.h"
+#include "ops/norm_stage.h"
 #include "ops/rvm_layer.h"
 #include "ops/selective_scan.h"
 #include "ops/stem.h"
@@ -126,6 +128,57 @@ void decoder_stage(lightm::DecoderShape s, Stage kind, int threads) {
   lightm::decoder_stage(s, in, a.make({g.batch, length, g.out_channels}), threads);
 }
 
+// The forward pass without `last`, and all gradients; of the inputs, of the weights, of both.
+void mix_stage(lightm::DecoderShape s, bool has_low, int threads) {
+  Arrays a;
+  const lightm::GridShape &g = s.grid;
+  const int64_t length = g.depth * g.height * g.width, taps = g.flat ? 9 : 27;
+  const int64_t low_length = length / (s.factor == 1 ? 1 : g.flat ? 4 : 8);
+  const bool has_scale = g.channels == g.out_channels;
+  lightm::DecoderInputs in = {};
+  in.low = has_low ? a.make({g.batch, low_length, g.channels}) : nullptr;
+  in.skip = a.make({g.batch, length, g.channels});
+  in.stage.depthwise = a.make({g.channels, taps}), in.stage.pointwise = a.make({g.out_channels, g.channels});
+  in.stage.depthwise_bias = a.make({g.channels}), in.stage.pointwise_bias = a.make({g.out_channels});
+  in.stage.scale = has_scale ? a.make({g.channels}) : nullptr, in.stage.slope = 1.0f;
+  lightm::decoder_stage(s, in, a.make({g.batch, length, g.out_channels}), threads);
+  const float *grad = a.make({g.batch, length, g.out_channels});
+  lightm::MixGradients inputs = {}, weights = {};
+  inputs.low = s.factor == 2 ? a.make({g.batch, low_length, g.channels}) : nullptr;
+  inputs.skip = a.make({g.batch, length, g.channels});
+  weights.depthwise = a.make({g.channels, taps}), weights.pointwise = a.make({g.out_channels, g.channels});
+  weights.depthwise_bias = a.make({g.channels}), weights.pointwise_bias = a.make({g.out_channels});
+  weights.scale = has_scale ? a.make({g.channels}) : nullptr;
+  lightm::MixGradients both = weights;
+  both.low = inputs.low, both.skip = inputs.skip;
+  for (const lightm::MixGradients &wanted : {inputs, weights, both})
+    lightm::mix_stage_backward(s, in, grad, wanted, threads);
+}
+
+void norm_stage(int64_t tokens, int64_t channels, int64_t out_channels, bool has_norm, bool has_last, int threads) {
+  Arrays a;
+  const lightm::NormShape s = {tokens, channels, has_last ? out_channels : channels};
+  lightm::NormInputs in = {};
+  in.x = a.make({tokens, channels}), in.epsilon = 1e-5f, in.slope = 0.01f;
+  lightm::NormStatistics statistics = {};
+  lightm::NormGradients gradients = {};
+  gradients.x = a.make({tokens, channels});
+  if (has_norm) {
+    in.weight = a.make({channels}), in.bias = a.make({channels});
+    statistics = {a.make({channels}), a.make({channels})};
+    gradients.weight = a.make({channels}), gradients.bias = a.make({channels});
+  }
+  if (has_last) {
+    in.last = a.make({out_channels, channels}), in.last_bias = a.make({out_channels});
+    gradients.last = a.make({out_channels, channels}), gradients.last_bias = a.make({out_channels});
+  }
+  lightm::norm_stage(s, in, statistics, a.make({tokens, s.out_channels}), threads);
+  const float *grad = a.make({tokens, s.out_channels});
+  lightm::norm_stage_backward(s, in, statistics, grad, gradients, threads);
+  gradients.x = nullptr;
+  lightm::norm_stage_backward(s, in, statistics, grad, gradients, threads);
+}
+
 void stems(lightm::StemShape s, int threads) {
   Arrays a;
   const int64_t taps = s.flat ? 9 : 27, length = s.depth * s.height * s.width;
@@ -134,6 +187,8 @@ void stems(lightm::StemShape s, int threads) {
                a.make({s.batch, length, s.out_channels}), threads);
   const lightm::ConvStemInputs conv = {image, a.make({s.out_channels, s.channels * taps}), a.make({s.out_channels})};
   lightm::conv_stem(s, conv, a.make({s.batch, length, s.out_channels}), threads);
+  lightm::conv_stem_backward(s, image, a.make({s.batch, length, s.out_channels}),
+                             a.make({s.out_channels, s.channels * taps}), a.make({s.out_channels}), threads);
   lightm::NormStemInputs in = {};
   in.conv = conv;
   in.stage.depthwise = a.make({s.out_channels, taps}), in.stage.pointwise = a.make({s.out_channels, s.out_channels});
@@ -185,6 +240,17 @@ int main() {
       decoder_stage({{1, 3, 5, 7, 6, 3, false}, 1}, kind, threads);
       decoder_stage({{1, 18, 20, 10, 33, 16, false}, 2}, kind, threads);
     }
+    mix_stage({{2, 7, 1, 9, 5, 3, true}, 1}, true, threads);
+    mix_stage({{1, 3, 5, 7, 6, 6, false}, 1}, false, threads);
+    mix_stage({{1, 34, 1, 22, 19, 17, true}, 2}, true, threads);
+    mix_stage({{2, 18, 20, 10, 33, 33, false}, 2}, true, threads);
+    mix_stage({{1, 2, 2, 2, 1, 1, false}, 2}, true, threads);
+    for (const bool has_norm : {false, true})
+      for (const bool has_last : {false, true})
+        for (const int64_t channels : {1, 5, 16, 35}) {
+          norm_stage(67, channels, 7, has_norm, has_last, threads);
+          norm_stage(1030, channels, 33, has_norm, has_last, threads);
+        }
     stems({2, 3, 1, 7, 21, 5, true}, threads);
     stems({1, 1, 5, 3, 17, 33, false}, threads);
     stems({1, 2, 1, 1, 1, 1, true}, threads);
