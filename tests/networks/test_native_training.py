@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from composed import composed_form, in_double
 from torch import nn
 
+from composed import composed_form, in_double
 from lightm_unet.networks import lightm_unet
 from lightm_unet.networks.lightm_unet import (
     STEMS,

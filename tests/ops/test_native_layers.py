@@ -432,7 +432,7 @@ def test_stages_with_norms_are_registered_correctly_and_counted():
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
 def test_every_instruction_set_gives_the_same_scan_and_layer(isa):
     code = """
-import sys, torch
+import os, sys, torch
 from lightm_unet import _C, selective_scan
 from lightm_unet.networks.rvm import RVMLayer
 if _C.instruction_set() != sys.argv[1]:
@@ -455,9 +455,19 @@ from lightm_unet import build_network
 options = "norm=batch:stem=conv-norm:head=dwconv-norm:width=20"
 network = build_network("lightm-unet:" + options, 3, 1, 3).eval()
 image = torch.randn(2, 1, 9, 20, 13)
-composed = network(image).detach()
+def step():
+    network.zero_grad()
+    out = network(image)
+    out.square().sum().backward()
+    return [out.detach(), *(p.grad for p in network.parameters())]
+native = step()
 with torch.no_grad():
-    assert (network(image) - composed).abs().max() <= 1e-5 * composed.abs().max()
+    inferred = network(image)
+os.environ["LIGHTM_UNET_BACKEND"] = "torch"
+composed = step()
+assert (inferred - composed[0]).abs().max() <= 1e-5 * composed[0].abs().max()
+for got, want in zip(native, composed):
+    assert (got - want).norm() <= 1e-3 * want.norm()
 """
     environment = {**os.environ, "LIGHTM_UNET_ISA": isa}
     done = subprocess.run(

@@ -77,7 +77,7 @@ def assert_right(native, by_hand, inputs):
 
 
 def mix_inputs(grid, channels, factor, batch=2, outputs=None, biases=False, scale=True):
-    """low (none for factor 0), skip, grid and the weights of a stage, as `mix_by_hand` takes them."""
+    """low (none for factor 0), skip, grid and weights, as `mix_by_hand` takes them."""
     length, taps = math.prod(grid), 3 ** len(grid)
     outputs = channels if outputs is None else outputs
     low_length = math.prod(size // max(factor, 1) for size in grid)

@@ -10,7 +10,7 @@ from lightm_unet.ops import native_layers
 @contextmanager
 def composed_form():
     """Within it no layer runs or trains natively; the scan and its like still do."""
-    with mock.patch.object(native_layers, "_are_plain", lambda tensors: False):
+    with mock.patch.object(native_layers, "_are_plain", return_value=False):
         yield
 
 

@@ -512,7 +512,7 @@ def _stem_trains_natively(image: Tensor, tensors: dict[str, Tensor]) -> bool:
 
 
 def _can_norm(by_batch: bool, channel: Tensor) -> bool:
-    """Whether a norm by the batch has more than one number of a channel; torch refuses one alone."""
+    """Whether a norm by the batch has two numbers of a channel at least; torch refuses one."""
     return not by_batch or channel.numel() > 1
 
 
