@@ -148,7 +148,7 @@ void conv_stem_backward_rows(const StemShape &s, const float *image, const float
   const int64_t count = vectors(s.out_channels), o = count * kWidth;
   float *copies = scratch, *bias_sums = sums + packed_size(s.out_channels, taps);
   float *whole = scratch + rows * stride;
-  constexpr int kPair = kWidth == 16 ? 2 : 1;  // 9 sums each in registers
+  constexpr int kPair = kRegisters == 32 ? 2 : 1;  // 9 sums each in registers
   conv_stem_clear(s, copies);
   for (int64_t r = first; r < last; ++r) {
     copy_rows_under_filter(s, image, r / s.height / s.depth, r / s.height % s.depth, r % s.height, copies);

@@ -8,7 +8,7 @@ namespace lightm {
 // Chosen once, from the instruction sets that the processor supports.
 const KernelTable &kernels();
 
-// "avx512", "avx2" or "portable". The environment variable LIGHTM_UNET_ISA forces one, for tests; one
+// "avx512", "avx2", "neon" or "portable". The environment variable LIGHTM_UNET_ISA forces one, for tests; one
 // that the processor lacks is ignored.
 const char *instruction_set();
 

@@ -7,8 +7,18 @@
 namespace {
 
 // Rows and vectors of columns whose sums are in registers at once.
-constexpr int kRows = kWidth == 16 ? 8 : 4;
+constexpr int kRows = kRegisters == 32 ? 8 : 4;
 constexpr int kColumns = 2;
+// Inputs of a row that are loaded at once. NEON's multiply-add takes a factor out of any lane of a register;
+// elsewhere a number is spread over a register as it is loaded.
+#if defined(LIGHTM_NEON)
+constexpr int kInputsAtOnce = kWidth;
+// Rows of the blocks that follow the last whole one, before single rows, whose two sums alone wait for each other.
+constexpr int kFewerRows = 4;
+#else
+constexpr int kInputsAtOnce = 1;
+constexpr int kFewerRows = 1;
+#endif
 static_assert(kColumns <= 2, "multiply() leaves one vector of columns over at most");
 
 // Number of floats that pack() writes.
@@ -45,7 +55,25 @@ LIGHTM_INLINE void multiply_block(const float *a, int64_t stride, int64_t inputs
   vf sum[kR][kC];
   for (int r = 0; r < kR; ++r)
     for (int c = 0; c < kC; ++c) sum[r][c] = vf{};
-  for (int64_t k = 0; k < inputs; ++k) {
+  int64_t k = 0;
+  if constexpr (kInputsAtOnce > 1) {
+    for (; k + kInputsAtOnce <= inputs; k += kInputsAtOnce) {
+      vf values[kR];
+#pragma GCC unroll 8
+      for (int r = 0; r < kR; ++r) values[r] = load(a + r * stride + k);
+#pragma GCC unroll 4
+      for (int i = 0; i < kInputsAtOnce; ++i) {
+        vf w[kC];
+#pragma GCC unroll 2
+        for (int c = 0; c < kC; ++c) w[c] = load(panel + (c * inputs + k + i) * kWidth);
+#pragma GCC unroll 8
+        for (int r = 0; r < kR; ++r)
+#pragma GCC unroll 2
+          for (int c = 0; c < kC; ++c) sum[r][c] += splat(values[r][i]) * w[c];
+      }
+    }
+  }
+  for (; k < inputs; ++k) {
     vf w[kC];
 #pragma GCC unroll 2
     for (int c = 0; c < kC; ++c) w[c] = load(panel + (c * inputs + k) * kWidth);
@@ -71,10 +99,16 @@ LIGHTM_INLINE void multiply(const float *a, int64_t stride, int rows, int64_t in
     if (v + kColumns <= count) {
       for (; r + kRows <= rows; r += kRows)
         multiply_block<kRows, kColumns>(a + r * stride, stride, inputs, panel, r, v, store_result);
+      if constexpr (kFewerRows > 1)
+        for (; r + kFewerRows <= rows; r += kFewerRows)
+          multiply_block<kFewerRows, kColumns>(a + r * stride, stride, inputs, panel, r, v, store_result);
       for (; r < rows; ++r) multiply_block<1, kColumns>(a + r * stride, stride, inputs, panel, r, v, store_result);
     } else {
       for (; r + kRows <= rows; r += kRows)
         multiply_block<kRows, 1>(a + r * stride, stride, inputs, panel, r, v, store_result);
+      if constexpr (kFewerRows > 1)
+        for (; r + kFewerRows <= rows; r += kFewerRows)
+          multiply_block<kFewerRows, 1>(a + r * stride, stride, inputs, panel, r, v, store_result);
       for (; r < rows; ++r) multiply_block<1, 1>(a + r * stride, stride, inputs, panel, r, v, store_result);
     }
   }

@@ -19,7 +19,7 @@ using lightm::ShareSums;
 
 // States that are in registers at once. All 16 would fit 32 registers, but leave none for the rates:
 // 8 are 8 % faster in the forward recurrence.
-constexpr int kGroupOfStates = kWidth == 16 ? 8 : 4;
+constexpr int kGroupOfStates = kRegisters == 32 ? 8 : 4;
 
 // Where to look when there is nothing to be asked for: not at address 0, whose missing page the
 // processor would search for again each time, which took an eighth of the recurrence.

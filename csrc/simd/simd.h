@@ -11,6 +11,9 @@
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define LIGHTM_NEON
+#include <arm_neon.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -21,22 +24,39 @@
 #define LIGHTM_WIDTH 4
 #endif
 
+#if defined(__AVX512F__) || defined(LIGHTM_NEON)
+#define LIGHTM_REGISTERS 32
+#else
+#define LIGHTM_REGISTERS 16
+#endif
+
 #define LIGHTM_INLINE inline __attribute__((always_inline))
 
 namespace {
 
 constexpr int kWidth = LIGHTM_WIDTH;
+constexpr int kRegisters = LIGHTM_REGISTERS;  // of vectors, for the sizes of blocks
 typedef float vf __attribute__((vector_size(LIGHTM_WIDTH * 4)));
 typedef int32_t vi __attribute__((vector_size(LIGHTM_WIDTH * 4)));
 
 LIGHTM_INLINE vf splat(float x) { return x - vf{}; }  // x - 0 is x for every x: no operation is left
 
 LIGHTM_INLINE vf load(const float *p) {
+#if defined(LIGHTM_NEON)
+  return (vf)vld1q_f32(p);  // GCC takes the numbers of a copy through its general registers
+#else
   vf v;
   std::memcpy(&v, p, sizeof v);
   return v;
+#endif
 }
-LIGHTM_INLINE void store(float *p, vf v) { std::memcpy(p, &v, sizeof v); }
+LIGHTM_INLINE void store(float *p, vf v) {
+#if defined(LIGHTM_NEON)
+  vst1q_f32(p, (float32x4_t)v);
+#else
+  std::memcpy(p, &v, sizeof v);
+#endif
+}
 
 // The first `lanes` lanes; the others are zero, respectively left alone.
 LIGHTM_INLINE vf load_part(const float *p, int lanes) {
@@ -97,6 +117,8 @@ LIGHTM_INLINE bool any_above(vf a, vf b) {
   return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLE_UQ) != 0;
 #elif defined(__AVX2__)
   return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_NLE_UQ)) != 0;
+#elif defined(LIGHTM_NEON)
+  return vminvq_u32(vcleq_f32((float32x4_t)a, (float32x4_t)b)) == 0;
 #else
   bool any = false;
   for (int i = 0; i < kWidth; ++i) any |= !(a[i] <= b[i]);
@@ -115,13 +137,21 @@ LIGHTM_INLINE vf vmax(vf a, vf b) {
 #endif
 }
 // The larger one; NaN if either is.
-LIGHTM_INLINE vf max_or_nan(vf a, vf b) { return ((a > b) | (a != a)) ? a : b; }
+LIGHTM_INLINE vf max_or_nan(vf a, vf b) {
+#if defined(LIGHTM_NEON)
+  return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
+#else
+  return ((a > b) | (a != a)) ? a : b;
+#endif
+}
 LIGHTM_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
 LIGHTM_INLINE vf vsqrt(vf a) {
 #if defined(__AVX512F__)
   return (vf)_mm512_sqrt_ps((__m512)a);
 #elif defined(__AVX2__)
   return (vf)_mm256_sqrt_ps((__m256)a);
+#elif defined(LIGHTM_NEON)
+  return (vf)vsqrtq_f32((float32x4_t)a);
 #else
   for (int i = 0; i < kWidth; ++i) a[i] = __builtin_sqrtf(a[i]);
   return a;
@@ -178,6 +208,17 @@ LIGHTM_INLINE vf exp2_product(vf s, vf m) {
   const vi index = (vi)t;
   const vi entry = (vi)_mm256_permutevar8x32_epi32((__m256i)table, (__m256i)index);
   return cube * (vf)(entry + (index << 20));
+#elif defined(LIGHTM_NEON)
+  // The exponent's bias is in the number that rounds. The polynomial is in two halves: each constant that a
+  // multiply-add begins with has to be copied to where its result goes.
+  const vf magic = splat(12582912.0f + 127.0f);
+  const vf t = s * m + magic;
+  const vf r = s * m + (magic - t);
+  const vf r2 = r * r;
+  const vf low = splat(0.24022107f) + r * splat(0.05550357f), high = splat(0.00967603f) + r * splat(0.00133909f);
+  const vf q = r * splat(0.69314719f) + r2 * (low + r2 * high);
+  const vf power = (vf)((vi)t << 23);
+  return power + power * q;
 #else
   const vf magic = splat(12582912.0f);
   const vf x = s * m;
@@ -266,9 +307,19 @@ LIGHTM_INLINE vf sums_of_each(const vf *v) {
 }
 
 // v: kWidth vectors.
-LIGHTM_INLINE vf sums_across_lanes(const vf *v) { return sums_of_each<kWidth / 2>(v); }
+LIGHTM_INLINE vf sums_across_lanes(const vf *v) {
+#if defined(LIGHTM_NEON)
+  return (vf)vpaddq_f32(vpaddq_f32((float32x4_t)v[0], (float32x4_t)v[1]),
+                        vpaddq_f32((float32x4_t)v[2], (float32x4_t)v[3]));
+#else
+  return sums_of_each<kWidth / 2>(v);
+#endif
+}
 
 LIGHTM_INLINE float lane_sum(vf v) {
+#if defined(LIGHTM_NEON)
+  return vaddvq_f32((float32x4_t)v);
+#else
 #if LIGHTM_WIDTH == 16
   v = fold<8>(v, v);
 #endif
@@ -277,6 +328,7 @@ LIGHTM_INLINE float lane_sum(vf v) {
 #endif
   v = fold<2>(v, v);
   return fold<1>(v, v)[0];
+#endif
 }
 
 }  // namespace

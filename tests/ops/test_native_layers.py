@@ -429,7 +429,7 @@ def test_stages_with_norms_are_registered_correctly_and_counted():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "portable"])
 def test_every_instruction_set_gives_the_same_scan_and_layer(isa):
     code = """
 import os, sys, torch

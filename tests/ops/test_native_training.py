@@ -219,7 +219,7 @@ def test_it_is_registered_correctly_and_counted_like_the_composed_layer(pool):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "portable"])
 def test_every_instruction_set_gives_the_gradients_of_the_definition(isa):
     code = """
 import sys
