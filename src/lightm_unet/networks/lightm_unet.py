@@ -280,16 +280,36 @@ class Stem(DWConv):
             return to_tokens(super().forward(image))
         depthwise = tensors["depthwise.weight"].flatten(1)
         pointwise = tensors["pointwise.weight"].flatten(1)
-        has_bias = "pointwise.bias" in tensors  # then the depthwise part has one too
-        if not has_bias and not trains:
+        biases = tensors.get("depthwise.bias"), tensors.get("pointwise.bias")
+        if trains:
+            return _filter_and_mix(image, depthwise, pointwise, *biases)
+        if biases == (None, None):
             return stem(image, depthwise, pointwise)
         # The image is padded once, before the first, so that both are one full convolution.
         weight = (pointwise[:, :, None] * depthwise).flatten(1)
-        if has_bias:
-            bias = pointwise @ tensors["depthwise.bias"] + tensors["pointwise.bias"]
-        else:
-            bias = image.new_zeros(weight.shape[0])
-        return conv_stem(image, weight, bias)
+        return conv_stem(image, weight, pointwise @ biases[0] + biases[1])
+
+
+def _filter_and_mix(
+    image: Tensor,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    depthwise_bias: Tensor | None,
+    pointwise_bias: Tensor | None,
+) -> Tensor:
+    """The stem with its gradients, in two steps.
+
+    One full convolution would round each of a token's numbers by itself. Of an image with one
+    channel, all are multiples of one filtered number, of which the first LayerNorm leaves the sign:
+    for a number near 0 that rounding would be much of what is left.
+    """
+    channels = depthwise.shape[0]
+    of_own_channel = torch.eye(channels)[:, :, None] * depthwise
+    if depthwise_bias is None:
+        depthwise_bias = torch.zeros(channels)
+    filtered = conv_stem(image, of_own_channel.flatten(1), depthwise_bias)
+    mixture = Stage(depthwise, pointwise, last=pointwise, last_bias=pointwise_bias, slope=1)
+    return norm_stage(filtered, mixture)[0]
 
 
 class ConvStem(nn.Module):
