@@ -76,7 +76,8 @@ def cycles(loop: list[str], processor: str) -> float:
         found = output_of(
             "llvm-mca-19", f"-mcpu={processor}", f"-iterations={ITERATIONS}", file.name
         )
-    return int(re.search(r"Total Cycles:\s+(\d+)", found)[1]) / ITERATIONS
+    total = next(line for line in found.splitlines() if line.startswith("Total Cycles:"))
+    return int(total.split()[-1]) / ITERATIONS
 
 
 def main() -> None:
