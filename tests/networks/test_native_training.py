@@ -121,9 +121,18 @@ def test_stems_train_as_their_modules_in_float64(native_calls, form, grid, chann
     else:
         stem = ConvNormStem(len(grid), channels, width, "batch").train(form == "conv-norm")
     assert_trains_right(randomised(stem), [random(2, channels, *grid)])
-    assert native_calls == (
-        ["conv_stem"] if form in STEMS else ["conv_stem", "norm_stage", "mix_stage", "norm_stage"]
-    )
+    calls = ["conv_stem", "norm_stage", "mix_stage", "norm_stage"]
+    assert native_calls == calls[: 1 if form == "conv" else 2 if form in STEMS else 4]
+
+
+def test_a_stem_without_a_norm_keeps_the_direction_of_its_tokens():
+    """Each is a multiple of the mixture's weights, however small: a LayerNorm may follow."""
+    stem = STEMS["dwconv"](2, 1, 16)
+    tokens = stem(1e-3 * random(1, 1, 32, 32)).detach()
+    weights = stem.pointwise.weight.flatten()
+    share = tokens @ weights / (weights @ weights)
+    off = torch.linalg.vector_norm(tokens - share[..., None] * weights, dim=-1)
+    assert (off <= 1e-6 * torch.linalg.vector_norm(tokens, dim=-1)).all()
 
 
 OPTIONS = [
