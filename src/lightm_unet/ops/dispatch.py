@@ -67,7 +67,7 @@ def backends() -> tuple[Backend, ...]:
 
 def _native_detail() -> str:
     if native is not None:
-        return f"native scan, and whole layers in inference; {native.instruction_set()}"
+        return f"native scan; whole layers in inference and training; {native.instruction_set()}"
     return (
         f"the extension was not built ({_why_no_native}); install a C++17 compiler "
         "(Debian: apt-get install g++), then `pip install --force-reinstall --no-deps lightm-unet`"
