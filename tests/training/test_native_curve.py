@@ -1,10 +1,10 @@
 """A training on native layers is the training that the composed network would do."""
 
 import pytest
-from composed import composed_form
-from run_checks import assert_same_training, log_of
 
+from composed import composed_form
 from lightm_unet.ops import backends
+from run_checks import assert_same_training, log_of
 
 pytestmark = pytest.mark.skipif(
     not backends()[0].available, reason="the native kernels were not built"
