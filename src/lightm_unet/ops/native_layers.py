@@ -3,7 +3,7 @@
 The networks compose these layers of torch's modules; that is their definition. Where no gradient is
 needed, the native form does the same in one pass, a few rows at a time: it reads its inputs once,
 writes its output once, and needs no large buffers in between. How they train natively is in
-`native_stages.py`.
+`native_training.py` and `native_stages.py`.
 
 The ops are defined by torch's plain Library: the first call of a `custom_op` imports torch's
 compiler, which takes a second and 80 MB.
