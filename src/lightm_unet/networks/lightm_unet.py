@@ -280,14 +280,14 @@ class Stem(DWConv):
             return to_tokens(super().forward(image))
         depthwise = tensors["depthwise.weight"].flatten(1)
         pointwise = tensors["pointwise.weight"].flatten(1)
-        biases = tensors.get("depthwise.bias"), tensors.get("pointwise.bias")
+        first_bias, second_bias = tensors.get("depthwise.bias"), tensors.get("pointwise.bias")
         if trains:
-            return _filter_and_mix(image, depthwise, pointwise, *biases)
-        if biases == (None, None):
+            return _filter_and_mix(image, depthwise, pointwise, first_bias, second_bias)
+        if first_bias is None or second_bias is None:  # then there is neither
             return stem(image, depthwise, pointwise)
         # The image is padded once, before the first, so that both are one full convolution.
         weight = (pointwise[:, :, None] * depthwise).flatten(1)
-        return conv_stem(image, weight, pointwise @ biases[0] + biases[1])
+        return conv_stem(image, weight, pointwise @ first_bias + second_bias)
 
 
 def _filter_and_mix(
