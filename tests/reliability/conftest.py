@@ -21,6 +21,12 @@ def pytest_pyfunc_call(pyfuncitem):
 FOUND = pytest.StashKey()
 
 
+def pytest_configure(config):
+    """Refuse to write what only a part of the tests found."""
+    if config.getoption("--write-reliability") and hasattr(config, "workerinput"):
+        raise pytest.UsageError("--write-reliability needs all tests in one process, without -n")
+
+
 def pytest_sessionfinish(session):
     """Write docs/reliability.md if `--write-reliability` asks for it."""
     if session.config.getoption("--write-reliability"):
