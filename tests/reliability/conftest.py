@@ -23,7 +23,7 @@ FOUND = pytest.StashKey()
 
 def pytest_configure(config):
     """Refuse to write what only a part of the tests found."""
-    if config.getoption("--write-reliability") and hasattr(config, "workerinput"):
+    if config.getoption("--write-reliability") and config.getoption("numprocesses", None):
         raise pytest.UsageError("--write-reliability needs all tests in one process, without -n")
 
 
