@@ -165,7 +165,7 @@ void norm_tokens_backward(const NormShape &s, const NormInputs &in, const NormWe
       const vf mean = w.factor ? load(w.mean + v * kWidth) : vf{};
       norm_tokens(s, w, x, v, count, [&](int t, vf y) {
         const vf g = in.last ? load(into_activated + t * c + v * kWidth) : load_part(grad + t * o + v * kWidth, lanes);
-        const vf into_y = y > 0.0f ? g : in.slope * g;
+        const vf into_y = y <= 0.0f ? in.slope * g : g;  // where y is NaN, g, as torch's ReLU does
         if (in.last) store(activated + t * c + v * kWidth, leaky(y, in.slope));
         if (wanted.x) store_part(wanted.x + (t0 + t) * s.channels + v * kWidth, into_y, lanes);
         if (w.factor) bias += into_y, weight += into_y * (load_part(x + t * s.channels + v * kWidth, lanes) - mean);

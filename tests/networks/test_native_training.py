@@ -1,5 +1,6 @@
 """The parts of the network around its RVM layers train natively as their modules would."""
 
+import contextlib
 import copy
 import math
 
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from composed import composed_form, in_double
+from lightm_unet.errors import UsageError
 from lightm_unet.networks import lightm_unet
 from lightm_unet.networks.lightm_unet import (
     STEMS,
@@ -313,3 +315,48 @@ def test_steps_of_an_optimizer_lead_to_the_same_weights_composed_and_natively():
         expected = train(other)
     for name, want in expected.items():
         torch.testing.assert_close(found[name], want, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"norm": "batch", "stem": "conv-norm"}])
+def test_a_default_type_or_device_of_the_program_changes_nothing(options):
+    network = LightMUNet(2, 1, 2, width=8, **options)
+    image = random(2, 1, 16, 16)
+    expected = network(image).detach()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(network(image), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.device("meta"):
+        assert torch.equal(network(image), expected)
+
+
+def test_an_empty_batch_is_left_to_the_modules():
+    """Of a part called by itself; a network refuses it."""
+    network = LightMUNet(2, 1, 2, width=8)
+    parts = (
+        (network.decoder[0], (torch.zeros(0, 4, 64), torch.zeros(0, 16, 64), (4, 4))),
+        (
+            network.head,
+            (torch.zeros(0, 4, 8), torch.zeros(0, 16, 8), (4, 4)),
+        ),
+    )
+    for part, inputs in parts:
+        assert part(*inputs).shape[0] == 0
+        with torch.no_grad():
+            assert part(*inputs).shape[0] == 0
+    with pytest.raises(UsageError, match="non-empty"):
+        network.encoder[0][0](torch.zeros(0, 64, 8), (8, 8), True)
+
+
+def test_the_gradient_of_nan_goes_where_it_does_in_torch():
+    block = DecoderBlock(2, 8, 4)
+    skip = random(1, 16, 8)
+    skip[0, 3, 2] = math.nan
+    found = []
+    for form in (contextlib.nullcontext(), composed_form()):
+        inputs = skip.clone().requires_grad_()
+        with form:
+            block(torch.zeros(1, 16, 8), inputs, (4, 4)).sum().backward()
+        found.append(inputs.grad)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5, equal_nan=True)

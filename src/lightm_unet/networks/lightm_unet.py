@@ -304,9 +304,11 @@ def _filter_and_mix(
     for a number near 0 that rounding would be much of what is left.
     """
     channels = depthwise.shape[0]
-    of_own_channel = torch.eye(channels)[:, :, None] * depthwise
+    # Named in full: a program may have set another default type or device.
+    own = torch.eye(channels, dtype=depthwise.dtype, device=depthwise.device)
+    of_own_channel = own[:, :, None] * depthwise
     if depthwise_bias is None:
-        depthwise_bias = torch.zeros(channels)
+        depthwise_bias = depthwise.new_zeros(channels)
     filtered = conv_stem(image, of_own_channel.flatten(1), depthwise_bias)
     mixture = Stage(depthwise, pointwise, last=pointwise, last_bias=pointwise_bias, slope=1)
     return norm_stage(filtered, mixture)[0]

@@ -35,9 +35,9 @@ them with their shapes."""
 def runs_natively(*tensors: Tensor | None) -> bool:
     """Whether a native layer gives what the composed one would, for these tensors, here and now.
 
-    It needs the "cpu" backend, plain float32 tensors throughout, no autocast, and nobody who waits
-    for a gradient. Who looks at or changes single operations (compilers, tracers, torch's function
-    transforms, forward-mode differentiation, modes) gets those of the composed layer.
+    It needs the "cpu" backend, plain float32 tensors that are not empty, no autocast, and nobody
+    who waits for a gradient. Who looks at or changes single operations (compilers, tracers, torch's
+    function transforms, forward-mode differentiation, modes) gets those of the composed layer.
     """
     return _are_plain(tensors) and not _wait_for_gradients(tensors)
 
@@ -59,6 +59,7 @@ def _are_plain(tensors: tuple[Tensor | None, ...]) -> bool:
             or t.dtype is not torch.float32
             or t.device.type != "cpu"
             or t.layout is not torch.strided
+            or t.numel() == 0
         ):
             return False
     return choose_backend(None, torch.device("cpu"), torch.float32) == "cpu"
