@@ -431,15 +431,9 @@ class DecoderBlock(nn.Module):
         Returns:
             `(batch, length, out_channels)`.
         """
-        by_batch = norms_by_batch(self.norm)
-        tensors = self._form.tensors(self, by_batch)
-        if tensors is not None:
-            if trains_natively(low, skip, *tensors.values()) and _can_norm(by_batch, skip[..., 0]):
-                stage = self._native(tensors, by_batch)
-                x = mix_stage(low, skip, list(grid), stage)
-                return _train_norm(x, stage, self.norm if by_batch else None)
-            if not by_batch and runs_natively(low, skip, *tensors.values()):
-                return decoder_stage(low, skip, list(grid), self._native(tensors, by_batch))
+        tokens = _natively(self, low, skip, grid)
+        if tokens is not None:
+            return tokens
         x = _add_skip(low, skip, grid)
         x = torch.addcmul(self.dwconv(x), self.scale, x)
         return to_tokens(self.halve(F.relu(self.norm(x))))
@@ -499,16 +493,9 @@ class NormHead(nn.Module):
 
     def forward(self, low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:
         """As `DecoderBlock.forward`, to `(batch, out_channels, *grid)`."""
-        by_batch = norms_by_batch(self.norm)
-        tensors = self._form.tensors(self, by_batch)
-        if tensors is not None:
-            if trains_natively(low, skip, *tensors.values()) and _can_norm(by_batch, skip[..., 0]):
-                stage = self._native(tensors, by_batch)
-                x = mix_stage(low, skip, list(grid), stage)
-                return to_grid(_train_norm(x, stage, self.norm if by_batch else None), grid)
-            if not by_batch and runs_natively(low, skip, *tensors.values()):
-                stage = self._native(tensors, by_batch)
-                return to_grid(decoder_stage(low, skip, list(grid), stage), grid)
+        tokens = _natively(self, low, skip, grid)
+        if tokens is not None:
+            return to_grid(tokens, grid)
         x = self.norm(self.dwconv(_add_skip(low, skip, grid)))
         return self.pointwise(F.leaky_relu(x, LEAK))
 
@@ -546,6 +533,23 @@ def _train_norm(x: Tensor, stage: Stage, norm: nn.Module | None) -> Tensor:
     out, moments = norm_stage(x, stage, norm.weight, norm.bias, norm.eps)
     keep_statistics(norm, *moments, x.shape[0] * x.shape[1])
     return out
+
+
+def _natively(
+    part: DecoderBlock | NormHead, low: Tensor, skip: Tensor, grid: Sequence[int]
+) -> Tensor | None:
+    """What a part with one norm gives natively; None where its modules must be called."""
+    by_batch = norms_by_batch(part.norm)
+    tensors = part._form.tensors(part, by_batch)
+    if tensors is None:
+        return None
+    if trains_natively(low, skip, *tensors.values()) and _can_norm(by_batch, skip[..., 0]):
+        stage = part._native(tensors, by_batch)
+        mixed = mix_stage(low, skip, list(grid), stage)
+        return _train_norm(mixed, stage, part.norm if by_batch else None)
+    if not by_batch and runs_natively(low, skip, *tensors.values()):
+        return decoder_stage(low, skip, list(grid), part._native(tensors, by_batch))
+    return None
 
 
 def _add_skip(low: Tensor, skip: Tensor, grid: Sequence[int]) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
 from torch.utils.flop_counter import register_flop_formula
 
-from lightm_unet.ops.dispatch import choose_backend, native
+from lightm_unet.errors import UsageError
+from lightm_unet.ops.dispatch import ENVIRONMENT_VARIABLE, choose_backend, native
 from lightm_unet.ops.memory import empty
 from lightm_unet.ops.native_call import call
 from lightm_unet.ops.selective_scan import scan_flops
@@ -354,3 +355,15 @@ def _(image_shape, conv_shape, _, depthwise_shape, pointwise_shape, *__, **___) 
     batch, _, *grid = image_shape
     macs = sum(math.prod(shape) for shape in (conv_shape, depthwise_shape, pointwise_shape))
     return 2 * batch * math.prod(grid) * macs
+
+
+def refuse_second_derivative(ctx, *_) -> NoReturn:
+    """The backward pass of a backward pass.
+
+    Raises:
+        UsageError: always; says what gives second derivatives.
+    """
+    raise UsageError(
+        "the native layers have no second derivatives (create_graph=True and a second backward "
+        f"pass); set {ENVIRONMENT_VARIABLE}=torch to compose these layers of torch's own operations"
+    )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.ops.dispatch import ENVIRONMENT_VARIABLE, native
 from lightm_unet.ops.memory import empty, empty_like
 from lightm_unet.ops.native_call import call
-from lightm_unet.ops.native_layers import Stage
+from lightm_unet.ops.native_layers import Stage, refuse_second_derivative
 
 _library = torch.library.Library("lightm_unet", "FRAGMENT")
 _library.define(
@@ -354,13 +354,6 @@ def _(grad_shape, image_shape, weight_shape, *_, **__) -> int:
     return 2 * grad_shape[0] * grad_shape[1] * math.prod(weight_shape)
 
 
-def _refuse(ctx, *_) -> NoReturn:
-    raise UsageError(
-        "the native layers have no second derivatives (create_graph=True and a second backward "
-        f"pass); set {ENVIRONMENT_VARIABLE}=torch to compose these layers of torch's own operations"
-    )
-
-
 for _name, _backward, _setup in (
     ("mix_stage", _mix_backward, _mix_setup),
     ("norm_stage", _norm_backward, _norm_setup),
@@ -369,4 +362,6 @@ for _name, _backward, _setup in (
     torch.library.register_autograd(
         f"lightm_unet::{_name}", _backward, setup_context=_setup, lib=_library
     )
-    torch.library.register_autograd(f"lightm_unet::{_name}_backward", _refuse, lib=_library)
+    torch.library.register_autograd(
+        f"lightm_unet::{_name}_backward", refuse_second_derivative, lib=_library
+    )

@@ -9,17 +9,15 @@ would keep every step's result.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from lightm_unet.errors import UsageError
 from lightm_unet.ops.dispatch import native
 from lightm_unet.ops.memory import empty, empty_like
 from lightm_unet.ops.native_call import call
-from lightm_unet.ops.native_layers import RVM_WEIGHTS
+from lightm_unet.ops.native_layers import RVM_WEIGHTS, refuse_second_derivative
 from lightm_unet.ops.selective_scan import scan_flops
 
 _library = torch.library.Library("lightm_unet", "FRAGMENT")
@@ -117,17 +115,12 @@ def _backward(ctx, grad_out, _):
     return grad_tokens, gradients, None, of_grid
 
 
-def _refuse(ctx, *_) -> NoReturn:
-    raise UsageError(
-        "the native RVM layer has no second derivative; set LIGHTM_UNET_BACKEND=torch, with which "
-        "the layer is composed of torch's operations"
-    )
-
-
 torch.library.register_autograd(
     "lightm_unet::rvm_layer_training", _backward, setup_context=_setup_context, lib=_library
 )
-torch.library.register_autograd("lightm_unet::rvm_layer_backward", _refuse, lib=_library)
+torch.library.register_autograd(
+    "lightm_unet::rvm_layer_backward", refuse_second_derivative, lib=_library
+)
 
 
 @register_flop_formula(torch.ops.lightm_unet.rvm_layer_training)
