@@ -25,7 +25,10 @@ struct DecoderInputs {
   StageInputs stage;
 };
 
-// out: (batch, length, out_channels), dense.
-void decoder_stage(const DecoderShape &shape, const DecoderInputs &inputs, float *out, int threads);
+// out: (batch, length, out_channels), dense. memory: decoder_memory(shape, threads) bytes to work in, or nullptr for
+// the kept Workspace.
+void decoder_stage(const DecoderShape &shape, const DecoderInputs &inputs, float *out, int threads,
+                   void *memory = nullptr);
+int64_t decoder_memory(const DecoderShape &shape, int threads);
 
 }  // namespace lightm

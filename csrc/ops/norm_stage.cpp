@@ -19,12 +19,31 @@ std::vector<RowRange> moment_ranges(const NormShape &s) {
 // Enough of them for many threads, and long enough that sums over them cost little.
 std::vector<RowRange> token_ranges(const NormShape &s) { return fixed_ranges(s.tokens, 256, 64); }
 
-void find_statistics(const NormShape &s, const float *x, const NormStatistics &statistics, int threads) {
+// A row of a number for each channel, in whole vectors.
+int64_t channel_row(const NormShape &s) {
+  const int64_t width = kernels().width;
+  return (s.channels + width - 1) / width * width;
+}
+
+int64_t statistics_memory(const NormShape &s) {
+  return static_cast<int64_t>(moment_ranges(s).size()) * 3 * channel_row(s) * int64_t{sizeof(float)};
+}
+
+ItemSums items_of(const NormShape &s, int threads) {
+  return ItemSums(static_cast<int64_t>(token_ranges(s).size()), kernels().norm_scratch(s), 0, threads);
+}
+
+int64_t weights_floats_of(const NormShape &s) { return (kernels().norm_weights_size(s) + 15) / 16 * 16; }
+
+int64_t tokens_memory(const NormShape &s, int threads) {
+  return (weights_floats_of(s) + items_of(s, threads).memory_floats()) * int64_t{sizeof(float)};
+}
+
+void find_statistics(const NormShape &s, const float *x, const NormStatistics &statistics, int threads, void *memory) {
   const KernelTable &table = kernels();
   const std::vector<RowRange> ranges = moment_ranges(s);
-  const int64_t count = static_cast<int64_t>(ranges.size());
-  const int64_t row = (s.channels + table.width - 1) / table.width * table.width;
-  const Workspace workspace(static_cast<size_t>(count * 3 * row) * sizeof(float));
+  const int64_t count = static_cast<int64_t>(ranges.size()), row = channel_row(s);
+  const Workspace workspace(static_cast<size_t>(statistics_memory(s)), memory);
   const auto moments = [&](int64_t i) { return workspace.data() + 3 * i * row; };
   parallel_for(count, threads, [&](int64_t i) {
     float *at = moments(i);
@@ -47,16 +66,18 @@ void find_statistics(const NormShape &s, const float *x, const NormStatistics &s
 
 }  // namespace
 
+int64_t norm_stage_memory(const NormShape &shape, int threads) {
+  return std::max(statistics_memory(shape), tokens_memory(shape, threads));
+}
+
 void norm_stage(const NormShape &shape, const NormInputs &inputs, const NormStatistics &statistics, float *out,
-                int threads) {
+                int threads, void *memory) {
   const KernelTable &table = kernels();
-  if (inputs.weight) find_statistics(shape, inputs.x, statistics, threads);
+  if (inputs.weight) find_statistics(shape, inputs.x, statistics, threads, memory);
   const std::vector<RowRange> ranges = token_ranges(shape);
-  const int64_t weights_floats = (table.norm_weights_size(shape) + 15) / 16 * 16;
-  const ItemSums items(static_cast<int64_t>(ranges.size()), table.norm_scratch(shape), 0, threads);
-  const Workspace workspace(static_cast<size_t>(weights_floats + items.memory_floats()) * sizeof(float));
+  const Workspace workspace(static_cast<size_t>(tokens_memory(shape, threads)), memory);
   const NormWeights weights = table.norm_prepare(shape, inputs, statistics, workspace.data());
-  items.run(workspace.data() + weights_floats, [&](int64_t i, float *, float *scratch) {
+  items_of(shape, threads).run(workspace.data() + weights_floats_of(shape), [&](int64_t i, float *, float *scratch) {
     table.norm_tokens_forward(shape, inputs, weights, ranges[i].first, ranges[i].last, out, scratch);
   });
 }
@@ -66,7 +87,7 @@ void norm_stage_backward(const NormShape &shape, const NormInputs &inputs, const
   const KernelTable &table = kernels();
   const std::vector<RowRange> ranges = token_ranges(shape);
   const int64_t count = static_cast<int64_t>(ranges.size());
-  const int64_t weights_floats = (table.norm_weights_size(shape) + 15) / 16 * 16;
+  const int64_t weights_floats = weights_floats_of(shape);
   const ItemSums sums(count, table.norm_scratch(shape), table.norm_sums_size(shape), threads);
   const Workspace workspace(static_cast<size_t>(weights_floats + sums.memory_floats()) * sizeof(float));
   const NormWeights weights = table.norm_prepare(shape, inputs, statistics, workspace.data());

@@ -41,9 +41,11 @@ struct NormWeights {
   float *last, *last_bias, *last_transposed;
 };
 
-// out: (tokens, out_channels), dense. With a norm, fills the statistics.
+// out: (tokens, out_channels), dense; without `last` it may be x. With a norm, fills the statistics. memory:
+// norm_stage_memory(shape, threads) bytes to work in, or nullptr for the kept Workspace.
 void norm_stage(const NormShape &shape, const NormInputs &inputs, const NormStatistics &statistics, float *out,
-                int threads);
+                int threads, void *memory = nullptr);
+int64_t norm_stage_memory(const NormShape &shape, int threads);
 
 // grad: of out. statistics: of the forward pass.
 void norm_stage_backward(const NormShape &shape, const NormInputs &inputs, const NormStatistics &statistics,

@@ -27,21 +27,34 @@ inline std::vector<StageItem> stage_items(const GridShape &s, int threads) {
   return items;
 }
 
-// prepare(memory) once, on `weights_floats` floats; then item(what, item, scratch) for every item, `what`
-// being what prepare gave, and scratch `scratch_floats` floats that one thread's items share.
+// What a stage works in, in floats: its weights, and scratch space that one thread's items share.
+struct StageMemory {
+  int64_t weights, scratch;
+
+  int64_t bytes(int64_t members) const {
+    return (rounded(weights) + members * rounded(scratch)) * int64_t{sizeof(float)};
+  }
+  static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
+};
+
+// As run_stage needs it.
+inline int64_t stage_bytes(const GridShape &shape, const StageMemory &sizes, int threads) {
+  return sizes.bytes(std::min<int64_t>(threads, static_cast<int64_t>(stage_items(shape, threads).size())));
+}
+
+// prepare(weights) once; then item(what, item, scratch) for every item, `what` being what prepare gave. memory:
+// stage_bytes, or nullptr for the kept Workspace.
 template <class Prepare, class Item>
-void run_stage(const GridShape &shape, int64_t weights_floats, int64_t scratch_floats, int threads,
-               const Prepare &prepare, const Item &item) {
-  const auto rounded = [](int64_t floats) { return (floats + 15) / 16 * 16; };
+void run_stage(const GridShape &shape, const StageMemory &sizes, void *memory, int threads, const Prepare &prepare,
+               const Item &item) {
   const std::vector<StageItem> items = stage_items(shape, threads);
   const int64_t count = static_cast<int64_t>(items.size());
   const int64_t members = std::min<int64_t>(threads, count);
-  const int64_t shared = rounded(weights_floats), each = rounded(scratch_floats);
-  Workspace workspace(static_cast<size_t>(shared + members * each) * sizeof(float));
+  Workspace workspace(static_cast<size_t>(sizes.bytes(members)), memory);
   const auto prepared = prepare(workspace.data());
   std::atomic<int64_t> next{0};
   parallel_for(members, static_cast<int>(members), [&](int64_t member) {
-    float *scratch = workspace.data() + shared + member * each;
+    float *scratch = workspace.data() + sizes.rounded(sizes.weights) + member * sizes.rounded(sizes.scratch);
     for (int64_t i; (i = next.fetch_add(1)) < count;) item(prepared, items[i], scratch);
   });
 }

@@ -9,10 +9,24 @@
 
 namespace lightm {
 
-void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, float *kept, int threads) {
+namespace {
+
+int members_of(const RvmShape &shape, int threads) {
+  return static_cast<int>(std::min<int64_t>(threads, kernels().rvm_tiles(shape)));
+}
+
+}  // namespace
+
+int64_t rvm_layer_memory(const RvmShape &shape, int threads) {
   const KernelTable &table = kernels();
-  const int members = static_cast<int>(std::min<int64_t>(threads, table.rvm_tiles(shape)));
-  Workspace workspace(static_cast<size_t>(table.rvm_scratch(shape, members)) * table.width * sizeof(float));
+  return table.rvm_scratch(shape, members_of(shape, threads)) * table.width * int64_t{sizeof(float)};
+}
+
+void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, float *kept, int threads,
+               void *memory) {
+  const KernelTable &table = kernels();
+  const int members = members_of(shape, threads);
+  Workspace workspace(static_cast<size_t>(rvm_layer_memory(shape, threads)), memory);
   float *scratch = workspace.data();
   table.rvm_prepare(shape, weights, members, scratch);
   RvmTurns turns((shape.inner + table.width - 1) / table.width);

@@ -44,9 +44,13 @@ struct RvmBackwardTurns {
   std::vector<Sequencer> scanned;
 };
 
-// x: (batch, length, channels); out: (batch, out_length, out_channels); both dense.
+// x: (batch, length, channels); out: (batch, out_length, out_channels); both dense. Without pooling, and with as many
+// channels out as in, out may be x: each tile reads its rows before it writes them.
 // kept: rvm_kept_floats(shape) floats for the backward pass, or nullptr.
-void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, float *kept, int threads);
+// memory: rvm_layer_memory(shape, threads) bytes to work in, or nullptr for the kept Workspace.
+void rvm_layer(const RvmShape &shape, const RvmWeights &weights, const float *x, float *out, float *kept, int threads,
+               void *memory = nullptr);
+int64_t rvm_layer_memory(const RvmShape &shape, int threads);
 int64_t rvm_kept_floats(const RvmShape &shape);
 
 // Gradients, dense, named and shaped as the weights.

@@ -180,21 +180,24 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &layout, c
   }
 }
 
-// kept: as rvm_kept_size says, or nullptr.
-void rvm_member(const RvmShape &s, const RvmWeights &w, const float *x, float *out, float *kept, float *scratch,
-                int rank, int members, RvmTurns &turns) {
+// One thread's tiles. kept: as rvm_kept_size says, or nullptr unless kKeep.
+template <bool kKeep>
+void rvm_take_tiles(const RvmShape &s, const RvmWeights &w, const float *x, float *out, float *kept, float *scratch,
+                    int rank, int members, RvmTurns &turns) {
   const RvmLayout at(s, members);
   float *own = scratch + at.shared_size + rank * at.own_size;
   const int64_t count = rvm_tiles(s);
-  const RvmKept keep = kept ? rvm_kept(s, kept) : RvmKept{};
+  const RvmKept keep = kKeep ? rvm_kept(s, kept) : RvmKept{};
   // Acquire and release: whoever takes a tile overwrites last rows of x that were read before a tile in
   // between could be finished and another taken.
-  for (int64_t i; (i = turns.next_tile.fetch_add(1, std::memory_order_acq_rel)) < count;) {
-    if (kept)
-      rvm_tile<true>(s, w, at, x, out, keep, i, scratch, own, members, turns);
-    else
-      rvm_tile<false>(s, w, at, x, out, keep, i, scratch, own, members, turns);
-  }
+  for (int64_t i; (i = turns.next_tile.fetch_add(1, std::memory_order_acq_rel)) < count;)
+    rvm_tile<kKeep>(s, w, at, x, out, keep, i, scratch, own, members, turns);
+}
+
+void rvm_member(const RvmShape &s, const RvmWeights &w, const float *x, float *out, float *kept, float *scratch,
+                int rank, int members, RvmTurns &turns) {
+  const auto take_tiles = kept ? rvm_take_tiles<true> : rvm_take_tiles<false>;
+  take_tiles(s, w, x, out, kept, scratch, rank, members, turns);
 }
 
 }  // namespace

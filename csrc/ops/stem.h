@@ -41,12 +41,17 @@ struct NormStemShape {
   GridShape grid;  // of the stage
 };
 
-// out: (batch, depth * height * width, out_channels), dense.
-void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads);
-void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out, int threads);
+// out: (batch, depth * height * width, out_channels), dense. memory: as many bytes to work in as the function of that
+// name says, or nullptr for the kept Workspace.
+void stem(const StemShape &shape, const StemInputs &inputs, float *out, int threads, void *memory = nullptr);
+void conv_stem(const StemShape &shape, const ConvStemInputs &inputs, float *out, int threads, void *memory = nullptr);
+void norm_stem(const StemShape &image, const NormStemInputs &inputs, float *out, int threads, void *memory = nullptr);
+int64_t stem_memory(const StemShape &shape, int threads);
+int64_t conv_stem_memory(const StemShape &shape, int threads);
+int64_t norm_stem_memory(const StemShape &image, int threads);
+
 // The gradients of conv_stem's weight and bias, from that of its result.
 void conv_stem_backward(const StemShape &shape, const float *image, const float *grad, float *grad_weight,
                         float *grad_bias, int threads);
-void norm_stem(const StemShape &image, const NormStemInputs &inputs, float *out, int threads);
 
 }  // namespace lightm

@@ -39,10 +39,19 @@ struct FreeAligned {
 };
 using AlignedMemory = std::unique_ptr<void, FreeAligned>;
 
-// Throws std::bad_alloc.
+// Throws std::bad_alloc; ends the program where the compiler makes no exceptions.
+[[noreturn]] inline void throw_bad_alloc() {
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+  throw std::bad_alloc();
+#else
+  std::abort();
+#endif
+}
+
+// Or throw_bad_alloc.
 inline AlignedMemory allocate_aligned(size_t bytes) {
   void *p = try_allocate_aligned(bytes);
-  if (p == nullptr) throw std::bad_alloc();
+  if (p == nullptr) throw_bad_alloc();
   return AlignedMemory(p);
 }
 

@@ -71,7 +71,7 @@ size_t limit_kept_buffers(size_t bytes) noexcept {
 }
 
 void *take_buffer(size_t bytes) {
-  if (bytes > SIZE_MAX - 2 * kAlignment) throw std::bad_alloc();
+  if (bytes > SIZE_MAX - 2 * kAlignment) throw_bad_alloc();
   bytes = round_up_to_alignment(bytes);
   {
     std::lock_guard<std::mutex> lock(g_pool.mutex);

@@ -3,7 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <thread>
+
+#include "runtime/spin_wait.h"
 
 namespace lightm {
 
@@ -12,16 +13,7 @@ namespace lightm {
 class alignas(64) Sequencer {
  public:
   void wait_for(int64_t number) const {
-    for (int spins = 0; now_.load(std::memory_order_acquire) != number; ++spins) {
-      // Spinning is for threads that have a core each; where they share one, the others must run.
-      if (spins > 2000) {
-        std::this_thread::yield();
-      } else {
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
-      }
-    }
+    for (int spins = 0; now_.load(std::memory_order_acquire) != number; ++spins) spin_wait(spins);
   }
   // By the one whose turn it is only.
   void advance() { now_.store(now_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }

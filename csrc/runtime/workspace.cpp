@@ -1,5 +1,6 @@
 #include "runtime/workspace.h"
 
+#include <mutex>
 #include <new>
 
 namespace lightm {
@@ -17,8 +18,10 @@ void drop() {
 
 }  // namespace
 
-Workspace::Workspace(size_t bytes) : lock_(g_mutex, std::try_to_lock) {
-  if (!lock_.owns_lock()) {
+Workspace::Workspace(size_t bytes, void *lent) : data_(lent) {
+  if (lent != nullptr) return;
+  std::unique_lock<std::mutex> lock(g_mutex, std::try_to_lock);
+  if (!lock.owns_lock()) {
     own_ = allocate_aligned(bytes);
     data_ = own_.get();
     return;
@@ -29,6 +32,12 @@ Workspace::Workspace(size_t bytes) : lock_(g_mutex, std::try_to_lock) {
     g_kept_bytes = bytes;
   }
   data_ = g_kept.get();
+  uses_kept_ = true;
+  lock.release();  // the destructor unlocks
+}
+
+Workspace::~Workspace() {
+  if (uses_kept_) g_mutex.unlock();
 }
 
 void Workspace::release() {

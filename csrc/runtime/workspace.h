@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
 
 #include "runtime/aligned_memory.h"
 
@@ -12,7 +11,12 @@ namespace lightm {
 // use by another thread takes memory of its own. Aligned for any vector.
 class Workspace {
  public:
-  explicit Workspace(size_t bytes);
+  // lent: so many bytes that the caller has planned for, which are used instead; or nullptr.
+  explicit Workspace(size_t bytes, void *lent = nullptr);
+  ~Workspace();
+  Workspace(const Workspace &) = delete;
+  Workspace &operator=(const Workspace &) = delete;
+
   float *data() const { return static_cast<float *>(data_); }
 
   // Gives the kept memory back to the system.
@@ -25,7 +29,7 @@ class Workspace {
   static void reset_after_fork() noexcept;
 
  private:
-  std::unique_lock<std::mutex> lock_;
+  bool uses_kept_ = false;
   AlignedMemory own_;
   void *data_;
 };

@@ -38,6 +38,7 @@ constexpr int kWidth = LIGHTM_WIDTH;
 constexpr int kRegisters = LIGHTM_REGISTERS;  // of vectors, for the sizes of blocks
 typedef float vf __attribute__((vector_size(LIGHTM_WIDTH * 4)));
 typedef int32_t vi __attribute__((vector_size(LIGHTM_WIDTH * 4)));
+typedef uint32_t vu __attribute__((vector_size(LIGHTM_WIDTH * 4)));  // for sums of a NaN's bits, which may overflow
 
 LIGHTM_INLINE vf splat(float x) { return x - vf{}; }  // x - 0 is x for every x: no operation is left
 
@@ -132,6 +133,8 @@ LIGHTM_INLINE vf vmax(vf a, vf b) {
   return (vf)_mm512_max_ps((__m512)a, (__m512)b);
 #elif defined(__AVX2__)
   return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__wasm_simd128__)
+  return __builtin_wasm_pmax_f32x4(b, a);  // relaxed SIMD's maximum, into which a choice is turned, may lose NaN
 #else
   return a > b ? a : b;
 #endif
@@ -144,7 +147,14 @@ LIGHTM_INLINE vf max_or_nan(vf a, vf b) {
   return ((a > b) | (a != a)) ? a : b;
 #endif
 }
-LIGHTM_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
+// a < b ? a : b, likewise.
+LIGHTM_INLINE vf vmin(vf a, vf b) {
+#if defined(__wasm_simd128__)
+  return __builtin_wasm_pmin_f32x4(b, a);
+#else
+  return a < b ? a : b;
+#endif
+}
 LIGHTM_INLINE vf vsqrt(vf a) {
 #if defined(__AVX512F__)
   return (vf)_mm512_sqrt_ps((__m512)a);
@@ -225,7 +235,7 @@ LIGHTM_INLINE vf exp2_product(vf s, vf m) {
   const vf t = x + magic;
   const vf r = x - (t - magic);
   const vf q = r * (0.69314719f + r * (0.24022107f + r * (0.05550357f + r * (0.00967603f + r * splat(0.00133909f)))));
-  const vf power = (vf)(((vi)t << 23) + 0x3f800000);
+  const vf power = (vf)(((vu)t << 23) + 0x3f800000u);
   return power + power * q;
 #endif
 }
