@@ -55,3 +55,17 @@ def test_labels_grow_without_new_values_and_equal_sizes_pass_through():
     assert grown.dtype == torch.uint8
     assert set(grown.unique().tolist()) == {0, 3, 7}
     assert resize_labels(labels, (2, 2)) is labels
+
+
+def test_a_grid_of_one_column_is_resized_as_several_of_them_are():
+    """A single slice in a 3D network may end as one column, which torch 2.13 resizes wrongly."""
+    for before, after in ((5, 3), (5, 8), (9, 2)):
+        image = torch.randn(2, before, 1)
+        expected = resize(image.expand(2, before, 4), (after, 4))[..., :1]
+        torch.testing.assert_close(resize(image, (after, 1)), expected)
+        torch.testing.assert_close(resize(image[:, None], (1, after, 1))[:, 0], expected)
+
+
+def test_a_grid_that_shrinks_to_one_column_is_resized_along_both_axes():
+    image = torch.randn(2, 9, 4)
+    torch.testing.assert_close(resize(image, (2, 1)), resize(resize(image, (2, 4)), (2, 1)))

@@ -91,6 +91,9 @@ def resize_and_choose(scores: Iterable[torch.Tensor], shape: tuple[int, ...]) ->
 def _resize_last_two(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     if tuple(image.shape[-2:]) == tuple(shape):
         return image
+    if shape[1] == 1 < shape[0]:
+        # torch 2.13 fills a column that is alone with its first value; a row comes out right.
+        return _resize_last_two(image.mT, (1, shape[0])).mT
     return F.interpolate(
         image[None], size=shape, mode="bilinear", align_corners=False, antialias=True
     )[0]
