@@ -63,7 +63,7 @@ def judge(model: ModelFolder, array: np.ndarray) -> str:
         return "refused"
     assert model.profile is not None
     judgement = judge_image(model.profile, logits, model.label_names)
-    return "unlike" if judgement.unlike else "like"
+    return "unlike" if judgement is None or judgement.unlike else "like"
 
 
 def pictures(data: Path) -> Iterator[tuple[str, list[np.ndarray]]]:

@@ -87,6 +87,10 @@ class DataError(LightMUNetError):
         super().__init__(f"{shown_path(path)}: found {found}; expected {expected}; {advice}")
 
 
+class TooLargeError(DataError):
+    """A file that holds more than is read; exit code 3."""
+
+
 def join_alike(problems: Iterable[tuple[str | Path, str]]) -> list[str]:
     """Messages that differ only in their file, as one message that names all of these files.
 

@@ -31,13 +31,14 @@ AFFINE = np.array([[0, -2.0, 0, 5], [1.5, 0, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1]
         ("x/scan.NII.GZ", ("scan", ".nii.gz")),
         ("a.nii", ("a", ".nii")),
         ("a.jpeg", ("a", ".jpeg")),
+        ("a.DCM", ("a", ".dcm")),
     ],
 )
 def test_endings_may_have_two_dots_and_capitals(name, parts):
     assert split_ending(name) == parts
 
 
-@pytest.mark.parametrize("name", ["a.dcm", "a.gz", "nii.gz", ".nii.gz", "a", "a.mha"])
+@pytest.mark.parametrize("name", ["dcm", "a.gz", "nii.gz", ".nii.gz", "a", "a.mha"])
 def test_other_endings_are_a_data_error(name):
     with pytest.raises(DataError, match="name ending in"):
         split_ending(name)
@@ -195,10 +196,32 @@ READABLE = {
     "ct/low_res_3mm/example_ct.nii.gz": (1, 122, 101, 112),
     "ct/mr/example_mr_sm.nii.gz": (1, 117, 91, 20),
     "ct/dicom_series/seg/example_seg_dicom.nii.gz": (1, 512, 512, 20),
+    "odd/nibabel/0.dcm": (1, 256, 256),
+    "odd/nibabel/1.dcm": (1, 256, 256),
+    "odd/pydicom/693_J2KI.dcm": (1, 512, 512),
+    "odd/pydicom/CT_small.dcm": (1, 128, 128),
+    "odd/pydicom/ExplVR_BigEnd.dcm": (3, 60, 80),
+    "odd/pydicom/JPEG-lossy.dcm": (1, 1024, 256),
+    "odd/pydicom/JPGExtended.dcm": (1, 1024, 256),
+    "odd/pydicom/SC_rgb_jpeg.dcm": (3, 256, 256),
+    "odd/pydicom/examples_overlay.dcm": (1, 484, 300),
+    "dicom_seg/01.dcm": (1, 512, 512),
+    "dicom_seg/02.dcm": (1, 512, 512),
+    "dicom_seg/03.dcm": (1, 512, 512),
+    **dict.fromkeys(
+        (
+            f"odd/pydicom/MR_small{kind}.dcm"
+            for kind in (
+                *("", "_bigendian", "_expb", "_implicit", "_jp2klossless", "_jpeg_ls_lossless"),
+                "_padded",
+            )
+        ),
+        (1, 64, 64),
+    ),
 }
 
 
-@pytest.mark.parametrize("folder", ["odd/nibabel", "ct"])
+@pytest.mark.parametrize("folder", ["odd/nibabel", "odd/pydicom", "dicom_seg", "ct"])
 def test_every_real_odd_file_is_read_or_refused_in_one_line(shared_data, folder):
     for path in sorted((shared_data / folder).rglob("*")):
         if not path.is_file():
@@ -206,6 +229,8 @@ def test_every_real_odd_file_is_read_or_refused_in_one_line(shared_data, folder)
         expected = READABLE.get(str(path.relative_to(shared_data)))
         if expected is not None:
             assert read_image(path).array.shape == expected
+        elif path.parent.name == "CT":
+            assert read_image(path).array.shape == (1, 512, 512)
         elif path.name not in ("example_liver.nii.gz", "example_organs9.nii.gz"):
             with pytest.raises(DataError) as caught:
                 read_image(path)

@@ -94,3 +94,15 @@ def test_features_worked_out_by_hand():
     assert features["share of disc"] == pytest.approx(math.log10(0.5001), abs=1e-4)
     assert features["certainty of disc"] == pytest.approx(0.75)
     assert features["share of uncertain voxels"] == pytest.approx(0, abs=1e-3)
+
+
+def test_an_image_too_thin_for_every_scale_is_not_judged():
+    image, probabilities = case(0)
+    assert profile().judge(measure(image[:, :8], probabilities[:, :8], NAMES)) is None
+
+
+def test_training_images_of_too_different_depth_teach_nothing():
+    image, probabilities = case(0)
+    cases = [measure(*case(seed), NAMES) for seed in range(30)]
+    assert fit_profile(cases, cases) is not None
+    assert fit_profile([*cases, measure(image[:, :8], probabilities[:, :8], NAMES)], cases) is None

@@ -30,16 +30,16 @@ def predict(
 
     Args:
         model: Folder of a model or of a training run.
-        inputs: Images, and folders of images.
+        inputs: Images, folders of images, and zip archives of DICOM.
         output: Folder for the masks; files of the same names there are replaced.
         part: Part of the training run's cases to segment, instead of INPUTS.
     """
     if bool(inputs) == bool(part):
         raise UsageError("predict needs either INPUTS or --part, to know which images to segment")
     if inputs and len(inputs) == 1 and not settings and _is_model(model):
-        from lightm_unet.imaging.image import image_files
+        from lightm_unet.inference.cases import check_input
 
-        image_files(inputs[0])  # a slip in the path is told before torch is loaded
+        check_input(inputs[0])  # a slip in the path is told before torch is loaded
     from lightm_unet.inference.parts import images_of_part
     from lightm_unet.inference.predict import predict as run
 

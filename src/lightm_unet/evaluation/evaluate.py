@@ -153,16 +153,16 @@ def _unit(pairs: Iterable[Pair]) -> str:
         of_pair = has_spacing(pair.reference)
         if has_spacing(pair.prediction) != of_pair:
             raise UsageError(
-                f"{pair.prediction} and {pair.reference} are a picture and a NIfTI file, whose "
-                "axes run differently: no voxel of one is known to be that of the other; give "
-                "both masks in the format of the image"
+                f"{pair.prediction} and {pair.reference} are a picture and a NIfTI or DICOM file, "
+                "whose axes run differently: no voxel of one is known to be that of the other; "
+                "give both masks in the format of the image"
             )
         with_spacing[of_pair] = pair.name
     if len(with_spacing) > 1:
         raise UsageError(
-            f"some masks are NIfTI, with a voxel size ({with_spacing[True]}), and some are "
-            f"pictures, without one ({with_spacing[False]}); their distances cannot be averaged: "
-            "evaluate them separately"
+            f"some masks are NIfTI or DICOM, with a voxel size ({with_spacing[True]}), and some "
+            f"are pictures, without one ({with_spacing[False]}); their distances cannot be "
+            "averaged: evaluate them separately"
         )
     return "mm" if set(with_spacing) == {True} else "px"
 

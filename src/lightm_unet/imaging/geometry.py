@@ -4,7 +4,7 @@
 | --- | --- |
 | volume | those closest to RAS+: first to the right, second to the front, third upwards |
 | flat NIfTI | rows and columns as a radiologist looks at the slice, see `canonical_axes` |
-| picture | its rows and columns as they are: nothing says how they lie |
+| picture, radiograph | its rows and columns as they are: nothing says how they lie |
 
 A single slice is a flat image whichever axis its file keeps the length 1 on. `as_volume` and
 `as_slice` go from one view to the other; the voxels are the same, in the same order.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from lightm_unet.imaging.dicom_source import Source
     from lightm_unet.imaging.nifti_header import NiftiHeader
 
 _SQUARE = 1e-5
@@ -47,6 +48,11 @@ class Geometry:
     """Of the NIfTI file that it was read from, for a mask that lies at the same place."""
     stored_shape: tuple[int, ...] = ()
     """Spatial shape in the file, with all axes of length 1; by default those after `shape`."""
+    dicom: Source | None = None
+    """The DICOM images that it was read from, for a segmentation that refers to them."""
+    radiograph: bool = False
+    """Whether it is a projection, such as a chest X-ray: the pixel size is known, the place in the
+    patient is not. Its affine is that of an upright view from the front."""
 
     def __post_init__(self) -> None:
         if not self.stored_shape:
@@ -70,10 +76,17 @@ class Geometry:
 
     @property
     def is_picture(self) -> bool:
-        """Whether nothing is known about the directions of the axes: two axes, no header, and no
-        affine but the identity."""
+        """Whether nothing is known about the directions of the axes: a radiograph, or two axes, no
+        header, and no affine but the identity."""
+        if self.radiograph:
+            return True
         flat = len(self.shape) == 2 and self.header is None and len(self.stored_shape) == 2
         return flat and np.array_equal(self.affine, np.eye(4))
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the size of its pixels or voxels is known; of pictures it is not."""
+        return not (self.is_picture and np.array_equal(self.affine, np.eye(4)))
 
     def as_volume(self) -> Geometry:
         """A slice as a volume whose third axis has length 1; a volume as it is."""
@@ -114,6 +127,9 @@ class Geometry:
         """
         if other.shape != self.shape:
             return f"shape {other.shape} against {self.shape}"
+        spaces = {grid.dicom and grid.dicom.frame_of_reference for grid in (self, other)}
+        if len(spaces - {None, ""}) == 2:
+            return "another DICOM frame of reference, so that positions cannot be compared"
         ends = [(0, n - 1) for n in self.shape] + [(0,)] * (3 - len(self.shape))
         corners = np.array([[*corner, 1] for corner in product(*ends)], dtype=np.float64)
         apart_mm = np.linalg.norm(corners @ (other.affine - self.affine).T, axis=1).max()

@@ -1,7 +1,7 @@
 """Files to arrays and back, with the grid that says where the voxels lie.
 
-NIfTI for volumes (and flat NIfTI), PNG, JPEG, TIFF and BMP for pictures. Whatever is wrong with a
-file is one `DataError`.
+NIfTI for volumes (and flat NIfTI), PNG, JPEG, TIFF and BMP for pictures, DICOM for both. Whatever
+is wrong with a file is one `DataError`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,25 @@ from typing import Any
 import numpy as np
 
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.dicom.read import read_series
+from lightm_unet.imaging.dicom.read_segmentation import read_segmentation
+from lightm_unet.imaging.dicom_source import DICOM_ENDINGS, DicomFile, is_dicom
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.nifti import nibabel_arrays, read_nifti, read_nifti_shape, write_nifti
 from lightm_unet.imaging.nifti_header import NiftiHeader
-from lightm_unet.imaging.picture import read_label_picture, read_picture, write_picture
+from lightm_unet.imaging.picture import (
+    grey_of_equal,
+    read_label_picture,
+    read_picture,
+    write_picture,
+)
 
 _log = logging.getLogger(__name__)
 
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-"""File endings that can be read, in lower case; upper case is accepted too."""
+"""File endings that data sets can have, in lower case; upper case is accepted too. DICOM, which is
+known by its content, is read besides."""
+_READABLE = f"{', '.join(IMAGE_ENDINGS)} or DICOM"
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 """Those of them that hold volumes."""
@@ -55,35 +65,35 @@ def split_ending(path: str | Path) -> tuple[str, str]:
         The stem, and the ending in lower case.
 
     Raises:
-        DataError: the ending is none of `IMAGE_ENDINGS`.
+        DataError: the ending is neither one of `IMAGE_ENDINGS` nor one of DICOM.
 
     Example:
         >>> split_ending("scans/a.b.nii.gz")
         ('a.b', '.nii.gz')
     """
     name = Path(path).name
-    for ending in IMAGE_ENDINGS:
+    for ending in IMAGE_ENDINGS + DICOM_ENDINGS:
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)], ending
     raise DataError(
         path,
         f"a name ending in {Path(name).suffix or name}",
-        f"{', '.join(IMAGE_ENDINGS)}",
+        _READABLE,
         "convert the file to one of these formats",
     )
 
 
 def has_spacing(path: str | Path) -> bool:
-    """Whether a file's format stores a voxel size: NIfTI does, pictures do not.
+    """Whether a file's format stores a voxel size: NIfTI and DICOM do, pictures do not.
 
     Raises:
-        DataError: the ending is none of `IMAGE_ENDINGS`.
+        DataError: as `split_ending`.
 
     Example:
         >>> has_spacing("a.nii.gz"), has_spacing("a.png")
         (True, False)
     """
-    return split_ending(path)[1] in NIFTI_ENDINGS
+    return split_ending(path)[1] in NIFTI_ENDINGS + DICOM_ENDINGS
 
 
 def is_image_name(path: str | Path) -> bool:
@@ -92,8 +102,14 @@ def is_image_name(path: str | Path) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_ENDINGS)
 
 
+def _is_dicom_name(path: Path) -> bool:
+    return not path.name.startswith(".") and path.name.lower().endswith(DICOM_ENDINGS)
+
+
 def image_files(path: Path, what: str = "images") -> list[Path]:
     """The images at a path: the file itself, or all images directly in a folder, sorted by name.
+
+    DICOM is listed by its ending alone.
 
     Hidden files, such as macOS leaves behind, and folders are passed over. Whatever else bears the
     name of an image is listed, even a link to a file that is gone: reading it names it, while one
@@ -116,7 +132,9 @@ def image_files(path: Path, what: str = "images") -> list[Path]:
         if not path.is_dir():
             split_ending(path)
             return [path]
-        files = sorted(f for f in path.iterdir() if is_image_name(f) and not f.is_dir())
+        files = sorted(
+            f for f in path.iterdir() if (is_image_name(f) or _is_dicom_name(f)) and not f.is_dir()
+        )
     except OSError as error:  # no permission, or a name that is too long
         reason = error.strerror or str(error)
         raise DataError(path, f"it cannot be read ({reason})", what, "check the path") from error
@@ -124,21 +142,24 @@ def image_files(path: Path, what: str = "images") -> list[Path]:
         raise DataError(
             path,
             f"no {what.removesuffix('s')} in this folder",
-            f"files ending in {', '.join(IMAGE_ENDINGS)}",
+            f"files ending in {_READABLE}",
             f"name the folder that holds the {what} themselves",
         )
     return files
 
 
-def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Image:
-    """Read an image from one file, or from several with one channel each.
+def read_image(
+    paths: Path | DicomFile | Sequence[Path | DicomFile], channels: int | None = None
+) -> Image:
+    """Read an image from one file, or from several with one channel each; or a DICOM series.
 
     A NIfTI file of a single slice is a flat image, be it stored as `(i, j)`, `(i, j, 1)`,
     `(i, 1, k)` or `(1, j, k)`; a 3D network takes it as a volume all the same. A fourth axis is
     taken as channels only where `channels` says so: it is time more often.
 
     Args:
-        paths: a file, or the files of the channels in order; all on the same grid.
+        paths: a file, or the files of the channels in order, all on the same grid; or the files of
+            one DICOM series in any order.
         channels: how many channels the image should have; None accepts what is there. 1 makes
             grey of a picture that is stored in colour with three equal channels.
 
@@ -146,9 +167,14 @@ def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Ima
         DataError: a file cannot be used, files lie on different grids, voxels are NaN or
             infinite, or the number of channels is another.
     """
-    files = [paths] if isinstance(paths, Path) else list(paths)
-    if not files:
+    given = [paths] if isinstance(paths, (Path, DicomFile)) else list(paths)
+    if not given:
         raise UsageError("read_image needs at least one file, got none")
+    files = [file for file in given if isinstance(file, Path) and not _is_dicom(file)]
+    if not files:
+        return _read_dicom(given, channels)
+    if len(files) < len(given):
+        raise UsageError("read_image needs DICOM files or others, got some of each")
     per_file = channels if len(files) == 1 else 1
     parts = [_read_one(file, per_file) for file in files]
     geometry = parts[0][1]
@@ -166,6 +192,27 @@ def read_image(paths: Path | Sequence[Path], channels: int | None = None) -> Ima
             "give the channels the model or the data set was made for",
         )
     return Image(array, geometry, files[0])
+
+
+def _is_dicom(path: Path) -> bool:
+    return not is_image_name(path) and (_is_dicom_name(path) or is_dicom(path))
+
+
+def _read_dicom(files: Sequence[Path | DicomFile], channels: int | None) -> Image:
+    """The image of one DICOM series."""
+    array, geometry = read_series(files)
+    path = files[0] if isinstance(files[0], Path) else files[0].shown
+    if channels == 1 and len(array) == 3:
+        array = grey_of_equal(array, path)
+    if channels is not None and len(array) != channels:
+        raise DataError(
+            path,
+            f"{len(array)} channel(s)",
+            f"{channels}",
+            "give the channels the model or the data set was made for",
+        )
+    _check_finite(array, path)
+    return Image(array, geometry, path)
 
 
 def image_from_array(array: np.ndarray, geometry: Geometry, name: str) -> Image:
@@ -212,7 +259,9 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
     Raises:
         DataError: the file cannot be used, or a value is not a whole number.
     """
-    if has_spacing(path):
+    if _is_dicom(path):
+        array, geometry = read_segmentation(path)
+    elif has_spacing(path):
         array, geometry = _nifti_channels(*read_nifti(path), path, channels=None)
         array = array[0]
     else:
@@ -385,6 +434,11 @@ def _intensities(array: np.ndarray, path: Path) -> np.ndarray:
         )
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
         array = np.ascontiguousarray(array, dtype=np.float32)
+    _check_finite(array, path)
+    return array
+
+
+def _check_finite(array: np.ndarray, path: Path) -> None:
     if not np.isfinite(array).all():
         raise DataError(
             path,
@@ -392,7 +446,6 @@ def _intensities(array: np.ndarray, path: Path) -> np.ndarray:
             "finite intensities",
             "replace them, for example by the background's value",
         )
-    return array
 
 
 def _nifti_channels(

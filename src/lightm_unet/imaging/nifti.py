@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lightm_unet.errors import DataError
+from lightm_unet.errors import DataError, TooLargeError
+from lightm_unet.imaging.limits import check_values
 from lightm_unet.imaging.nifti_header import BROKEN, NiftiHeader, parse_header
 from lightm_unet.imaging.nifti_place import affine_in_memory, like_header, read_affine
 from lightm_unet.system.files import read_bytes, write_bytes
@@ -157,8 +158,11 @@ def _read_stream(
         header = parse_header(stream.read(540), path)
         affine = read_affine(header, path)
         scaling = _scaling(header, path)
+        check_values(path, header.shape, "voxels")
         _check_size(stream, header, path, most)
         array = _read_voxels(stream, header, path)
+    except TooLargeError:
+        raise  # the rest of the file may be as large
     except DataError:
         _finish(stream, path)  # a wrong checksum explains whatever else is wrong
         raise
@@ -177,7 +181,7 @@ def _check_size(stream: BinaryIO, header: NiftiHeader, path: Path, most: int) ->
         raise _cut_off(header, path, max(0, most - header.offset))
     ratio = needed * _LARGEST_RATIO // most
     if needed > _BOMB_BYTES and ratio > _BOMB_RATIO and isinstance(stream, gzip.GzipFile):
-        raise DataError(
+        raise TooLargeError(
             path,
             f"{needed / 1e9:.1f} GB compressed {ratio}-fold",
             f"an image; real ones of more than 1 GB are compressed less than {_BOMB_RATIO}-fold",

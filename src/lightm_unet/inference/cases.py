@@ -10,16 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.imaging.dicom.archive import is_zip
+from lightm_unet.imaging.dicom.find import DicomImage, find_images
+from lightm_unet.imaging.dicom.listing import (
+    has_dicom,
+    images_in_archive,
+    images_in_folder,
+    is_dicom_file,
+)
+from lightm_unet.imaging.dicom_source import DicomFile, stem
 from lightm_unet.imaging.image import (
+    IMAGE_ENDINGS,
     Image,
     has_spacing,
     image_files,
+    is_image_name,
     read_image,
     split_ending,
 )
 
 MASK_PICTURE_ENDING = ".png"
 """Format of masks of pictures: lossless and widely supported."""
+SEGMENTATION_ENDING, VOLUME_ENDING = ".dcm", ".nii.gz"
+"""Formats of masks of DICOM images."""
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})", re.DOTALL)
 
@@ -30,11 +43,14 @@ class InputCase:
 
     name: str
     files: tuple[Path, ...]
-    """One file per channel, in order, or one file that holds all channels."""
+    """One file per channel, in order, or one file that holds all channels; of DICOM the file,
+    folder or archive that holds the image."""
     output: Path | None
     """File for the mask; None where there is no image."""
     problem: DataError | None = None
     """Why there is no image, such as a wrong path."""
+    dicom: tuple[DicomFile, ...] = ()
+    """The files of a DICOM image."""
 
     def read(self, channels: int) -> Image:
         """Read the image.
@@ -47,6 +63,8 @@ class InputCase:
         """
         if self.problem:
             raise self.problem
+        if self.dicom:
+            return read_image(self.dicom, channels)
         if len(self.files) > 1:
             found = [split_ending(file)[0][-4:] for file in self.files]
             expected = [f"{channel:04}" for channel in range(channels)]
@@ -60,8 +78,30 @@ class InputCase:
         return read_image(self.files, channels)
 
 
-def find_cases(inputs: Sequence[Path], output: Path, channels: int) -> list[InputCase]:
-    """List the cases in files and folders; no image is read yet.
+def check_input(path: Path) -> None:
+    """Find out quickly whether there is an image at a path; it may be one that cannot be read.
+
+    Raises:
+        DataError: nothing is there, or a folder without an image, or a file of another kind.
+    """
+    if is_zip(path) or is_dicom_file(path):
+        return
+    try:
+        image_files(path)
+    except DataError:
+        if not (os.path.isdir(path) and has_dicom(path, IMAGE_ENDINGS)):
+            raise
+
+
+def find_cases(
+    inputs: Sequence[Path],
+    output: Path,
+    channels: int,
+    *,
+    series: str | None = None,
+    dicom_ending: str = SEGMENTATION_ENDING,
+) -> list[InputCase]:
+    """List the cases in files, folders and zip archives; no image is read yet.
 
     nnU-Net's names are understood: `CASE_0000.EXT`, `CASE_0001.EXT`, ... are the channels of one
     case, and its mask is `CASE.EXT`. A single file may hold all channels, as colour pictures do.
@@ -69,39 +109,89 @@ def find_cases(inputs: Sequence[Path], output: Path, channels: int) -> list[Inpu
     `CASE_0001.EXT` is there too they are numbered images, each with a mask of its own name.
     Masks keep `.nii` and `.nii.gz`; pictures' masks are `.png`.
 
+    DICOM is known by its content: the slices of a series in a folder are one case, named after the
+    folder, and each radiograph is one, named after its file; `imaging.dicom.find` says more. A
+    folder that holds no image itself may hold folders of DICOM images.
+
     Of several inputs, one that cannot be used is a case with a problem, which does not stop the
     others. So is whatever bears the name of an image in a folder and cannot be read, such as a
     link to a file that is gone.
 
     Args:
-        inputs: files, and folders of images.
+        inputs: files, folders of images, and zip archives of DICOM.
         output: folder for the masks.
         channels: how many the model needs.
+        series: number or UID of the DICOM series to take; None takes the largest of each study.
+        dicom_ending: of the masks of DICOM images, `SEGMENTATION_ENDING` or `VOLUME_ENDING`.
 
     Raises:
         DataError: the only input is missing or has a wrong ending, or is a folder without an image.
         UsageError: nothing is given, two masks would have one name, or a mask would replace an
             input.
+        MissingPartError: there is DICOM, and the packages that read it are missing.
     """
     files: list[Path] = []
+    dicom: list[DicomImage] = []
+    single: list[Path] = []
     problems: list[InputCase] = []
     for path in inputs:
         try:
-            files += image_files(path)
+            if is_zip(path):
+                dicom += images_in_archive(path, series)
+            elif not is_image_name(path) and is_dicom_file(path):
+                single.append(path)
+            elif os.path.isdir(path):
+                others, nothing = _other_images(path)
+                found = images_in_folder(path, series, IMAGE_ENDINGS, below=not others)
+                if nothing and not found:
+                    raise nothing
+                dicom += found
+                files += others
+            else:
+                files += image_files(path)
         except DataError as problem:
             if len(inputs) == 1:
                 raise
             problems.append(InputCase(path.name or str(path), (path,), None, problem))
+    dicom += _images_of_files(single, series)
     # A file named twice, by itself and through its folder, is one file.
     files = list(dict.fromkeys(file.absolute() for file in files))
-    if not files and not problems:
+    dicom = list(dict.fromkeys(dicom))
+    if not files and not dicom and not problems:
         raise UsageError("predict needs at least one image file or folder, got none")
     cases = [
         InputCase(name, tuple(group), output / (name + _mask_ending(group[0])))
         for name, group in _group_channels(files, channels)
     ]
-    _check_outputs(cases, files)
+    for image in dicom:
+        if image.problem is not None:
+            problems.append(InputCase(image.name, (image.place,), None, image.problem))
+        else:
+            mask = output / (image.name + dicom_ending)
+            cases.append(InputCase(image.name, (image.place,), mask, dicom=image.files))
+    _check_outputs(cases, [*files, *(file.path for image in dicom for file in image.files)])
     return cases + problems
+
+
+def _other_images(folder: Path) -> tuple[list[Path], DataError | None]:
+    """The images in a folder that are no DICOM, and what is wrong if there is no image at all."""
+    try:
+        return [file for file in image_files(folder) if is_image_name(file)], None
+    except DataError as problem:
+        return [], problem
+
+
+def _images_of_files(paths: Sequence[Path], series: str | None) -> list[DicomImage]:
+    """The images among DICOM files that were named one by one, such as `series/*`."""
+    by_folder = defaultdict(list)
+    for path in dict.fromkeys(path.absolute() for path in paths):
+        by_folder[path.parent].append(path)
+    images: list[DicomImage] = []
+    for folder, group in by_folder.items():
+        alone = len(group) == 1
+        place, name = (group[0], stem(group[0].name)) if alone else (folder, folder.name or "dicom")
+        images += find_images([DicomFile(path) for path in group], place, name, series)
+    return images
 
 
 def _group_channels(files: Iterable[Path], channels: int) -> list[tuple[str, list[Path]]]:

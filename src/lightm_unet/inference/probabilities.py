@@ -1,9 +1,10 @@
 """Probabilities as files: one for each label, beside the masks.
 
 For the mask `CASE.nii.gz` they are `probabilities/CASE_0.nii.gz`, `CASE_1.nii.gz` and so on:
-float32 from 0 to 1, on the image's grid. For the mask `CASE.png` they are 16-bit grey pictures
-`probabilities/CASE_0.png`, ..., in which 65535 stands for 1. Label 0 is the background. At each
-voxel the largest belongs to the mask's label, and all together are 1 but for rounding.
+float32 from 0 to 1, on the image's grid; for the DICOM segmentation `CASE.dcm` they are the same.
+For the mask `CASE.png` they are 16-bit grey pictures `probabilities/CASE_0.png`, ..., in which
+65535 stands for 1. Label 0 is the background. At each voxel the largest belongs to the mask's
+label, and all together are 1 but for rounding.
 
 One file for each label opens in every viewer, and one map at a time is in memory.
 """
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lightm_unet.imaging.image import has_spacing, split_ending, write_map
+from lightm_unet.inference.cases import SEGMENTATION_ENDING, VOLUME_ENDING
 from lightm_unet.models.predict_image import ImageLogits
 
 _log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ def warn_of_former(folder: Path, masks: Iterable[Path]) -> None:
 def map_name(mask: str, label: int) -> str:
     """The name of a label's map, made from the name of the mask."""
     stem, ending = split_ending(mask)
-    return f"{stem}_{label}{ending}"
+    return f"{stem}_{label}{VOLUME_ENDING if ending == SEGMENTATION_ENDING else ending}"
 
 
 def write_probabilities(logits: ImageLogits, folder: Path, mask: str) -> None:

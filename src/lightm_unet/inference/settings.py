@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from lightm_unet.imaging.dicom.segment import SegmentationType
+
+OutputFormat = Literal["same", "nifti"]
+OUTPUT_FORMATS = get_args(OutputFormat)
 Part = Literal["training", "validation", "test"]
 PARTS = get_args(Part)
 """Parts of a training run's split."""
@@ -23,3 +27,12 @@ class PredictSettings:
     """Refuse an image that is unlike the model's training images; otherwise a line tells of it."""
     probabilities: bool = False
     """Also write the probability of every label, one file for each, to OUTPUT/probabilities."""
+    series: str | None = None
+    """DICOM: number or UID of the series to segment; without it the largest series of each study
+    in a folder."""
+    output_format: OutputFormat = "same"
+    """Format of masks: same is the image's kind, for DICOM a DICOM segmentation; nifti writes NIfTI
+    for DICOM too."""
+    segmentation_type: SegmentationType = "binary"
+    """DICOM segmentations: binary has a bit for each label, labelmap one number for all of them,
+    fractional the probability of each label."""

@@ -37,6 +37,9 @@ FEWEST_CASES = 20
 LONGER = 1.5
 """A volume may be this many times as long as the longest training volume, along each axis."""
 
+NOT_COMPARED = "too thin to be compared with the images that the model was trained on"
+"""What is said of an image of which `TrainingProfile.judge` knows nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -111,8 +114,15 @@ class TrainingProfile:
                 "cut out the region that the model is for, as its card says",
             )
 
-    def judge(self, measured: Measured) -> Judgement:
-        """Compare an image with the training images."""
+    def judge(self, measured: Measured) -> Judgement | None:
+        """Compare an image with the training images.
+
+        Returns:
+            None where it cannot be compared: its grid is too thin for every scale of detail that
+            the training images have, or has more of them.
+        """
+        if (*measured.features, "layout") != self.features:
+            return None
         usual = _Usual(*map(np.array, (self.mean, self.std, self.inverse_correlation, self.layout)))
         deviations = usual.deviations(measured)
         most = self.features[int(np.argmax(np.abs(deviations)))]
@@ -168,9 +178,12 @@ def fit_profile(
         extents_mm: length of each training volume along each canonical axis; none for pictures.
 
     Returns:
-        None where there are fewer than `FEWEST_CASES` training cases.
+        None where there are fewer than `FEWEST_CASES` training cases, or their grids differ so much
+        that some are too thin for a scale of detail that others have.
     """
     if len(training) < FEWEST_CASES:
+        return None
+    if len({tuple(case.features) for case in (*training, *validation)}) > 1:
         return None
     own: list[float] = []
     for fold in range(_FOLDS):

@@ -25,7 +25,7 @@ from safetensors.torch import load, save
 from lightm_unet import __version__
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.models.image_in_memory import NAME, image_in_memory
-from lightm_unet.models.likeness import TrainingProfile
+from lightm_unet.models.likeness import NOT_COMPARED, TrainingProfile
 from lightm_unet.models.logits import check_overlap
 from lightm_unet.models.predict_image import image_logits, judge_image
 from lightm_unet.models.shipped_models import FOLDER as SHIPPED
@@ -151,8 +151,8 @@ class ModelFolder:
         logits = image_logits(self, held, device=chosen, overlap=overlap)
         if self.profile is not None:
             judgement = judge_image(self.profile, logits, self.label_names)
-            if judgement.unlike:
-                _log.warning("%s: %s; check the result", NAME, judgement)
+            if judgement is None or judgement.unlike:
+                _log.warning("%s: %s; check the result", NAME, judgement or NOT_COMPARED)
         shape = logits.geometry.stored_shape
         labels = logits.labels.reshape(shape)
         if not return_probabilities:

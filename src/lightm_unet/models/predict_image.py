@@ -64,8 +64,8 @@ class ImageLogits:
 
 def judge_image(
     profile: TrainingProfile, logits: ImageLogits, label_names: Sequence[str]
-) -> Judgement:
-    """Compare an image with those that the model was trained on."""
+) -> Judgement | None:
+    """Compare an image with those that the model was trained on; None where that cannot be done."""
     probabilities = logits.logits.detach().float().softmax(dim=0)
     return profile.judge(measure(logits.image, probabilities, label_names))
 

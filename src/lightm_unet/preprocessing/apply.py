@@ -11,6 +11,7 @@ import torch
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry, canonical_axes
 from lightm_unet.imaging.image import Image
+from lightm_unet.imaging.limits import check_values
 from lightm_unet.preprocessing.normalization import normalise
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.preprocessing.resizing import resize, resize_labels
@@ -61,7 +62,7 @@ def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.
 
     Raises:
         DataError: the image has other dimensions or channels than the preprocessing is for, or its
-            voxels are so large that their grid fits into no memory.
+            voxels are so large that their grid fits into no memory, or into no `limit_values`.
     """
     geometry = _match(image.geometry, preprocessing.spatial_dims)
     expected = f"{preprocessing.spatial_dims}D with {preprocessing.channels} channel(s)"
@@ -114,7 +115,9 @@ def preprocess_labels(labels: np.ndarray, record: GridRecord) -> torch.Tensor:
 
 def _check_memory(record: GridRecord, image: Image, preprocessing: Preprocessing) -> None:
     """Refuse a grid that no memory holds, before the system ends the process for it."""
-    needed = 4 * preprocessing.channels * math.prod(record.grid_shape)
+    shape = (preprocessing.channels, *record.grid_shape)
+    check_values(image.path, shape, "values on the model's grid")
+    needed = 4 * math.prod(shape)
     if needed > machine_bytes():
         spacing = " x ".join(f"{length:g}" for length in record.matched.spacing_mm)
         raise DataError(

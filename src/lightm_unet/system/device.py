@@ -67,6 +67,14 @@ def wait_for(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory, or the machine's, does not suffice."""
+    # On a CPU, torch raises a plain RuntimeError; only its text tells.
+    typed = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    texts = ("can't allocate memory", "not enough memory")  # Linux and macOS, Windows
+    return typed or (isinstance(error, RuntimeError) and any(text in str(error) for text in texts))
+
+
 def _best() -> str:
     if torch.cuda.is_available():
         return "cuda"

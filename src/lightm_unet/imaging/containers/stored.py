@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lightm_unet.errors import DataError
+from lightm_unet.errors import DataError, TooLargeError
+from lightm_unet.imaging.limits import check_values
 
 MAX_VALUES = 150_000_000
 """Pixels times channels of the largest picture that is read: 0.6 GB as float32."""
@@ -49,7 +50,8 @@ def check_size(path: Path, width: int, height: int, channels: int, bytes_per_sam
         bytes_per_sample: of the decoded samples.
 
     Raises:
-        DataError: it is.
+        DataError: it is empty.
+        TooLargeError: it is too large.
     """
     if width < 1 or height < 1:
         raise DataError(
@@ -57,12 +59,13 @@ def check_size(path: Path, width: int, height: int, channels: int, bytes_per_sam
         )
     values = width * height * channels
     if values > MAX_VALUES or values * bytes_per_sample > MAX_BYTES:
-        raise DataError(
+        raise TooLargeError(
             path,
             f"a picture of {width}x{height} pixels with {channels} channel(s)",
             f"at most {MAX_VALUES / 1e6:.0f} million values and {MAX_BYTES / 1e6:.0f} MB",
             "cut it into parts or scale it down",
         )
+    check_values(path, (height, width, channels))
 
 
 def varying_alpha(alpha: np.ndarray, opaque: float) -> np.ndarray | None:
