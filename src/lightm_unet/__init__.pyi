@@ -9,6 +9,7 @@ from .costs.counting import count_network as count_network
 from .datasets.check import check_dataset as check_dataset
 from .datasets.importers import import_dataset as import_dataset
 from .datasets.phantom import write_phantom_dataset as write_phantom_dataset
+from .deploy.export import export as export
 from .diagnosis import doctor as doctor
 from .evaluation.evaluate import evaluate as evaluate
 from .inference.predict import predict as predict

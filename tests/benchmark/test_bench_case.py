@@ -65,7 +65,10 @@ def test_a_contestant_named_twice_is_measured_once():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"engines": ["tensorrt"]}, "engine must be one of torch, onnxruntime; got 'tensorrt'"),
+        (
+            {"engines": ["tensorrt"]},
+            "engine must be one of torch, onnxruntime, onnxruntime-basic; got 'tensorrt'",
+        ),
         ({"allocators": ["jemalloc"]}, "allocator must be one of default, kept; got 'jemalloc'"),
         ({"what": "sleep"}, "what must be one of forward, train; got 'sleep'"),
         ({"sizes": [(8,)]}, "2 or 3 positive numbers"),

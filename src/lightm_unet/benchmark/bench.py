@@ -76,7 +76,7 @@ def bench(
     networks = listed("networks", networks, "['lightm-unet', 'nnu-net']")
     for network in networks:
         check_spec(network)
-    if "onnxruntime" in chosen.engines:
+    if set(chosen.engines) - {"torch"}:
         require_extra("onnx", "measuring under ONNX Runtime", "onnx", "onnxruntime")
     if output is not None:
         require_extra("report", "drawing the latencies", "matplotlib")

@@ -29,7 +29,8 @@ class BenchCase:
     size: tuple[int, ...]
     """Spatial size of the images."""
     engine: str = "torch"
-    """Program that runs the network: "torch" or "onnxruntime"."""
+    """Program that runs the network: "torch", "onnxruntime" or "onnxruntime-basic", where
+    selective scans are of basic operators."""
     threads: int = 1
     """Threads within an operation."""
     allocator: str = "default"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = {"torch": "-", "onnxruntime": "--", "onnxruntime-basic": ":"}
+HATCHES = {"torch": None, "onnxruntime": "//", "onnxruntime-basic": "xx"}
+"""How the engines are told apart."""
 
 
 def draw_latency(results: Sequence[Result], title: str, *paths: Path) -> None:
@@ -70,7 +73,7 @@ def _draw_lines(axes: Axes, panel: Sequence[Result], looks: dict[NetworkSpec, in
             color=colour,
             marker=MARKERS[look % len(MARKERS)],
             markerfacecolor="white" if who.allocator == "kept" else colour,
-            linestyle="--" if who.engine == "onnxruntime" else "-",
+            linestyle=LINES[who.engine],
             linewidth=1.6,
             markersize=6,
             capsize=2,
@@ -107,7 +110,7 @@ def _draw_bars(axes: Axes, panel: Sequence[Result], looks: dict[NetworkSpec, int
             height=0.62,
             color=SERIES[looks[who.network] % len(SERIES)].css,
             alpha=0.55 if who.allocator == "kept" else 1.0,
-            hatch="//" if who.engine == "onnxruntime" else None,
+            hatch=HATCHES[who.engine],
             edgecolor="white",
         )
         axes.plot([latency.min * 1e3, latency.max * 1e3], [place] * 2, color=INK.css, linewidth=1.4)

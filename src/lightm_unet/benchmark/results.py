@@ -16,6 +16,11 @@ from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import expect_usable, read_record
 
 JOB_NAMES = {"forward": "inference", "train": "training step"}
+ENGINE_NAMES = {
+    "torch": "torch",
+    "onnxruntime": "ONNX Runtime",
+    "onnxruntime-basic": "ONNX Runtime (basic operators)",
+}
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ def series_name(case: BenchCase, among: Sequence[Result], without: Collection[st
     parts = [str(case.network)]
     for name, text in (
         ("job", JOB_NAMES[case.job]),
-        ("engine", {"torch": "torch", "onnxruntime": "ONNX Runtime"}[case.engine]),
+        ("engine", ENGINE_NAMES[case.engine]),
         ("threads", plural(case.threads, "thread")),
         ("allocator", f"{case.allocator} memory"),
         ("device", case.device),

@@ -11,7 +11,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.networks.image_sizes import PAPER_SIZE
 from lightm_unet.system.values import listed, text, whole_number
 
-Engine = Literal["torch", "onnxruntime"]
+Engine = Literal["torch", "onnxruntime", "onnxruntime-basic"]
 Allocator = Literal["default", "kept"]
 Job = Literal["forward", "train"]
 ENGINES, ALLOCATORS, JOBS = map(get_args, (Engine, Allocator, Job))
@@ -29,8 +29,8 @@ class BenchSettings:
     sizes: Sequence[tuple[int, ...]] = (PAPER_SIZE[2],)
     """Size of the images in pixels or voxels, in 2D or 3D."""
     engines: Sequence[Engine] = ("torch",)
-    """Program that runs the networks; onnxruntime does inference on the CPU only, and not of
-    networks with Mamba layers, such as lightm-unet."""
+    """Program that runs the networks; onnxruntime does inference on the CPU only. onnxruntime-basic
+    runs the form with the selective scan of basic operators, as export --operators basic."""
     devices: Sequence[str] = ("cpu",)
     """Device that runs the networks: cpu, cuda, cuda:N or mps; auto is a GPU if there is one."""
     threads: Sequence[int] | None = None

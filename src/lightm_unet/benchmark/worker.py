@@ -25,7 +25,7 @@ from lightm_unet.system.subprocesses import join_parent
 
 def build(case: BenchCase):
     """The case's pass; only what its engine needs is imported."""
-    if case.engine == "onnxruntime":
+    if case.engine != "torch":
         from lightm_unet.benchmark.onnx_pass import OnnxPass
 
         return OnnxPass(case)

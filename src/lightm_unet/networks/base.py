@@ -33,7 +33,10 @@ class SegmentationNetwork(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: classes, background included.
-        multiple: `compute` takes spatial sizes that are multiples of it.
+        multiple: `compute` takes spatial sizes that are multiples of it, voxels of the image for
+            one at the lowest resolution.
+        two_at_lowest: whether more than one voxel must be left there: a norm has no variance of one
+            to divide by.
         options: what the network was built with besides, JSON-able.
 
     Shape: `(batch, in_channels, *spatial)` to logits `(batch, out_channels, *spatial)`. In training
@@ -44,6 +47,9 @@ class SegmentationNetwork(nn.Module):
         UsageError: dimensions or channels are no positive whole numbers, or an input does not fit.
     """
 
+    same_for_all_sizes = True
+    """Whether `compute` does the same operations for every size; then one graph holds for all."""
+
     def __init__(
         self,
         name: str,
@@ -52,11 +58,13 @@ class SegmentationNetwork(nn.Module):
         out_channels: int,
         *,
         multiple: int,
+        two_at_lowest: bool = False,
         options: dict[str, Any],
     ) -> None:
         super().__init__()
         check_channels(spatial_dims, in_channels, out_channels)
-        self.name, self.multiple, self.options = name, multiple, options
+        self.name, self.options = name, options
+        self.multiple, self.two_at_lowest = multiple, two_at_lowest
         self.spatial_dims, self.in_channels = spatial_dims, in_channels
         self.out_channels = out_channels
 
@@ -88,8 +96,11 @@ class SegmentationNetwork(nn.Module):
         return logits
 
     def pad(self, image: Tensor) -> Tensor:
-        """The image at a size that `compute` takes."""
-        return pad_to_multiple(image, self.multiple)
+        """The image at a size that `compute` takes; the last axis is longer if two are needed."""
+        sizes = [math.ceil(size / self.multiple) * self.multiple for size in image.shape[2:]]
+        if self.two_at_lowest and max(sizes, default=0) == self.multiple:
+            sizes[-1] *= 2
+        return pad_to(image, sizes)
 
     def compute(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits of an image whose sizes are multiples of `multiple`."""
@@ -205,11 +216,6 @@ def check_logits(
                 f"{name}: the network gave {tuple(each.shape)} for an image of "
                 f"{tuple(image.shape)}, expected {expected}: batch, classes, the image's own size"
             )
-
-
-def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row along each axis until its size is a multiple."""
-    return pad_to(image, [math.ceil(size / multiple) * multiple for size in image.shape[2:]])
 
 
 def pad_to(image: Tensor, spatial: Sequence[int]) -> Tensor:

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.base import SegmentationNetwork, is_count, pad_to
+from lightm_unet.networks.base import SegmentationNetwork, is_count
 from lightm_unet.networks.convolution import (
     CONVOLUTIONS,
     INTERPOLATIONS,
@@ -185,6 +185,7 @@ class LightMUNet(SegmentationNetwork):
             in_channels,
             out_channels,
             multiple=2**blocks,
+            two_at_lowest=chosen.norm != "none",
             options=asdict(chosen),
         )
         layer_options = {
@@ -221,14 +222,6 @@ class LightMUNet(SegmentationNetwork):
             self.head = NormHead(spatial_dims, chosen.width, out_channels, chosen.norm)
         else:
             self.head = Head(spatial_dims, chosen.width, out_channels)
-
-    def pad(self, image: Tensor) -> Tensor:
-        """The image at a size that `compute` takes; for a norm, two voxels on the coarsest grid."""
-        image = super().pad(image)
-        sizes = list(image.shape[2:])
-        if self.options["norm"] != "none" and max(sizes) == self.multiple:
-            sizes[-1] *= 2
-        return pad_to(image, sizes)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> LightMUNet:

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from lightm_unet.errors import UsageError
 from lightm_unet.networks.base import SegmentationNetwork, TwoStages, check_counts
-from lightm_unet.networks.peers.nnunet import pad_for_instance_norm
 
 
 class LittleWNet(SegmentationNetwork):
@@ -63,15 +62,12 @@ class LittleWNet(SegmentationNetwork):
             in_channels,
             out_channels,
             multiple=2 ** (len(features) - 1),
+            two_at_lowest=True,  # for BatchNorm of a single image
             options={"features": features},
         )
         self.first = LittleUNet(in_channels, out_channels, features)
         self.second = LittleUNet(in_channels + out_channels, out_channels, features)
         self.apply(_initialise)
-
-    def pad(self, image: Tensor) -> Tensor:
-        """Leaves more than one pixel at the lowest resolution, for BatchNorm of a single image."""
-        return pad_for_instance_norm(super().pad(image), self.multiple)
 
     def compute(self, image: Tensor) -> Tensor | TwoStages:  # noqa: D102
         first = self.first(image)

@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightm_unet.networks.base import SegmentationNetwork
-from lightm_unet.networks.peers.nnunet import pad_for_instance_norm
 
 ENCODER = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
 """Rows of MobileNetV2's table: expansion, channels, repetitions, stride of the first."""
@@ -48,7 +47,15 @@ class M2UNet(SegmentationNetwork):
     """
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int) -> None:
-        super().__init__("m2unet", spatial_dims, in_channels, out_channels, multiple=16, options={})
+        super().__init__(
+            "m2unet",
+            spatial_dims,
+            in_channels,
+            out_channels,
+            multiple=16,
+            two_at_lowest=True,  # for BatchNorm of a single image
+            options={},
+        )
         self.encoder = nn.ModuleList([nn.Sequential(*_conv(in_channels, 32, 3, stride=2))])
         channels, widths = 32, [in_channels]
         for expansion, width, repetitions, stride in ENCODER:
@@ -67,10 +74,6 @@ class M2UNet(SegmentationNetwork):
             self.decoder.append(InvertedResidual(channels + skip, width, CONTRACTION))
             channels = width
         self.apply(_initialise)
-
-    def pad(self, image: Tensor) -> Tensor:
-        """Leaves more than one pixel at the lowest resolution, for BatchNorm of a single image."""
-        return pad_for_instance_norm(super().pad(image), self.multiple)
 
     def compute(self, image: Tensor) -> Tensor:  # noqa: D102
         x, skips = image, [image]

@@ -23,7 +23,6 @@ from lightm_unet.networks.base import (
     pad_to,
 )
 from lightm_unet.networks.image_sizes import PAPER_SIZE
-from lightm_unet.networks.peers.nnunet import pad_for_instance_norm
 
 
 class SegResNet(SegmentationNetwork):
@@ -87,6 +86,8 @@ class UNETR(SegmentationNetwork):
 
     Source: Hatamizadeh et al. 2022; MONAI's UNETR.
     """
+
+    same_for_all_sizes = False
 
     def __init__(
         self,
@@ -173,6 +174,8 @@ class SwinUNETR(SegmentationNetwork):
     Source: Hatamizadeh et al. 2022; MONAI's SwinUNETR.
     """
 
+    same_for_all_sizes = False  # the windows are laid over each size in another way
+
     def __init__(
         self,
         spatial_dims: int,
@@ -196,7 +199,13 @@ class SwinUNETR(SegmentationNetwork):
                     f"num_heads: {feature_size * 2**level} channels cannot be shared by {heads}"
                 )
         super().__init__(
-            "swin-unetr", spatial_dims, in_channels, out_channels, multiple=32, options=options
+            "swin-unetr",
+            spatial_dims,
+            in_channels,
+            out_channels,
+            multiple=32,
+            two_at_lowest=True,
+            options=options,
         )
         from monai.networks import nets
 
@@ -204,9 +213,6 @@ class SwinUNETR(SegmentationNetwork):
             self.network = nets.SwinUNETR(
                 in_channels, out_channels, spatial_dims=spatial_dims, **options
             )
-
-    def pad(self, image: Tensor) -> Tensor:  # noqa: D102
-        return pad_for_instance_norm(super().pad(image), self.multiple)
 
     def compute(self, image: Tensor) -> Tensor:  # noqa: D102
         return self.network(image)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from lightm_unet.errors import UsageError
-from lightm_unet.networks.base import SegmentationNetwork, check_channels, check_counts, pad_to
+from lightm_unet.networks.base import SegmentationNetwork, check_channels, check_counts
 from lightm_unet.networks.convolution import CONVOLUTIONS, INSTANCE_NORMS, TRANSPOSED_CONVOLUTIONS
 from lightm_unet.networks.image_sizes import PAPER_SIZE
 
@@ -104,6 +104,7 @@ class NNUNet(SegmentationNetwork):
             in_channels,
             out_channels,
             multiple=2 ** (len(features) - 1),
+            two_at_lowest=True,
             options={
                 "features": features,
                 "deep_supervision": deep_supervision,
@@ -129,9 +130,6 @@ class NNUNet(SegmentationNetwork):
             }
         )
         self.apply(initialise)
-
-    def pad(self, image: Tensor) -> Tensor:  # noqa: D102
-        return pad_for_instance_norm(super().pad(image), self.multiple)
 
     def after_stage(self, stage: int, x: Tensor) -> Tensor:
         """What becomes of the output of the encoder's stage of this number, from 0."""
@@ -242,19 +240,6 @@ def conv_norm(
     if activation:
         layers["nonlin"] = nn.LeakyReLU(0.01)
     return nn.Sequential(layers)
-
-
-def pad_for_instance_norm(image: Tensor, multiple: int) -> Tensor:
-    """Pad the last axis once more where one voxel would be left: it has no variance to divide by.
-
-    Args:
-        image: spatial sizes are multiples already.
-        multiple: voxels of the image for one at the lowest resolution.
-    """
-    spatial = tuple(image.shape[2:])
-    if any(size > multiple for size in spatial):
-        return image
-    return pad_to(image, (*spatial[:-1], 2 * multiple))
 
 
 def initialise(module: nn.Module) -> None:
