@@ -93,6 +93,14 @@ def test_words_become_values_of_the_fields_type(parse, words, given):
     assert parse(words.split())[0] == given
 
 
+def test_values_stay_as_they_are_where_a_library_has_imported_pydantic(parse):
+    pytest.importorskip("pydantic")  # which cyclopts asks in that case
+    assert parse(["--size", "128x96", "--network", "unetr"])[0] == {
+        "size": (128, 96),
+        "network": NetworkSpec("unetr"),
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -136,7 +136,18 @@ def _option(
             return read(_typed_name(tokens[-1]), tokens[-1].value)
 
     shown = _shown(default) or False
-    return Annotated[hint, Parameter(**parameter, converter=convert, show_default=shown)]
+    parameters = Parameter(**parameter, converter=convert, show_default=shown)
+    return Annotated[hint, parameters, _AlreadyRead()]
+
+
+class _AlreadyRead:
+    """Keeps pydantic from comparing a value with the type that the help shows.
+
+    cyclopts asks pydantic to do so in every process that has imported it, for whatever reason.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return {"type": "any"}
 
 
 def _typed_name(token: Token) -> str:

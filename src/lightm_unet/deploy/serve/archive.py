@@ -1,0 +1,158 @@
+"""A zip of one image's files, taken out under names of our own.
+
+It holds one file, or the channels of one image with nnU-Net's names, `CASE_0000.EXT`,
+`CASE_0001.EXT` and so on, or DICOM files.
+
+No member's name becomes the name of a file, so that none can lead out of the folder. Names, links,
+encryption, number and size are checked before anything is taken out; sizes again while it is.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
+
+from lightm_unet.deploy.serve.file_kind import DICOM, ZIP, ending_of
+from lightm_unet.deploy.serve.problems import Kind, Problem, found
+from lightm_unet.deploy.serve.spool import RequestFolder
+from lightm_unet.imaging.dicom.listing import INDEX_NAME
+from lightm_unet.imaging.image import split_ending
+
+MOST_MEMBERS = 5000
+"""Of a DICOM series there may be some thousands."""
+MOST_RATIO = 200
+"""A member may become this many times as large; an image of nothing would become 1000."""
+_SMALL = 1_000_000
+"""Below this many bytes any ratio is harmless."""
+_MOST_DIRECTORY_BYTES = 4_000_000
+_CHUNK = 1 << 20
+_NUMBERED = re.compile(r".*_(\d{4})")
+_ADVICE = "zip the files of one image only, without folders above them"
+
+
+def take_out(path: Path, folder: RequestFolder, most_bytes: int) -> list[Path]:
+    """The files of a zip: of DICOM in any order, others in the order of their channels.
+
+    Folders, hidden files, what macOS adds and DICOM's own index are passed over.
+
+    Args:
+        path: the zip.
+        folder: for the files.
+        most_bytes: of all of them together.
+
+    Raises:
+        Problem: anything else.
+    """
+    with _opened(path) as archive:
+        members = _members(archive, most_bytes)
+        files = {
+            member: _take_out(archive, member, number, folder)
+            for number, member in enumerate(members)
+        }
+    dicom = sum(file.suffix == DICOM for file in files.values())
+    if 0 < dicom < len(files):
+        raise _refused("a zip of DICOM and other files", "files of one kind")
+    if dicom:
+        return list(files.values())
+    in_order = _in_order(members) if len(members) > 1 else members
+    return [_as_channel(files[member], number) for number, member in enumerate(in_order)]
+
+
+class _Bounded(io.FileIO):
+    """A file of which no large piece can be read at once, as a zip's directory would be."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        if size is None or size < 0 or size > left:
+            size = left
+        if size > _MOST_DIRECTORY_BYTES:
+            raise _refused("a zip with an enormous directory", f"up to {MOST_MEMBERS} files")
+        return super().read(size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        raise _refused("a broken zip", "a whole one", "make or upload it again") from error
+    except (NotImplementedError, RuntimeError) as error:  # other packing, or a password
+        raise _refused("a zip that is encrypted or packed in a rare way", "a plain one") from error
+
+
+def _members(archive: zipfile.ZipFile, most_bytes: int) -> list[zipfile.ZipInfo]:
+    """The members to take out, checked and in order."""
+    if len(archive.infolist()) > MOST_MEMBERS:
+        raise _refused(f"a zip of {len(archive.infolist())} files", f"at most {MOST_MEMBERS}")
+    members = []
+    for member in archive.infolist():
+        path = PureWindowsPath(member.filename)  # it takes both kinds of slashes, and drives
+        if path.anchor or ".." in path.parts:
+            raise _refused("a zip with a name that leads out of its folder", "plain names")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise _refused("a zip with a link in it", "files")
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+        if member.is_dir() or hidden or path.name == INDEX_NAME:
+            continue
+        if member.file_size > _SMALL and member.file_size > MOST_RATIO * member.compress_size:
+            raise _too_large(f"a file that becomes more than {MOST_RATIO} times as large", "images")
+        members.append(member)
+    total = sum(member.file_size for member in members)
+    if total > most_bytes:
+        raise _too_large(f"{total / 1e6:,.0f} MB in the zip", f"at most {most_bytes / 1e6:,.0f} MB")
+    if not members:
+        raise _refused("a zip without a file", "one with an image")
+    return members
+
+
+def _in_order(members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    """Channels by the number at the end of their names."""
+    numbers = {}
+    for member in members:
+        stem = PureWindowsPath(member.filename).name.partition(".")[0]
+        match = _NUMBERED.fullmatch(stem)
+        numbers[member] = int(match[1]) if match else -1
+    if sorted(numbers.values()) != list(range(len(members))):
+        raise _refused(
+            f"a zip of {len(members)} files that are not numbered as channels",
+            "one image, or its channels CASE_0000.EXT, CASE_0001.EXT and so on",
+        )
+    return sorted(members, key=lambda member: numbers[member])
+
+
+def _take_out(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, number: int, folder: RequestFolder
+) -> Path:
+    written = 0
+    with folder.new_file(f"member_{number}") as file, archive.open(member) as source:
+        while chunk := source.read(_CHUNK):
+            written += len(chunk)
+            if written > member.file_size:
+                raise _refused("a zip whose files are larger than it says", "a whole one")
+            file.write(chunk)
+    path = folder.path / f"member_{number}"
+    ending = ending_of(path)
+    if ending == ZIP:
+        raise _refused("a zip within a zip", "images")
+    return path.rename(path.with_name(path.name + ending))
+
+
+def _as_channel(file: Path, number: int) -> Path:
+    """The file under a name that says which channel it is, for messages."""
+    return file.rename(file.with_name(f"channel_{number:04}{split_ending(file)[1]}"))
+
+
+def _refused(what: str, expected: str, advice: str = _ADVICE) -> Problem:
+    return found(Kind.UNUSABLE_IMAGE, what, expected, advice)
+
+
+def _too_large(what: str, expected: str) -> Problem:
+    return found(Kind.TOO_LARGE, what, expected, _ADVICE)
