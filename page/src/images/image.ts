@@ -24,3 +24,13 @@ export interface MedicalImage {
 export class ImageError extends Error {
   override readonly name = "ImageError";
 }
+
+/** A picture in colour where the model takes grey: the user may ask to make it grey. */
+export class ColourError extends ImageError {
+  constructor(
+    message: string,
+    readonly file: File,
+  ) {
+    super(message);
+  }
+}
