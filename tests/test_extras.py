@@ -113,8 +113,18 @@ def test_the_verbs_that_need_no_extra_work(run_without_extras, model_and_data, t
             "pip install 'lightm-unet[report]'",
         ),
         (
+            ("serve", "nowhere"),
+            "a server needs fastapi, uvicorn, python-multipart, prometheus-client, which are not "
+            "installed; pip install 'lightm-unet[serve]'",
+        ),
+        (
             ("bench", "--engine", "onnxruntime"),
             "measuring under ONNX Runtime needs onnx, onnxruntime, which are not installed; "
+            "pip install 'lightm-unet[onnx]'",
+        ),
+        (
+            ("export", "nowhere", "--format", "onnx", "--output", "OUT"),
+            "an ONNX file needs onnx, onnxruntime, which are not installed; "
             "pip install 'lightm-unet[onnx]'",
         ),
     ],

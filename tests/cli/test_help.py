@@ -31,10 +31,13 @@ OPTIONS = {
     "check-dataset": "",
     "phantom": "--cases --size --seed",
     "train": f"--output --resume --resume-anyway --teacher {TRAINING} --seed --devices --network",
-    "predict": "--output --part --device --overlap --strict --probabilities",
+    "predict": "--output --part --device --overlap --strict --probabilities --series "
+    "--output-format --segmentation-type",
     "evaluate": "--output --images --labels --tolerance-mm",
     "compare": f"--output --networks --network --seeds --cases {TRAINING} --devices --part "
     "--processes --bench --no-bench --report-only",
+    "page": "--port --no-browser",
+    "export": "--format --output --operators --size",
     "bench": "--what --size --engine --device --threads --allocator --rounds --batch --in-channels "
     "--out-channels --output",
     "count": "--size --in-channels --out-channels --paper --output",

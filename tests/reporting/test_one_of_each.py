@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "lightm_unet"
     [
         ("savefig(", "figures.py"),
         ("from jinja2 ", "page.py"),
-        ("b64encode(", "page.py"),
+        ("data:image/png", "page.py"),
         ("from rich.table ", "console.py"),
         ("csv.writer(", "text_tables.py"),
         ("---:", "text_tables.py"),

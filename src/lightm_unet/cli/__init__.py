@@ -19,7 +19,19 @@ from contextlib import suppress
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from lightm_unet import __version__
-from lightm_unet.cli import compare, datasets, doctor, evaluate, measure, models, predict, train
+from lightm_unet.cli import (
+    compare,
+    datasets,
+    doctor,
+    evaluate,
+    export,
+    measure,
+    models,
+    page,
+    predict,
+    serve,
+    train,
+)
 from lightm_unet.cli.mistakes import as_typed, explain
 from lightm_unet.cli.terminal import STANDARD_ERROR, complain, print_log
 from lightm_unet.errors import LightMUNetError, UsageError
@@ -46,6 +58,7 @@ for _place, (_title, _verbs) in enumerate(
             compare.compare,
             models.models,
         ),
+        "Elsewhere": (page.page, export.export, serve.serve),
         "Costs and this machine": (measure.count, measure.bench, doctor.doctor),
     }.items()
 ):

@@ -15,6 +15,8 @@ EXTRAS = {
     "train": ("pytorch-lightning", "torchmetrics", "tensorboard"),
     "report": ("jinja2", "matplotlib"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "dicom": ("pydicom", "highdicom", "pylibjpeg", "pylibjpeg-openjpeg", "imagecodecs"),
+    "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
 }
 """The packages of each extra, as in pyproject.toml."""
 
@@ -39,6 +41,10 @@ def require_extra(extra: str, purpose: str, *packages: str) -> None:
         )
 
 
+_MODULES = {"pylibjpeg-openjpeg": "openjpeg", "python-multipart": "python_multipart"}
+"""Packages whose module is called otherwise."""
+
+
 def installed_versions(extra: str) -> dict[str, str | None]:
     """The version of each package of an extra; None where it is not installed."""
     return {
@@ -48,7 +54,7 @@ def installed_versions(extra: str) -> dict[str, str | None]:
 
 def is_installed(package: str) -> bool:
     """Whether Python finds a package, without importing it."""
-    return find_spec(package.replace("-", "_")) is not None
+    return find_spec(_MODULES.get(package, package.replace("-", "_"))) is not None
 
 
 def install_command(extra: str) -> str:
