@@ -69,7 +69,7 @@ def test_a_coloured_mask_has_the_same_numbers_and_the_models_colours(page, xray)
 
 def test_masks_and_views_are_named_after_their_image(page, xray):
     page.open([xray])
-    assert page.download("Mask, label numbers (PNG)")[0] == xray.name
+    assert page.download("Mask, label numbers (PNG)")[0] == f"{xray.stem}_mask.png"
     assert page.download(COLOURED)[0] == f"{xray.stem}_coloured.png"
 
 
