@@ -59,9 +59,9 @@ def test_a_killed_comparison_goes_on_from_the_last_epoch_of_each_run(
     with listen(said.append):
         done = compare_tiny(tmp_path / "out", (OURS, LWNET), **SETTINGS)
     for run in begun:
-        assert f"{run}: resumes" in said
         epochs = [line.split("  ")[0] for line in said if line.startswith(f"{run}: epoch")]
-        # Its process may have finished an epoch more before it found itself alone.
+        # Its process may have finished some epochs more, or all, before it found itself alone.
+        assert f"{run}: resumes" in said or (processes == 2 and not epochs)
         assert epochs in ([f"{run}: epoch 2/3", f"{run}: epoch 3/3"], [f"{run}: epoch 3/3"], [])
     assert not done.failed
     for run in runs:
