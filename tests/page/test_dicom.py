@@ -511,7 +511,7 @@ def test_damage_is_a_sentence_or_harmless(tmp_path):
         files.append(tmp_path / f"{number}.dcm")
         files[-1].write_bytes(damaged(wholes[number % len(wholes)]))
     refused = sum(seen.error is not None for seen in page.read(files, tmp_path))
-    assert 100 < refused < 300  # the reader script ends at anything but a sentence
+    assert 150 < refused < 300  # the reader script ends at anything but a sentence
 
 
 @pytest.mark.slow
