@@ -4,6 +4,7 @@ Each verb runs in a process where the extras' packages cannot be imported, as wh
 installed.
 """
 
+import json
 import subprocess
 import sys
 
@@ -24,8 +25,25 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 for name in {OPTIONAL}:
     sys.modules[name] = None
+"""
+ONE_COMMAND = WITHOUT_EXTRAS + """
 from lightm_unet.cli import main
 main()
+"""
+COMMANDS_IN_TURN = WITHOUT_EXTRAS + """
+import contextlib, io, json
+from lightm_unet.cli import main
+
+answers = []
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:], out, code = words, io.StringIO(), 0
+    try:
+        with contextlib.redirect_stdout(out):
+            main()
+    except SystemExit as end:
+        code = end.code or 0
+    answers.append((code, out.getvalue()))
+print(json.dumps(answers))
 """
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 
@@ -36,7 +54,7 @@ def run_without_extras():
 
     def run(*words):
         done = subprocess.run(
-            [sys.executable, "-c", WITHOUT_EXTRAS, *map(str, words)],
+            [sys.executable, "-c", ONE_COMMAND, *map(str, words)],
             capture_output=True,
             text=True,
         )
@@ -65,23 +83,29 @@ def model_and_data(tmp_path_factory):
     return run.model, folder / "data"
 
 
-def test_the_verbs_that_need_no_extra_work(run_without_extras, model_and_data, tmp_path):
+def test_the_verbs_that_need_no_extra_work(model_and_data, tmp_path):
+    """In one process: torch is loaded once."""
     model, data = model_and_data
-    for words, printed in (
-        (("doctor",), "pip install 'lightm-unet[train]' (no pytorch-lightning, "),
-        (("phantom", "ct", tmp_path / "ct", "--cases", 2, "--size", 32), "2 cases"),
-        (("check-dataset", data), "5 cases, 0 problems"),
-        (("count", "--size", "64x64"), "swin-unetr"),
-        (("predict", model, data / "imagesTr", "--output", tmp_path / "masks"), "5 masks written"),
-        (("evaluate", tmp_path / "masks", data), "DSC"),
-        (("bench", TINY, "--size", "8x8", "--rounds", 1, "--threads", 1), "lightm-unet"),
-        (
-            ("bench", TINY, "--what", "train", "--size", "8x8", "--rounds", 1, "--threads", 1),
-            "lightm-unet",
-        ),
+    bench = ("bench", TINY, "--size", "8x8", "--rounds", 1, "--threads", 1)
+    expected = {
+        ("doctor",): "pip install 'lightm-unet[train]' (no pytorch-lightning, ",
+        ("phantom", "ct", tmp_path / "ct", "--cases", 2, "--size", 32): "2 cases",
+        ("check-dataset", data): "5 cases, 0 problems",
+        ("count", "--size", "64x64"): "swin-unetr",
+        ("predict", model, data / "imagesTr", "--output", tmp_path / "masks"): "5 masks written",
+        ("evaluate", tmp_path / "masks", data): "DSC",
+        bench: "lightm-unet",
+        (*bench, "--what", "train"): "lightm-unet",
+    }
+    commands = json.dumps([list(map(str, words)) for words in expected])
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS_IN_TURN, commands], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for (words, printed), (code, out) in zip(
+        expected.items(), json.loads(done.stdout), strict=True
     ):
-        code, out, error = run_without_extras(*words)
-        assert code == 0, (words, out, error)
+        assert code == 0, (words, out, done.stderr)
         assert printed in out
 
 
