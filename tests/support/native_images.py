@@ -23,9 +23,11 @@ def images(draw, dims):
         shape = (*shape[:thin], 1, *shape[thin + 1 :])
     affine = draw(AFFINES) if len(shape) == 3 or draw(st.booleans()) else np.eye(4)
     geometry = Geometry(shape, affine)
+    # Against voxels of up to 12 mm: at most a few thousand voxels become a hundred thousand.
+    spacing_mm = (5.0, 8.0, 12.0)[:dims]
     grids = {
         "size": st.fixed_dictionaries({"size": st.tuples(*[LENGTHS] * dims)}),
-        "spacing": st.just({"roi_size": (4,) * dims, "spacing_mm": (0.7, 1.0, 2.0)[:dims]}),
+        "spacing": st.just({"roi_size": (4,) * dims, "spacing_mm": spacing_mm}),
         "own": st.just({"roi_size": (4,) * dims}),
     }
     grid = draw(grids[draw(st.sampled_from(sorted(grids)))])
