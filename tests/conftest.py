@@ -1,10 +1,15 @@
 """What tests of several parts need."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+
+# Before torch is loaded, and for the processes that tests start: tests run side by side, and
+# threads that wait for each other take the others' cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
