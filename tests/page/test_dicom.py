@@ -474,14 +474,90 @@ def test_archives_that_are_refused(tmp_path):
         assert said in seen.error, seen.error
 
 
-def test_a_compressed_frame_without_its_end_is_refused_at_once(tmp_path):
-    files = []
+def cut(stream):
+    """A compressed frame with less in it than it should have, in several ways."""
+    half, marker = stream[: len(stream) // 2], b"\xff\xd9"
+    yield "marker", stream.rpartition(marker)[0]
+    yield "half", half
+    yield "zeros", half + bytes(len(stream) - len(half))
+    yield "closed", half + marker
+    yield "nearly", stream.rpartition(marker)[0][:-12] + marker
+
+
+def test_a_compressed_frame_that_is_cut_off_is_refused_in_both(tmp_path):
+    cases = []
     for number, (samples, syntax, stream) in enumerate(encoded()):
-        for name, end in (("marker", len(stream) - 2), ("half", len(stream) // 2)):
-            dataset = dicom.compressed(dicom.radiograph(samples), [stream[:end]], syntax)
-            files.append(dicom.save(dataset, tmp_path / f"{number}_{name}.dcm", syntax))
-    for file, seen in zip(files, page.read(files, tmp_path), strict=True):
-        assert "without its end" in str(seen.error), file.name
+        for name, data in cut(stream):
+            dataset = dicom.compressed(dicom.radiograph(samples), [data], syntax)
+            cases.append([dicom.save(dataset, tmp_path / f"{number}_{name}.dcm", syntax)])
+    for (file,), seen in zip(cases, page.read(cases, tmp_path, channels=3), strict=True):
+        found = python_reads([file])
+        assert isinstance(found, DataError), file.name
+        assert seen.error, file.name
+        if "closed" in file.name or "nearly" in file.name:
+            assert "a broken DICOM file" in seen.error or "before its last pixel" in seen.error
+        else:
+            assert "without its end" in seen.error, file.name
+            assert same_refusal(seen.error, found), f"{seen.error} / {found}"
+
+
+def test_padding_after_a_compressed_frame_is_passed_over(tmp_path):
+    cases = []
+    for number, (samples, syntax, stream) in enumerate(encoded()):
+        padded = dicom.compressed(dicom.radiograph(samples), [stream + bytes(20)], syntax)
+        cases.append([dicom.save(padded, tmp_path / f"{number}.dcm", syntax)])
+    compare(cases, tmp_path / "page")
+
+
+def in_sequence(tag=b"\xfe\xff\x00\xe0"):
+    """A file with a sequence in a sequence, whose inner item has this tag."""
+    inner, outer = dicom.Dataset(), dicom.Dataset()
+    inner.CodeValue = "inner"
+    outer.ConceptNameCodeSequence = [inner]
+    dataset = dicom.radiograph(GREY, ProcedureCodeSequence=[outer])
+    before, _, after = dicom.to_bytes(dataset).rpartition(b"\xfe\xff\x00\xe0")
+    return before + tag + after
+
+
+def replaced(old, new, syntax=uid.ExplicitVRLittleEndian, dataset=None):
+    """A file in which some bytes are others; they occur in it once."""
+    whole = dicom.to_bytes(dataset or dicom.radiograph(GREY), syntax)
+    assert whole.count(old) == 1
+    return whole.replace(old, new)
+
+
+def broken_files():
+    """Files that no decoder refuses by itself, and what is wrong with them."""
+    deflated = dicom.to_bytes(dicom.radiograph(GREY), uid.DeflatedExplicitVRLittleEndian)
+    stream = imagecodecs.jpegls_encode(GREY)
+    in_parts = dicom.compressed(dicom.radiograph(GREY), [stream], uid.JPEGLSLossless)
+    known, unknown = b"\x10\0UI\x16\x001.2.840.10008.1.2.4.80", b"\x11"
+    yield in_sequence(), None
+    yield in_sequence(b"\xfe\xff\x01\xe0"), "a sequence without items"
+    yield deflated[:-30], "a broken DICOM file"
+    yield deflated[:400] + bytes(20) + deflated[420:], "a broken DICOM file"
+    yield replaced(b"MONOCHROME2", b"MONOCHRONE2"), "pixels that mean MONOCHRONE2"
+    yield replaced(b"\x04\x00CS", b"\x05\x00CS"), "pixels that mean nothing"
+    yield replaced(b"\x03\x01US\x02\0\0", b"\x03\x01US\x02\0\x09"), "PixelRepresentation 9"
+    yield replaced(b"\x01\x01US\x02\0\x10", b"\x01\x01US\x02\0\x11"), "the BitsStored 17"
+    yield replaced(b"\x28\0\x02\0US", b"\x28\0\x0b\0US"), "no SamplesPerPixel"
+    yield (
+        replaced(known, unknown + known[1:], uid.JPEGLSLossless, in_parts),
+        "compressed pixels in a file that says they are not",
+    )
+
+
+def test_what_is_damaged_is_refused_in_both(tmp_path):
+    cases, expected = [], []
+    for number, (data, found) in enumerate(broken_files()):
+        cases.append([tmp_path / f"{number}.dcm"])
+        cases[-1][0].write_bytes(data)
+        expected.append(found)
+    compare(cases, tmp_path / "page")
+    for (file,), found in zip(cases, expected, strict=True):
+        error = python_reads([file])
+        assert isinstance(error, DataError) == (found is not None), file.name
+        assert found is None or found in str(error), str(error)
 
 
 def damaged(whole):

@@ -179,7 +179,17 @@ export const DICOM = {
       `the high bit ${stored - 1}`,
       "export the image again: only old files lie so",
     ),
+  hiddenCompression: refused(
+    "compressed pixels in a file that says they are not",
+    "the transfer syntax of the pixels",
+    BROKEN,
+  ),
   noEnd: refused("a compressed frame without its end", "a whole one: it is cut off", BROKEN),
+  runsOut: refused(
+    "a compressed frame that ends before its last pixel",
+    "all of its pixels",
+    BROKEN,
+  ),
   frameSize: (found: string, expected: string) =>
     refused(`a compressed frame of ${found} pixels`, `${expected}, as the header says`, BROKEN),
   syntax: (name: string) =>
@@ -201,6 +211,9 @@ export const DICOM = {
       "grey, a palette, RGB or YBR",
       "convert it to grey or RGB",
     ),
+  bitsStored: (stored: number, allocated: number) =>
+    refused(`the BitsStored ${stored}`, `1 to ${allocated}`, BROKEN),
+  sign: (value: number) => refused(`the PixelRepresentation ${value}`, "0 or 1", BROKEN),
   slopeZero: refused("a rescale slope of 0", "another number", BROKEN),
   whiteIsZero: "white is 0 in it (MONOCHROME1); turned, as a viewer shows it",
   equalColours: "stored in colour with three equal channels; read as grey",

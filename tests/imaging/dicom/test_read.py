@@ -11,7 +11,7 @@ from pydicom import uid
 
 import dicom_files as dicom
 from lightm_unet.errors import DataError
-from lightm_unet.imaging.dicom.codestream import stated_size
+from lightm_unet.imaging.dicom.codestream import has_end, stated_size
 from lightm_unet.imaging.dicom.read import read_series
 from lightm_unet.imaging.dicom_source import DicomFile, looks_like_dicom
 from lightm_unet.imaging.geometry import canonical_axes
@@ -279,7 +279,7 @@ def test_small_rounding_of_positions_is_no_fault(tmp_path):
         ({"NumberOfFrames": 0}, "the NumberOfFrames 0"),
         ({"SamplesPerPixel": 4}, "4 samples for each pixel"),
         ({"Rows": 0}, "the Rows 0"),
-        ({"BitsAllocated": 12}, "a broken DICOM file"),
+        ({"BitsAllocated": 12}, "the BitsStored 16; expected 1 to 12"),
         ({"PixelSpacing": [-1, 1]}, "the PixelSpacing -1, 1"),
         ({"RescaleSlope": 1, "RescaleIntercept": 1e39}, "117 NaN or infinite voxels"),
     ],
@@ -354,6 +354,32 @@ def test_damage_is_one_line_or_harmless(tmp_path_factory, data):
     except DataError as error:
         said = str(error)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("stored", "syntax", "stream"),
+    [pytest.param(*rest[:3], id=name) for name, *rest in compressions()],
+)
+def test_a_compressed_frame_that_is_cut_off_is_refused(tmp_path, stored, syntax, stream):
+    bits = 8 if stored.dtype == np.uint8 else 16 if stored.dtype == np.int16 else 12
+    for end in (len(stream) // 2, len(stream) - 2):
+        for closing in (b"", b"\xff\xd9") if end < len(stream) - 2 else (b"",):
+            frame = stream[:end] + closing
+            dataset = dicom.compressed(dicom.radiograph(stored, bits_stored=bits), [frame], syntax)
+            path = dicom.save(dataset, tmp_path / "a.dcm", syntax)
+            with pytest.raises(DataError) as refused:
+                read_series(path)
+            if not closing:
+                assert refused.value.found == "a compressed frame without its end"
+
+
+def test_the_end_of_a_stream_may_have_padding():
+    assert has_end(b"\xff\xd9")
+    assert has_end(b"\xff\xd9" + bytes(1000))
+    assert has_end(b"pixels\xff\xd9 padding")
+    assert not has_end(b"pixels\xff\xd9 and more of them")
+    assert not has_end(b"pixels\xff")
+    assert not has_end(b"")
 
 
 def test_stated_sizes():

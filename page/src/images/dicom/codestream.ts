@@ -1,8 +1,25 @@
 /**
- * The size that a compressed frame itself states, to compare with its file's header.
+ * What a compressed frame says of itself, looked at before a decoder is trusted with it; the rules
+ * of Python's `imaging/dicom/codestream.py`.
  *
- * A decoder takes memory for the size within the frame. A few bytes can claim 65535x65535 pixels.
+ * A decoder takes memory for the size within the frame: a few bytes can claim 65535x65535 pixels.
+ * And it makes up the pixels of a frame that is cut off, mostly without a word.
  */
+
+/** The marker that ends a JPEG, JPEG-LS or JPEG 2000 stream: these two bytes. */
+const END = [0xff, 0xd9] as const;
+/** Bytes after the end marker that are passed over, and any number of zeros. */
+const MOST_AFTER_END = 8;
+
+/** Where a stream's end marker lies; -1 where it has none. */
+export function endOfStream(stream: Uint8Array): number {
+  let last = stream.length;
+  while (last > 0 && stream[last - 1] === 0) last--;
+  for (let at = last - END.length; at >= Math.max(0, last - END.length - MOST_AFTER_END); at--) {
+    if (stream[at] === END[0] && stream[at + 1] === END[1]) return at;
+  }
+  return -1;
+}
 
 export interface StatedSize {
   readonly rows: number;

@@ -2,6 +2,7 @@
 
 import { DICOM } from "../../app/volume_texts";
 import { ImageError } from "../image";
+import { endOfStream } from "./codestream";
 
 /**
  * Joins the fragments that belong to one frame.
@@ -49,15 +50,9 @@ function byEnds(fragments: readonly Uint8Array[]): Uint8Array[][] {
   for (const fragment of fragments) {
     if (!open) found.push([]);
     found.at(-1)?.push(fragment);
-    open = !endsStream(fragment);
+    open = endOfStream(fragment) < 0;
   }
   return found;
-}
-
-/** Whether a fragment ends with JPEG's or JPEG 2000's end marker, and perhaps padding. */
-export function endsStream(fragment: Uint8Array): boolean {
-  const last = fragment.subarray(-10);
-  return last.some((byte, at) => byte === 0xff && last[at + 1] === 0xd9);
 }
 
 function join(fragments: readonly Uint8Array[]): Uint8Array {

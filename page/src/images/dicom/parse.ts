@@ -11,7 +11,7 @@ import { inflateRaw } from "../gzip";
 import { ImageError } from "../image";
 import { DataSet, type Element } from "./data_set";
 import { TRANSFER_SYNTAXES } from "./syntaxes";
-import { FIRST_PIXEL_TAG, typeOfTag } from "./tags";
+import { PIXEL_TAGS, typeOfTag } from "./tags";
 
 export interface DicomObject {
   /** The file's head; empty in a file without. */
@@ -106,7 +106,7 @@ class Parser {
         this.at += 4;
         break;
       }
-      const atPixels = this.until === "pixels" && this.depth === 0 && tag >= FIRST_PIXEL_TAG;
+      const atPixels = this.until === "pixels" && this.depth === 0 && PIXEL_TAGS.includes(tag);
       if (atPixels || !accepts(tag)) {
         this.at = start;
         return new DataSet(elements, this.littleEndian);
@@ -140,7 +140,7 @@ class Parser {
     if (this.explicit) {
       const letters = String.fromCharCode(this.view.getUint8(this.at), this.view.getUint8(this.at + 1));
       // Some programs change to the implicit form within sequences.
-      explicit = /^[A-Z]{2}$/.test(letters);
+      explicit = letters >= "AA" && letters <= "ZZ";
       if (explicit && letters !== "UN") type = letters;
       if (explicit && LONG.test(letters)) {
         this.at += 4;

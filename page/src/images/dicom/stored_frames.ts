@@ -4,9 +4,9 @@ import { DICOM } from "../../app/volume_texts";
 import { ImageError } from "../image";
 import { takeMemory } from "../memory";
 import type { Decode, DecodedFrame } from "./codecs/codec";
-import { statedSize } from "./codestream";
+import { endOfStream, statedSize } from "./codestream";
 import type { DataSet, Element } from "./data_set";
-import { compressedFrames, endsStream } from "./encapsulated";
+import { compressedFrames } from "./encapsulated";
 import { className } from "./object_kinds";
 import type { DicomObject } from "./parse";
 import { TRANSFER_SYNTAXES as SYNTAX, syntaxName } from "./syntaxes";
@@ -74,29 +74,40 @@ const UNCOMPRESSED: readonly string[] = [
   SYNTAX.deflated,
 ];
 
+/** What pixels may mean; of others the colours are not known. */
+const MEANINGS: readonly string[] = [
+  ...["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB"],
+  ...["YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"],
+];
 const LOSSY_JPEG: readonly string[] = [SYNTAX.jpegBaseline, SYNTAX.jpegExtended];
 
 function layoutOf(data: DataSet, kind: (typeof KINDS)[number]): Layout {
   const rows = data.count("Rows");
   const columns = data.count("Columns");
-  const channels = data.count("SamplesPerPixel", 1);
+  const channels = data.count("SamplesPerPixel");
   if (channels !== 1 && channels !== 3) throw new ImageError(DICOM.samples(channels));
   const values = rows * columns * channels;
   if (values > MOST_VALUES) {
     const millions = (values / 1e6).toFixed(0);
     throw new ImageError(DICOM.tooManyPixels(columns, rows, millions, MOST_VALUES / 1e6));
   }
+  const meaning = data.text("PhotometricInterpretation");
+  if (!MEANINGS.includes(meaning)) throw new ImageError(DICOM.meaning(meaning));
   const bitsAllocated = data.count("BitsAllocated", FLOAT_BITS[kind]);
+  const bitsStored = data.count("BitsStored", FLOAT_BITS[kind]);
+  if (bitsStored > bitsAllocated) throw new ImageError(DICOM.bitsStored(bitsStored, bitsAllocated));
+  const sign = data.number("PixelRepresentation", kind === "PixelData" ? undefined : 1);
+  if (sign !== 0 && sign !== 1) throw new ImageError(DICOM.sign(sign));
   return {
     rows,
     columns,
     channels,
     frames: data.count("NumberOfFrames", 1),
     bitsAllocated,
-    bitsStored: data.count("BitsStored", bitsAllocated),
-    signed: data.number("PixelRepresentation", 0) === 1,
+    bitsStored,
+    signed: sign === 1,
     planar: data.number("PlanarConfiguration", 0) === 1,
-    meaning: data.text("PhotometricInterpretation"),
+    meaning,
     littleEndian: data.littleEndian,
   };
 }
@@ -110,8 +121,12 @@ function checkPlaceOfBits(data: DataSet): void {
   }
 }
 
-/** Refuses pixels that are cut off; returns the values and bytes of a frame. */
-function checkLength({ value }: Element, layout: Layout): { values: number; bytes: number } {
+/** Refuses pixels that are cut off or in parts, as only compressed ones are; returns the values and bytes of a frame. */
+function checkLength(
+  { value, fragments }: Element,
+  layout: Layout,
+): { values: number; bytes: number } {
+  if (fragments) throw new ImageError(DICOM.hiddenCompression);
   const { rows, columns, channels, frames, bitsAllocated, meaning } = layout;
   const values = rows * columns * channels;
   // Two pixels share their colour in YBR_FULL_422.
@@ -205,7 +220,7 @@ async function* decodedFrames(
  */
 function checkStream(stream: Uint8Array, { rows, columns }: Layout, syntax: string): void {
   if (syntax === SYNTAX.rle) return;
-  if (!endsStream(stream)) throw new ImageError(DICOM.noEnd);
+  if (endOfStream(stream) < 0) throw new ImageError(DICOM.noEnd);
   const stated = statedSize(stream);
   if (stated === null) return;
   if (stated.rows !== rows || stated.columns !== columns) {
@@ -275,6 +290,7 @@ function orBroken<T>(decode: () => T): T {
   try {
     return decode();
   } catch (error) {
+    if (error instanceof ImageError) throw error;
     throw new ImageError(DICOM.undecodable(error instanceof Error ? error.message : "damaged"));
   }
 }

@@ -67,8 +67,12 @@ export const TAGS = {
 
 export type TagName = keyof typeof TAGS;
 
-/** The pixels of an image; they come last in a data set. */
-export const FIRST_PIXEL_TAG = TAGS.FloatPixelData[0];
+/** The pixels of an image; what lies behind them is not needed. */
+export const PIXEL_TAGS: readonly number[] = [
+  TAGS.FloatPixelData[0],
+  TAGS.DoubleFloatPixelData[0],
+  TAGS.PixelData[0],
+];
 
 const TYPES = new Map<number, string>(Object.values(TAGS).map(([tag, type]) => [tag, type]));
 

@@ -1,12 +1,17 @@
-"""The size that a compressed frame itself states, to compare with its file's header.
+"""What a compressed frame says of itself, looked at before a decoder is trusted with it.
 
-A decoder takes memory for the size within the frame. A few bytes can claim 65535x65535 pixels.
+A decoder takes memory for the size within the frame: a few bytes can claim 65535x65535 pixels. And
+it makes up the pixels of a frame that is cut off, mostly without a word.
 """
 
 from __future__ import annotations
 
 import struct
 
+END = b"\xff\xd9"
+"""The marker that ends a JPEG, JPEG-LS or JPEG 2000 stream."""
+_MOST_AFTER_END = 8
+"""Bytes after the end marker that are passed over, and any number of zeros."""
 _JPEG_START, _JPEG_2000_START = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG and JPEG-LS that are followed by the size."""
@@ -28,6 +33,16 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
         return None
     right, bottom, left, top = struct.unpack_from(">IIII", data, start + 8)
     return bottom - top, right - left
+
+
+def has_end(data: bytes) -> bool:
+    """Whether a JPEG, JPEG-LS or JPEG 2000 stream has its end marker, with or without padding.
+
+    Example:
+        >>> has_end(b"\\xff\\xd8 and pixels \\xff\\xd9\\0"), has_end(b"\\xff\\xd8 and pix")
+        (True, False)
+    """
+    return END in data.rstrip(b"\0")[-_MOST_AFTER_END - len(END) :]
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -1,4 +1,5 @@
-"""Grey JPEG of 12 bits and lossless JPEG for pydicom, whose own decoders read neither.
+"""JPEG: grey frames of 12 bits and lossless ones, which pydicom's own decoders do not read; and
+whether a frame of any JPEG holds all of its pixels.
 
 pydicom finds this module by the names below, see its guide on decoder plugins.
 """
@@ -7,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from lightm_unet.imaging.dicom.codestream import END
 from lightm_unet.system.extras import is_installed
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ DECODER_DEPENDENCIES = dict.fromkeys(
 )
 """JPEG Extended, Lossless, and Lossless of first-order prediction."""
 _PLUGIN = "lightm-unet"
+_OTHER_DATA = b"\xaa" * 16
 
 
 def is_available(uid: str) -> bool:
@@ -46,3 +51,16 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     levels = imagecodecs.jpeg8_decode(source)
     runner.set_option("bits_allocated", 8 * levels.dtype.itemsize)
     return bytearray(levels.tobytes())
+
+
+def runs_out(stream: bytes) -> bool:
+    """Whether a JPEG's data end before its last pixel, although it has its end marker.
+
+    Decoders then go on with zeros. So other bytes in front of the end marker change the picture,
+    whereas no decoder looks at them once it has all pixels.
+    """
+    import imagecodecs
+
+    end = stream.rindex(END)
+    longer = stream[:end] + _OTHER_DATA + stream[end:]
+    return not np.array_equal(imagecodecs.jpeg8_decode(stream), imagecodecs.jpeg8_decode(longer))

@@ -6,6 +6,7 @@ value is looked at. All of that passes through this module.
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 import zlib
@@ -26,6 +27,8 @@ _LONG_VALUE_TYPES = (b"OB", b"OW", b"SQ", b"UN", b"UT")
 _MOST_INFLATED = 2**31
 """Bytes that a deflated data set may hold."""
 _CHUNK = 2**20
+_ITEM = b"\xfe\xff\x00\xe0"
+"""The tag of a sequence's item, little-endian."""
 
 
 def need_dicom() -> None:
@@ -52,12 +55,12 @@ def read_header(file: DicomFile, tags: tuple[str, ...] | None = None) -> Dataset
 
 
 def read_dataset(file: DicomFile) -> Dataset:
-    """Read a whole data set.
+    """Read a whole data set, and check that all of its sequences consist of items.
 
     Raises:
         DataError, MissingPartError: as `read_header`.
     """
-    return _read(file)
+    return _read(file, check_items=True)
 
 
 @contextmanager
@@ -78,7 +81,7 @@ def broken_is_an_error(file: DicomFile) -> Iterator[None]:
         ) from error
 
 
-def _read(file: DicomFile, **options: Any) -> Dataset:
+def _read(file: DicomFile, check_items: bool = False, **options: Any) -> Dataset:
     need_dicom()
     import pydicom
     from pydicom import uid
@@ -86,11 +89,13 @@ def _read(file: DicomFile, **options: Any) -> Dataset:
     with file.open() as stream, broken_is_an_error(file):
         if stream.read(1) == b"":
             raise DataError(file.shown, "an empty file", "a DICOM file", BROKEN)
+        inflated = _inflated(stream, file)
         stream.seek(0)
-        _check_deflated(stream, file)
         dataset = pydicom.dcmread(stream, force=True, **options)
         if not dataset:
             raise DataError(file.shown, "no DICOM attribute", "a DICOM file", BROKEN)
+        if check_items:
+            _check_items(dataset, inflated or stream, dataset.original_encoding[1] is not False)
         if "TransferSyntaxUID" not in dataset.file_meta:
             implicit, little = dataset.original_encoding
             dataset.file_meta.TransferSyntaxUID = (
@@ -101,20 +106,53 @@ def _read(file: DicomFile, **options: Any) -> Dataset:
         return dataset
 
 
-def _check_deflated(stream: BinaryIO, file: DicomFile) -> None:
-    """Refuse a deflated data set that grows beyond all reason, which pydicom inflates at once."""
-    if _deflated_start(stream):
-        inflater, size, chunk = zlib.decompressobj(-zlib.MAX_WBITS), 0, b""
-        while chunk := inflater.unconsumed_tail or stream.read(_CHUNK):
-            size += len(inflater.decompress(chunk, _CHUNK))
-            if size > _MOST_INFLATED:
-                raise DataError(
-                    file.shown,
-                    f"a deflated data set of more than {_MOST_INFLATED / 1e9:.0f} GB",
-                    "a smaller one",
-                    "store it without deflating",
-                )
-    stream.seek(0)
+def _inflated(stream: BinaryIO, file: DicomFile) -> BinaryIO | None:
+    """The data set of a deflated file; None for other files.
+
+    Refuses one that grows beyond all reason or is cut off: pydicom inflates all of it at once, and
+    no checksum follows.
+    """
+    if not _deflated_start(stream):
+        return None
+    inflater, inflated, chunk = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO(), b""
+    while not inflater.eof and (chunk := inflater.unconsumed_tail or stream.read(_CHUNK)):
+        inflated.write(inflater.decompress(chunk, _CHUNK))
+        if inflated.tell() > _MOST_INFLATED:
+            raise DataError(
+                file.shown,
+                f"a deflated data set of more than {_MOST_INFLATED / 1e9:.0f} GB",
+                "a smaller one",
+                "store it without deflating",
+            )
+    if not inflater.eof:
+        raise ValueError("a deflated stream that is cut off")
+    return inflated
+
+
+def _check_items(dataset: Dataset, stream: BinaryIO, little_endian: bool, start: int = 0) -> None:
+    """Refuse sequences of anything but items, which pydicom takes as if they were some.
+
+    Args:
+        dataset: as it was read; no value was looked at yet.
+        stream: the bytes it was read from.
+        little_endian: the stream's byte order.
+        start: in the stream, of what the data set's positions are counted from.
+    """
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+    from pydicom.dataelem import RawDataElement
+
+    item = _ITEM if little_endian else _ITEM[1::-1] + _ITEM[:1:-1]
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if (element.VR or (dictionary_has_tag(tag) and dictionary_VR(tag))) != "SQ":
+            continue
+        # One of known length is read from its value alone, and only now.
+        within = start + element.value_tell if isinstance(element, RawDataElement) else start
+        for part in dataset[tag].value:
+            stream.seek(start + part.seq_item_tell)
+            if stream.read(len(item)) != item:
+                raise ValueError("a sequence without items")
+            _check_items(part, stream, little_endian, within)
 
 
 def _deflated_start(stream: BinaryIO) -> bool:

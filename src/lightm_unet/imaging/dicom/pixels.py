@@ -15,7 +15,7 @@ import numpy as np
 
 from lightm_unet.errors import DataError, MissingPartError, TooLargeError
 from lightm_unet.imaging.dicom import jpeg
-from lightm_unet.imaging.dicom.codestream import stated_size
+from lightm_unet.imaging.dicom.codestream import has_end, stated_size
 from lightm_unet.imaging.dicom.frames import Attributes, functional_groups, kind
 from lightm_unet.imaging.dicom.parse import broken_is_an_error, count, number, text
 from lightm_unet.imaging.dicom_source import BROKEN, DicomFile
@@ -30,6 +30,11 @@ _log = logging.getLogger(__name__)
 MOST_VALUES = 150_000_000
 """Pixels times channels of one frame, as in other pictures."""
 PIXEL_NAMES = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_MEANINGS = (
+    *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB"),
+    *("YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
+)
+"""What pixels may mean. pydicom gives the numbers of others as they are, whatever their colours."""
 _UNITS = ("CT", "PT")
 """Modalities whose values have units, which MONOCHROME1 does not turn."""
 
@@ -74,7 +79,7 @@ def stored_frames(dataset: Dataset, file: DicomFile) -> Iterator[np.ndarray]:
             f"{file.shown}: reading {syntax.name} needs a package that is not installed; "
             f"{install_command('dicom')}"
         )
-    if dataset.get("BitsAllocated") == 1 and not syntax.is_encapsulated:
+    if number(dataset, "BitsAllocated", file, default=0) == 1 and not syntax.is_encapsulated:
         yield from _single_bits(dataset, total, file)
         return
     done = 0
@@ -124,7 +129,7 @@ def _check_pixels(dataset: Dataset, total: int, file: DicomFile) -> None:
     """Compare the header with the length of the pixels, before memory is taken."""
     names = [name for name in PIXEL_NAMES if name in dataset]
     rows, columns = count(dataset, "Rows", file), count(dataset, "Columns", file)
-    channels = count(dataset, "SamplesPerPixel", file, default=1)
+    channels = count(dataset, "SamplesPerPixel", file)
     if channels not in (1, 3):
         found = f"{channels} samples for each pixel"
         raise DataError(file.shown, found, "1 or 3", "convert it to grey or RGB")
@@ -136,6 +141,7 @@ def _check_pixels(dataset: Dataset, total: int, file: DicomFile) -> None:
             f"at most {MOST_VALUES / 1e6:.0f} million",
             "cut or reduce the image",
         )
+    _check_meaning(dataset, names[0], file)
     with broken_is_an_error(file):
         pixels = dataset[names[0]].value or b""
         syntax = dataset.file_meta.TransferSyntaxUID
@@ -143,8 +149,15 @@ def _check_pixels(dataset: Dataset, total: int, file: DicomFile) -> None:
     if not compressed or syntax == "1.2.840.10008.1.2.5":  # RLE packs words as they are
         _check_place_of_bits(dataset, file)
     if compressed:
-        _check_compressed(pixels, total, (rows, columns), file)
+        _check_compressed(pixels, syntax, total, (rows, columns), file)
         return
+    if dataset[names[0]].is_undefined_length:  # in parts, as only compressed pixels are
+        raise DataError(
+            file.shown,
+            "compressed pixels in a file that says they are not",
+            "the transfer syntax of the pixels",
+            BROKEN,
+        )
     default_bits = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(names[0])
     bits = count(dataset, "BitsAllocated", file, default=default_bits)
     if text(dataset, "PhotometricInterpretation") == "YBR_FULL_422":
@@ -157,6 +170,25 @@ def _check_pixels(dataset: Dataset, total: int, file: DicomFile) -> None:
             f"{needed} for {total} frame(s) of {columns}x{rows}: it is cut off",
             BROKEN,
         )
+
+
+def _check_meaning(dataset: Dataset, name: str, file: DicomFile) -> None:
+    meaning = text(dataset, "PhotometricInterpretation")
+    if meaning not in _MEANINGS:
+        raise DataError(
+            file.shown,
+            f"pixels that mean {meaning or 'nothing that is said'}",
+            "grey, a palette, RGB or YBR",
+            "convert it to grey or RGB",
+        )
+    if name != "PixelData":
+        return
+    allocated, stored = (count(dataset, f"Bits{which}", file) for which in ("Allocated", "Stored"))
+    if stored > allocated:
+        raise DataError(file.shown, f"the BitsStored {stored}", f"1 to {allocated}", BROKEN)
+    sign = number(dataset, "PixelRepresentation", file)
+    if sign not in (0, 1):
+        raise DataError(file.shown, f"the PixelRepresentation {sign:g}", "0 or 1", BROKEN)
 
 
 def _check_place_of_bits(dataset: Dataset, file: DicomFile) -> None:
@@ -172,23 +204,44 @@ def _check_place_of_bits(dataset: Dataset, file: DicomFile) -> None:
         )
 
 
-def _check_compressed(pixels: bytes, total: int, size: tuple[int, int], file: DicomFile) -> None:
+def _check_compressed(
+    pixels: bytes, syntax: str, total: int, size: tuple[int, int], file: DicomFile
+) -> None:
     from pydicom.encaps import generate_frames
 
     found = 0
     with broken_is_an_error(file):
         for frame in generate_frames(pixels, number_of_frames=total):
-            stated = stated_size(frame)
-            if stated is not None and stated != size:
-                raise DataError(
-                    file.shown,
-                    f"a compressed frame of {stated[1]}x{stated[0]} pixels",
-                    f"{size[1]}x{size[0]}, as the header says",
-                    BROKEN,
-                )
+            _check_frame(frame, syntax, size, file)
             found += 1
     if found < total:
         raise _truncated(f"{found} compressed frame(s)", total, file)
+
+
+def _check_frame(frame: bytes, syntax: str, size: tuple[int, int], file: DicomFile) -> None:
+    """Refuse a frame of another size than the header's, and one that is cut off."""
+    from pydicom.uid import JPEGTransferSyntaxes, RLELossless
+
+    if syntax == RLELossless:  # it states neither, and its decoder counts the pixels
+        return
+    if not has_end(frame):
+        expected = "a whole one: it is cut off"
+        raise DataError(file.shown, "a compressed frame without its end", expected, BROKEN)
+    stated = stated_size(frame)
+    if stated is not None and stated != size:
+        raise DataError(
+            file.shown,
+            f"a compressed frame of {stated[1]}x{stated[0]} pixels",
+            f"{size[1]}x{size[0]}, as the header says",
+            BROKEN,
+        )
+    if syntax in JPEGTransferSyntaxes and jpeg.runs_out(frame):
+        raise DataError(
+            file.shown,
+            "a compressed frame that ends before its last pixel",
+            "all of its pixels",
+            BROKEN,
+        )
 
 
 def _to_intensities(

@@ -28,6 +28,7 @@ type WasmFactory<M> = (options: {
 }) => Promise<M>;
 
 const MOST_BYTES = 2 ** 24;
+const DAMAGED = "the stream is damaged";
 
 /**
  * @param factory the program around a compiled module.
@@ -57,12 +58,14 @@ export function decoderOf(make: () => WasmDecoder, failed: () => void, mayBeSign
     } catch (error) {
       failed();
       // The compiled code throws pointers to its exceptions.
-      throw error instanceof Error ? error : new Error("the stream is damaged");
+      throw error instanceof Error ? error : new Error(DAMAGED);
     }
   };
 }
 
 function frameOf(info: FrameInfo, decoded: Uint8Array, mayBeSigned: boolean): DecodedFrame {
+  // OpenJPEG's way of saying that it could not decode.
+  if (info.width === 0 || info.height === 0) throw new Error(DAMAGED);
   const bytes = decoded.slice().buffer; // out of the module's memory
   const signed = mayBeSigned && info.isSigned === true;
   const wide = info.bitsPerSample > 8;
