@@ -8,6 +8,8 @@ import { site } from "./app/site";
 import { textButton } from "./app/text_dialog";
 import { APP } from "./app/texts";
 import { canRun, openEngine } from "./engine/open";
+import { ServerNetwork } from "./server/server_network";
+import { modelOfServer } from "./server/server_page";
 
 async function start(): Promise<void> {
   byId("notice").textContent = APP.notice;
@@ -19,7 +21,9 @@ async function start(): Promise<void> {
   const model = describeModel(files.json);
   byId("purpose").textContent = model.purpose;
   document.title = APP.title(model.purpose);
-  const app = new App(model, () => openEngine(files, site), !ONE_FILE);
+  const name = modelOfServer();
+  const server = name === null ? null : new ServerNetwork(name);
+  const app = new App(model, () => openEngine(files, site), server);
   addEventListener("unhandledrejection", ({ reason }) => app.say(APP.problems.unexpected(String(reason))));
   if (!ONE_FILE) await worksOffline(() => app.isIdle);
 }

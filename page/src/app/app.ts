@@ -5,8 +5,10 @@ import type { MedicalImage } from "../images/image";
 import type { ImageSource } from "../images/reader";
 import { sourcesOf } from "../images/readers";
 import type { MaskWriter } from "../writers/writer";
-import type { Case } from "./case";
+import { ServerNetwork } from "../server/server_network";
+import { isUnsettled, type Case } from "./case";
 import { CaseTable } from "./case_table";
+import { type Computer, computerChoice, rememberedComputer } from "./computer_choice";
 import { slider } from "./controls";
 import { casesAsCsv } from "./csv";
 import { byId, h } from "./dom";
@@ -42,12 +44,12 @@ export class App {
 
   /**
    * @param openEngine loads the model.
-   * @param opensVolumes whether the page holds the readers of DICOM and NIfTI.
+   * @param server that sent the page and runs the model too; null where there is none.
    */
   constructor(
     private readonly model: ModelDescription,
     openEngine: () => Promise<Engine>,
-    opensVolumes: boolean,
+    private readonly server: ServerNetwork | null,
   ) {
     this.worklist = new Worklist(model, openEngine, (item) => this.changed(item));
     this.progress = new Progress(() => this.worklist.cancel());
@@ -60,7 +62,8 @@ export class App {
     const take = (files: readonly File[]): void => void this.open(files);
     listenForFiles(take, () => this.say(APP.problems.nothingToPaste));
     byId("main").replaceChildren(
-      this.welcome(take, opensVolumes),
+      ...this.computerSwitch(),
+      this.welcome(take),
       h(
         "div",
         { class: "work" },
@@ -91,8 +94,21 @@ export class App {
     this.say(APP.ready);
   }
 
+  /** Only where there is a server to choose. */
+  private computerSwitch(): readonly HTMLElement[] {
+    if (!this.server) return [];
+    const { server, worklist } = this;
+    const use = (computer: Computer): void => {
+      worklist.server = computer === "server" ? server : null;
+      document.body.classList.toggle("on-server", computer === "server");
+    };
+    const chosen = rememberedComputer();
+    use(chosen);
+    return [computerChoice(server.host, chosen, use)];
+  }
+
   /** The first screen, before there is any case. */
-  private welcome(take: (files: readonly File[]) => void, opensVolumes: boolean): HTMLElement {
+  private welcome(take: (files: readonly File[]) => void): HTMLElement {
     const { title, kinds, choose, privacy } = APP.drop;
     return h(
       "section",
@@ -102,7 +118,7 @@ export class App {
         { class: "drop" },
         h("div", { class: "drop-sign", "aria-hidden": "true" }),
         h("h2", { id: "welcome-title" }, title(this.model.dims)),
-        h("p", { class: "soft" }, kinds(this.model.dims, opensVolumes)),
+        h("p", { class: "soft" }, kinds(this.model.dims)),
         h(
           "div",
           { class: "buttons" },
@@ -148,7 +164,7 @@ export class App {
     if (turn !== this.turn) return;
     document.body.classList.toggle("has-view", this.image !== null);
     this.result.replaceChildren(
-      ...resultOf(item, this.image, this.worklist.build, this.actions),
+      ...resultOf(item, this.image, this.actions),
     );
   }
 
@@ -183,7 +199,7 @@ export class App {
       return;
     }
     this.table.updateRow(item, item === this.shown);
-    const isSettled = !["waiting", "reading", "running"].includes(item.state);
+    const isSettled = !isUnsettled(item);
     if (item === this.shown && (isSettled || item.progress === 0)) void this.show(item);
     if (isSettled) this.say(`${item.name}: ${this.outcome(item)}`);
   }

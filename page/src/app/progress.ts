@@ -5,6 +5,12 @@ import { h } from "./dom";
 import { RemainingTime } from "./remaining_time";
 import { APP } from "./texts";
 
+const DOING = ["reading", "sending", "running"] as const;
+
+type Doing = (typeof DOING)[number];
+
+const isDoing = (state: Case["state"]): state is Doing => DOING.some((each) => each === state);
+
 export class Progress {
   readonly element: HTMLElement;
   private readonly what = h("span", {});
@@ -24,17 +30,18 @@ export class Progress {
   }
 
   show(cases: readonly Case[]): void {
-    const active = cases.find(({ state }) => state === "running" || state === "reading");
+    const active = cases.find(({ state }) => isDoing(state));
     this.element.hidden = !active;
-    if (!active) {
+    if (!active || !isDoing(active.state)) {
       this.item = null;
       return;
     }
-    if (active.state === "reading" || active !== this.item) this.time.start(performance.now());
+    const { state } = active;
+    if (active !== this.item || active.progress === 0) this.time.start(performance.now());
     this.item = active;
-    const { reading, running, remaining } = APP.progress;
-    this.what.textContent = (active.state === "reading" ? reading : running)(active.name);
-    if (active.state === "reading" || active.progress === 0) this.bar.removeAttribute("value");
+    const { remaining } = APP.progress;
+    this.what.textContent = APP.progress[state](active.name);
+    if (state === "reading" || active.progress === 0) this.bar.removeAttribute("value");
     else this.bar.value = active.progress;
     const seconds = this.time.left(active.progress, performance.now());
     this.left.textContent = seconds === null ? "" : remaining(seconds);

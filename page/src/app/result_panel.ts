@@ -20,7 +20,6 @@ export interface ResultActions {
 export function resultOf(
   item: Case | null,
   image: MedicalImage | null,
-  build: string,
   actions: ResultActions,
 ): readonly HTMLElement[] {
   if (!item) return [h("p", { class: "soft" }, APP.result.none)];
@@ -48,7 +47,7 @@ export function resultOf(
       ? [h("p", { class: "soft" }, APP.result.noPixelSize)]
       : []),
     ...remarks(result.remarks),
-    h("p", { class: "soft" }, APP.result.took(result.seconds, build)),
+    h("p", { class: "soft" }, APP.result.took(result.seconds, result.computer)),
     ...(image ? [downloads(item, image, actions)] : []),
   ];
 }
@@ -68,12 +67,8 @@ function failure(item: Case, actions: ResultActions): HTMLElement {
     { class: "warn" },
     h("strong", {}, APP.result.failedTitle),
     h("p", {}, item.problem),
-    item.asGrey &&
-      h(
-        "button",
-        { type: "button", class: "button", onclick: () => actions.asGrey(item) },
-        APP.result.makeGrey,
-      ),
+    item.asGrey && button(APP.result.makeGrey, () => actions.asGrey(item)),
+    item.mayRetry && button(APP.result.retry, () => actions.again(item)),
   );
 }
 
@@ -82,12 +77,12 @@ function cancelled(item: Case, actions: ResultActions): HTMLElement {
     "div",
     {},
     h("p", { class: "soft" }, APP.problems.cancelled),
-    h(
-      "button",
-      { type: "button", class: "button", onclick: () => actions.again(item) },
-      APP.result.retry,
-    ),
+    button(APP.result.retry, () => actions.again(item)),
   );
+}
+
+function button(title: string, run: () => void, look = "button"): HTMLElement {
+  return h("button", { type: "button", class: look, onclick: run }, title);
 }
 
 function remarks(lines: readonly string[]): readonly HTMLElement[] {
@@ -104,13 +99,12 @@ function remarks(lines: readonly string[]): readonly HTMLElement[] {
 }
 
 function downloads(item: Case, image: MedicalImage, actions: ResultActions): HTMLElement {
-  const button = (title: string, run: () => void): HTMLElement =>
-    h("button", { type: "button", class: "button quiet", onclick: run }, title);
+  const quiet = (title: string, run: () => void): HTMLElement => button(title, run, "button quiet");
   return h(
     "div",
     { class: "downloads" },
     h("h3", {}, APP.downloads.title),
-    ...writersFor(image).map((writer) => button(writer.title, () => actions.saveMask(item, writer))),
-    button(APP.downloads.view, () => actions.saveView(item)),
+    ...writersFor(image).map((writer) => quiet(writer.title, () => actions.saveMask(item, writer))),
+    quiet(APP.downloads.view, () => actions.saveView(item)),
   );
 }

@@ -110,16 +110,39 @@ export const APP = {
   ready: "Ready.",
   drop: {
     title: (dims: 2 | 3) => (dims === 2 ? "Drop an image here" : "Drop a volume here"),
-    kinds: (dims: 2 | 3, folder: boolean) =>
+    kinds: (dims: 2 | 3) =>
       dims === 2
-        ? folder
-          ? "PNG, JPEG, WebP, DICOM or a NIfTI slice; several at once are fine. You can also paste."
-          : "PNG, JPEG or WebP; several at once are fine. You can also paste."
+        ? "PNG, JPEG, WebP, DICOM or a NIfTI slice; several at once are fine. You can also paste."
         : "NIfTI, or a DICOM series as files or as one zip; several at once are fine.",
     choose: "Choose files",
     photograph: "Take a photograph",
     privacy: "Nothing is uploaded: the network runs in this page, on this device.",
     release: "Release to open",
+  },
+  computer: {
+    title: "Segment",
+    device: "on this device",
+    server: (host: string) => `on the server ${host}`,
+    onDevice: "Images stay on this device.",
+    onServer: (host: string) =>
+      `Images are sent to ${host}, which keeps none of them. They are read and shown here.`,
+    tokenTitle: "This server asks for its token. Whoever runs the server has it.",
+    token: "Token",
+    tokenUse: "Use it",
+    tokenCancel: "Cancel",
+    noToken: refused("no token", "the server's token", "try again, or segment on this device"),
+    tooLarge: (bytes: number, most: number) =>
+      refused(
+        `a file of ${(bytes / 1e6).toFixed(0)} MB`,
+        `at most ${(most / 1e6).toFixed(0)} MB, which the server takes`,
+        "segment it on this device, or send a smaller image",
+      ),
+    noAnswer: (host: string) =>
+      refused(
+        `no answer from ${host}`,
+        "a server that runs",
+        "check the connection and try again, or segment on this device",
+      ),
   },
   addFiles: "Open more",
   cases: {
@@ -129,6 +152,7 @@ export const APP = {
     state: "State",
     waiting: "waiting",
     reading: "reading",
+    sending: "sending",
     running: "segmenting",
     done: "done",
     unlike: "check",
@@ -143,6 +167,7 @@ export const APP = {
   progress: {
     label: "Progress",
     reading: (name: string) => `Reading ${name}`,
+    sending: (name: string) => `Sending ${name}`,
     running: (name: string) => `Segmenting ${name}`,
     remaining: (seconds: number) =>
       seconds < 1 ? "less than a second left" : `about ${duration(seconds)} left`,
@@ -152,7 +177,8 @@ export const APP = {
     title: "Result",
     none: "Open an image to see its segmentation here.",
     nothingFound: "No pixel was labelled.",
-    took: (seconds: number, build: string) => `${seconds.toFixed(2)} s, ${build}`,
+    took: (seconds: number, computer: string) => `${seconds.toFixed(2)} s ${computer}`,
+    onDevice: (build: string) => `on this device (${build})`,
     unlikeTitle: "Check this result with care.",
     unlike: (score: number, limit: number, feature: string) =>
       `The image is unlike the images that the model was trained on (score ${score.toFixed(1)}, usual up to ${limit.toFixed(1)}), most in its ${feature}.`,

@@ -1,22 +1,30 @@
 /**
- * The cases, segmented one after the other by one engine that keeps its model loaded.
+ * The cases, segmented one after the other: by one engine that keeps its model loaded, or by the
+ * server that sent the page.
  *
  * Only the images looked at last stay in memory; others are read again when they are shown.
  */
 
-import type { Engine, ModelDescription } from "../engine/engine";
+import type { Engine, ModelDescription, Segmentation } from "../engine/engine";
 import { ColourError, ImageError, type MedicalImage } from "../images/image";
-import { readPicture } from "../images/picture/pictures";
+import { greySource } from "../images/picture/pictures";
 import type { ImageSource } from "../images/reader";
+import { ServerError, type ServerNetwork } from "../server/server_network";
 import type { Case } from "./case";
 import { measure } from "./measures";
 import { packLabels } from "./run_lengths";
 import { APP, IMAGES } from "./texts";
+import { uniqueName } from "./unique_name";
 
 const KEPT_BYTES = 256_000_000;
 
+/** Labels, and which computer found them. */
+type Done = readonly [found: Segmentation, computer: string];
+
 export class Worklist {
   readonly cases: Case[] = [];
+  /** Segments the cases from now on; null for this device's own engine. */
+  server: ServerNetwork | null = null;
   private engine: Engine | null = null;
   private readonly recent: Case[] = [];
   private current: { readonly item: Case; readonly stop: AbortController } | null = null;
@@ -33,23 +41,24 @@ export class Worklist {
     private readonly changed: (item: Case | null) => void,
   ) {}
 
-  /** Which build of the kernels runs; empty before the first. */
-  get build(): string {
-    return this.engine?.build ?? "";
-  }
-
   add(sources: readonly ImageSource[]): readonly Case[] {
-    const added = sources.map((source): Case => ({
-      id: this.nextId++,
-      name: source.name,
-      source,
-      state: "waiting",
-      progress: 0,
-      problem: null,
-      asGrey: null,
-      image: null,
-      result: null,
-    }));
+    const names = this.cases.map(({ name }) => name);
+    const added = sources.map((source): Case => {
+      const name = uniqueName(source.name, names);
+      names.push(name);
+      return {
+        id: this.nextId++,
+        name,
+        source,
+        state: "waiting",
+        progress: 0,
+        problem: null,
+        mayRetry: false,
+        asGrey: null,
+        image: null,
+        result: null,
+      };
+    });
     this.cases.push(...added);
     this.changed(null);
     void this.run();
@@ -112,18 +121,17 @@ export class Worklist {
         throw new ImageError(IMAGES.otherDims(image.shape.length, this.model.dims));
       }
       stop.signal.throwIfAborted();
-      this.move(item, { state: "running" });
-      this.engine ??= await this.openEngine();
-      const { labels, unlike, seconds } = await this.engine.segment(image, {
-        signal: stop.signal,
-        onProgress: (progress) => this.move(item, { progress }),
-      });
+      const [segmentation, computer] = await (this.server
+        ? this.segmentThere(this.server, item, image, stop.signal)
+        : this.segmentHere(item, image, stop.signal));
+      const { labels, unlike, seconds } = segmentation;
       const result = {
         labels: packLabels(labels),
         shape: image.shape,
         measures: measure(image, labels, this.model),
         unlike,
         seconds,
+        computer,
         remarks: image.remarks,
       };
       this.move(item, { state: "done", progress: 1, result });
@@ -134,14 +142,36 @@ export class Worklist {
     }
   }
 
+  private async segmentHere(item: Case, image: MedicalImage, signal: AbortSignal): Promise<Done> {
+    this.move(item, { state: "running" });
+    this.engine ??= await this.openEngine();
+    const onProgress = (progress: number): void => this.move(item, { progress });
+    const found = await this.engine.segment(image, { signal, onProgress });
+    return [found, APP.result.onDevice(this.engine.build)];
+  }
+
+  private async segmentThere(
+    server: ServerNetwork,
+    item: Case,
+    image: MedicalImage,
+    signal: AbortSignal,
+  ): Promise<Done> {
+    this.move(item, { state: "sending", progress: 0 });
+    const file = await item.source.upload();
+    signal.throwIfAborted();
+    const onSent = (sent: number): void =>
+      this.move(item, sent < 1 ? { progress: sent } : { state: "running", progress: 0 });
+    const found = await server.segment(file, image, { signal, onSent });
+    return [found, APP.computer.server(server.host)];
+  }
+
   private fail(item: Case, error: unknown): void {
     if (error instanceof DOMException && error.name === "AbortError") {
       this.move(item, { state: "cancelled" });
       return;
     }
     if (error instanceof ColourError) {
-      const load = (): Promise<MedicalImage> => readPicture(error.file, this.model, "to grey");
-      item.asGrey = { name: item.name, load };
+      item.asGrey = greySource(item.name, error.file, this.model);
     }
     if (!(error instanceof ImageError)) {
       // Whatever the engine holds now is not to be trusted, and its memory comes back.
@@ -150,7 +180,8 @@ export class Worklist {
     }
     const reason = error instanceof Error ? error.message : String(error);
     const problem = error instanceof ImageError ? reason : APP.problems.unexpected(reason);
-    this.move(item, { state: "failed", problem: withoutName(problem, item.name) });
+    const mayRetry = error instanceof ServerError;
+    this.move(item, { state: "failed", problem: withoutName(problem, item.name), mayRetry });
   }
 
   private move(item: Case, change: Partial<Case>): void {

@@ -12,6 +12,12 @@ export interface ImageSource {
    * @throws ImageError for a file that cannot be used.
    */
   load(): Promise<MedicalImage>;
+  /**
+   * What a server is sent to segment the same image: the file as it is, or a zip of the slices.
+   *
+   * @throws ImageError as `load`.
+   */
+  upload(): Promise<Blob>;
 }
 
 /** What the model takes, which decides how some files are read. */

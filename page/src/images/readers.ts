@@ -78,5 +78,6 @@ const OTHER_KINDS: readonly (readonly [string, string])[] = [
 ];
 
 function failing(name: string, error: ImageError): ImageSource {
-  return { name, load: () => Promise.reject(error) };
+  const fail = (): Promise<never> => Promise.reject(error);
+  return { name, load: fail, upload: fail };
 }

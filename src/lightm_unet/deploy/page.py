@@ -100,8 +100,12 @@ def _require_built() -> None:
         )
 
 
-def page_files(model: ModelFolder) -> dict[str, bytes]:
+def page_files(model: ModelFolder, server_name: str = "") -> dict[str, bytes]:
     """Every file of the folder by its path in it.
+
+    Args:
+        model: a LightM-UNet that the engine runs.
+        server_name: what a server that runs the model too calls it; empty without such a server.
 
     Raises:
         UsageError: the engine cannot run the model.
@@ -112,7 +116,7 @@ def page_files(model: ModelFolder) -> dict[str, bytes]:
     names = [path.relative_to(SITE).as_posix() for path in SITE.rglob("*") if path.is_file()]
     left_out = (BUILD, ONE_FILE, SERVICE_WORKER)
     files = {name: (SITE / name).read_bytes() for name in sorted(names) if name not in left_out}
-    files[INDEX] = _filled(files[INDEX].decode(), model).encode()
+    files[INDEX] = _filled(files[INDEX].decode(), model, server_name).encode()
     for name in (CARD, WEIGHTS, "README.md"):
         if (path := model.path / name).is_file():
             files[f"model/{name}"] = read_bytes(path)
@@ -129,10 +133,12 @@ def _service_worker(files: dict[str, bytes]) -> bytes:
     return f"const SITE = {site};\n".encode() + (SITE / SERVICE_WORKER).read_bytes()
 
 
-def _filled(page: str, model: ModelFolder) -> str:
-    """A page with the model's card and a title that shows before anything is loaded."""
+def _filled(page: str, model: ModelFolder, server_name: str = "") -> str:
+    """A page with the model's card, a title that shows before anything is loaded, and its server's
+    name for the model."""
     about = model.card.get("about", {})
     title = html.escape(str(about.get("purpose", ", ".join(model.label_names[1:]))))
+    page = page.replace("{{server}}", html.escape(server_name))
     return page.replace("{{card}}", card_html(model)).replace("{{title}}", title)
 
 

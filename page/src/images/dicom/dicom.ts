@@ -3,6 +3,7 @@
 import { DICOM, ZIP } from "../../app/volume_texts";
 import { ImageError } from "../image";
 import type { ImageReader, ImageSource, Wanted } from "../reader";
+import { zipOf } from "../zip";
 import { type StoredFile, filesOfZip, isZip, onDisk } from "./archive";
 import { type FoundImage, findImages } from "./find";
 import { looksLikeDicom } from "./parse";
@@ -43,7 +44,8 @@ async function sourcesInZip(file: File, wanted: Wanted): Promise<ImageSource[]> 
     return images.map((image, index) => sourceOf(image, file.name + names[index], wanted));
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
-    return [{ name: file.name, load: () => Promise.reject(error) }];
+    const fail = (): Promise<never> => Promise.reject(error);
+    return [{ name: file.name, load: fail, upload: fail }];
   }
 }
 
@@ -58,6 +60,13 @@ function sourceOf(image: FoundImage, name: string, { channels }: Wanted): ImageS
       const { readDicom } = await import("./read");
       const read = await readDicom(image.files, name, channels);
       return { ...read, remarks: [...image.remarks, ...read.remarks] };
+    },
+    upload: async () => {
+      if (image.problem !== null) throw image.problem;
+      const files: Uint8Array[] = [];
+      for (const file of image.files) files.push(await file.bytes());
+      const [only] = files;
+      return files.length === 1 && only ? new Blob([only as BlobPart]) : zipOf(files);
     },
   };
 }

@@ -18,6 +18,7 @@ export const nifti: ImageReader = {
         const { readNifti } = await import("./read");
         return readNifti(await readBytes(file), file.name, channels);
       },
+      upload: () => Promise.resolve(file),
     })),
 };
 

@@ -10,7 +10,8 @@ import { BrokenFile } from "../broken_file";
 import { ImageError, type MedicalImage } from "../image";
 import { headerOf, SIGNATURE } from "../png/chunks";
 import { decodePng } from "../png/decode";
-import type { ImageReader, Wanted } from "../reader";
+import { encodePng } from "../png/encode";
+import type { ImageReader, ImageSource, Wanted } from "../reader";
 import { browserPixels } from "./browser_pixels";
 import { isJpeg, jpegHeader } from "./jpeg";
 import { imageOf } from "./picture_image";
@@ -25,9 +26,29 @@ export const pictures: ImageReader = {
   recognises: (start) => isPng(start) || isJpeg(start) || isWebp(start),
   sources: (files, wanted) =>
     Promise.resolve(
-      files.map((file) => ({ name: file.name, load: () => readPicture(file, wanted, "as stored") })),
+      files.map((file) => ({
+        name: file.name,
+        load: () => readPicture(file, wanted, "as stored"),
+        upload: () => Promise.resolve(file),
+      })),
     ),
 };
+
+/** A picture in colour, made grey; a server is sent it as a grey PNG. */
+export function greySource(name: string, file: File, wanted: Wanted): ImageSource {
+  const load = (): Promise<MedicalImage> => readPicture(file, wanted, "to grey");
+  const upload = async (): Promise<Blob> => {
+    const { values, shape } = await load();
+    const [height = 0, width = 0] = shape;
+    return encodePng(levelsAsStored(values), width, height, null);
+  };
+  return { name, load, upload };
+}
+
+function levelsAsStored(values: Float32Array): Uint8Array | Uint16Array {
+  const isWide = values.some((value) => value > 255);
+  return isWide ? Uint16Array.from(values) : Uint8Array.from(values);
+}
 
 /**
  * Reads one picture.

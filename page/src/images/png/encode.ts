@@ -1,4 +1,4 @@
-/** Writes 8-bit grey and palette PNGs: the levels are the numbers given, without loss. */
+/** Writes grey PNGs of 8 and 16 bits, and palette PNGs: the levels are the numbers given, without loss. */
 
 import { crc32 } from "./crc";
 import { GREY, PALETTE, SIGNATURE } from "./chunks";
@@ -7,11 +7,11 @@ import { deflate } from "./zlib";
 /**
  * A PNG of one number for each pixel.
  *
- * @param values (height, width).
+ * @param values (height, width); with 8 bits where there is a palette.
  * @param palette red, green and blue for each number; null writes grey levels.
  */
 export async function encodePng(
-  values: Uint8Array,
+  values: Uint8Array | Uint16Array,
   width: number,
   height: number,
   palette: readonly (readonly [number, number, number])[] | null,
@@ -20,21 +20,31 @@ export async function encodePng(
   const view = new DataView(header.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  header.set([8, palette ? PALETTE : GREY, 0, 0, 0], 8);
+  header.set([8 * values.BYTES_PER_ELEMENT, palette ? PALETTE : GREY, 0, 0, 0], 8);
   const parts = [SIGNATURE, chunk("IHDR", header)];
   if (palette) parts.push(chunk("PLTE", Uint8Array.from(palette.flat())));
-  parts.push(chunk("IDAT", await deflate(withFilters(values, width, height))));
+  parts.push(chunk("IDAT", await deflate(withFilters(bytesOf(values), height))));
   parts.push(chunk("IEND", new Uint8Array()));
   return new Blob(parts as BlobPart[], { type: "image/png" });
 }
 
 /** Each row with the byte in front that says that it is stored as it is. */
-function withFilters(values: Uint8Array, width: number, height: number): Uint8Array {
-  const rows = new Uint8Array((width + 1) * height);
+function withFilters(bytes: Uint8Array, height: number): Uint8Array {
+  const length = bytes.length / height;
+  const rows = new Uint8Array(bytes.length + height);
   for (let y = 0; y < height; y++) {
-    rows.set(values.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
+    rows.set(bytes.subarray(y * length, (y + 1) * length), y * (length + 1) + 1);
   }
   return rows;
+}
+
+/** The higher byte first, as PNG has it. */
+function bytesOf(values: Uint8Array | Uint16Array): Uint8Array {
+  if (values instanceof Uint8Array) return values;
+  const bytes = new Uint8Array(2 * values.length);
+  const view = new DataView(bytes.buffer);
+  values.forEach((value, at) => view.setUint16(2 * at, value));
+  return bytes;
 }
 
 function chunk(kind: string, content: Uint8Array): Uint8Array {

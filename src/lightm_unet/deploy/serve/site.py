@@ -1,8 +1,9 @@
 """The browser page, where it is in the package: at `/` with the first model, each at `/page/NAME/`.
 
-It runs the network in the browser. A program in a page may ask the server instead: `GET /v1/models`
-at its own origin answers with `"server": "lightm-unet"`, and `POST /v1/predict` with
-`response=json` gives the mask of one image.
+It runs the network in the browser, or, where its user chooses so, asks this server: the page says by
+which name the server knows the model, and `POST /v1/predict` with `response=json` gives the mask of
+one image. A program in a page of one's own does the same; `GET /v1/models` at its own origin answers
+with `"server": "lightm-unet"`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def pages_of(models: Mapping[str, ModelFolder]) -> dict[str, dict[str, bytes]]:
     pages = {}
     for name, model in models.items():
         with suppress(UsageError, MissingPartError):
-            pages[name] = page_files(model)
+            pages[name] = page_files(model, name)
     return pages
 
 
