@@ -10,6 +10,7 @@ import torch
 import dicom_files as dicom
 from browser import MASK, needs_chromium, needs_page, png_file
 from lightm_unet.deploy.serve.served_models import ServedModel
+from lightm_unet.imaging.image import read_image
 from lightm_unet.models.model_folder import load_model, save_model
 from serving import Gate, running
 from strategies import oriented_affine
@@ -20,7 +21,6 @@ TOKEN = "a-token-of-the-test"
 RNG = np.random.default_rng(0)
 GREY = (RNG.random((60, 44)) * 4000).astype(np.uint16)
 GRID = oriented_affine((0, 1, 2), (-1, -1, 1), (0.9, 1.1, 1.5))
-VOLUME = RNG.integers(0, 900, (24, 30, 20), dtype=np.int16)
 
 
 def served(name, network=None):
@@ -84,9 +84,11 @@ def volumes(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_labels_of_a_series_are_those_of_the_device(visit, volumes, tmp_path):
+def test_the_labels_of_a_series_are_those_of_the_device(visit, volumes, tmp_path, ct_phantoms):
     made = visit(volumes.address)
-    files = dicom.save_series(tmp_path / "s", VOLUME, GRID, RNG.permutation(20))
+    array = read_image(min((ct_phantoms / "imagesTr").glob("*.nii.gz"))).array[0]
+    volume = np.round(array).astype(np.int16)
+    files = dicom.save_series(tmp_path / "s", volume, GRID, RNG.permutation(volume.shape[2]))
     found = []
     for number, computer in enumerate(("on this device", there(volumes))):
         choose(made, computer)
