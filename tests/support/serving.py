@@ -15,13 +15,11 @@ import monai.inferers  # noqa: F401 - so that no test waits for it
 import nibabel
 import numpy as np
 import torch
-import uvicorn
 from PIL import Image as Picture
 
-from lightm_unet.deploy.serve.app import create_app
 from lightm_unet.deploy.serve.json_log import json_lines
-from lightm_unet.deploy.serve.protocol import TimedHeaders
 from lightm_unet.deploy.serve.served_models import ServedModel
+from lightm_unet.deploy.serve.server import http_server
 from lightm_unet.deploy.serve.service import create_service
 from lightm_unet.deploy.serve.settings import ServeSettings
 from lightm_unet.models.likeness import Measured, fit_profile
@@ -122,16 +120,7 @@ def running(*models, token=None, workers=1, **settings):
     device = torch.device("cpu")
     service = create_service({each.name: each for each in models}, given, device, workers, 1)
     log = io.StringIO()
-    config = uvicorn.Config(
-        create_app(service, token),
-        http=TimedHeaders,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
+    server = http_server(service, token, stop_s=5)
     with socket.create_server(("127.0.0.1", 0)) as listening, json_lines(log):
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -59,6 +59,12 @@ def test_with_the_token_any_host_and_origin_is_served(guarded):
     assert guarded.predict(png(), headers).status_code == 200
 
 
+def test_health_answers_to_head(guarded):
+    for path in ("/health", "/health/ready"):
+        response = guarded.client.head(path)
+        assert (response.status_code, response.content) == (200, b"")
+
+
 def test_health_needs_no_token(guarded):
     assert guarded.client.get("/health").status_code == 200
     assert guarded.client.get("/health/ready").status_code == 200

@@ -4,8 +4,10 @@ import io
 import stat
 import zipfile
 
+import numpy as np
 import pytest
 
+import dicom_files as dicom
 from lightm_unet.deploy.serve.archive import take_out
 from lightm_unet.deploy.serve.problems import Problem
 from lightm_unet.deploy.serve.spool import Spool
@@ -66,6 +68,23 @@ def test_channels_are_sorted_by_their_numbers(folder):
 def test_names_that_lead_out_of_the_folder(folder, name):
     found = "a zip with a name that leads out of its folder"
     assert refusal(folder, zipped((name, png()))) == (422, found)
+
+
+def test_beside_dicom_other_files_are_passed_over_as_by_predict(folder, caplog):
+    slices = [
+        dicom.to_bytes(each) for each in dicom.slices(np.zeros((4, 4, 2), np.int16), np.eye(4))
+    ]
+    named = [(f"a/{number}", data) for number, data in enumerate(slices)]
+    data = zipped(("README.txt", b"a letter"), *named, ("photo.png", png()), ("empty", b""))
+    (folder.path / "upload").write_bytes(data)
+    with caplog.at_level("INFO"):
+        files = take_out(folder.path / "upload", folder, 10**7)
+    assert [file.read_bytes() for file in files] == slices
+    assert "no DICOM were passed over: 3" in caplog.text
+
+
+def test_a_text_beside_a_picture_is_named(folder):
+    assert refusal(folder, zipped(("README.txt", b"a letter"), ("x.png", png()))) == (415, "a text")
 
 
 def test_links(folder):

@@ -73,6 +73,13 @@ def test_json_has_statistics_mask_and_preview(server):
     assert "Not a medical device" in answer["notice"]
 
 
+def test_a_series_is_chosen_in_dicom_only(server):
+    response = server.predict(png(), model="flat", series="2")
+    assert response.status_code == 422
+    assert response.json()["found"] == "series='2' for an image that is not DICOM"
+    assert server.predict(nifti(), model="solid", series="2").status_code == 422
+
+
 def test_a_picture_is_measured_in_pixels(server):
     (label,) = server.predict(png(), model="flat", response="json").json()["labels"]
     assert label["volume_ml"] is label["area_cm2"] is None

@@ -85,10 +85,12 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             most_upload_bytes=service.settings.upload_mb * MB,
         )
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", **documentation.HEALTH)
     async def health() -> Health:
         return service.health()
 
+    @app.head("/health/ready", include_in_schema=False)
     @app.get("/health/ready", **documentation.READY)
     async def ready() -> Response:
         state = service.health()

@@ -10,6 +10,7 @@ encryption, number and size are checked before anything is taken out; sizes agai
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import stat
@@ -34,13 +35,15 @@ _SMALL = 1_000_000
 _MOST_DIRECTORY_BYTES = 4_000_000
 _CHUNK = 1 << 20
 _NUMBERED = re.compile(r".*_(\d{4})")
+_log = logging.getLogger(__name__)
 _ADVICE = "zip the files of one image only, without folders above them"
 
 
 def take_out(path: Path, folder: RequestFolder, most_bytes: int) -> list[Path]:
     """The files of a zip: of DICOM in any order, others in the order of their channels.
 
-    Folders, hidden files, what macOS adds and DICOM's own index are passed over.
+    Folders, hidden files, what macOS adds and DICOM's own index are passed over, and beside DICOM
+    texts and whatever else is no image, as by `predict`.
 
     Args:
         path: the zip.
@@ -56,11 +59,16 @@ def take_out(path: Path, folder: RequestFolder, most_bytes: int) -> list[Path]:
             member: _take_out(archive, member, number, folder)
             for number, member in enumerate(members)
         }
-    dicom = sum(file.suffix == DICOM for file in files.values())
-    if 0 < dicom < len(files):
-        raise _refused("a zip of DICOM and other files", "files of one kind")
+    dicom = [file for file in files.values() if file.suffix == DICOM]
     if dicom:
-        return list(files.values())
+        others = [file for file in files.values() if file.suffix != DICOM]
+        if any(file.suffix for file in others):
+            raise _refused("a zip of DICOM and other images", "images of one kind")
+        if others:
+            _log.info("files in the zip that are no images were passed over: %d", len(others))
+        return dicom
+    for file in files.values():
+        ending_of(file)  # says what it is, if nothing that can be read
     in_order = _in_order(members) if len(members) > 1 else members
     return [_as_channel(files[member], number) for number, member in enumerate(in_order)]
 
@@ -139,7 +147,10 @@ def _take_out(
                 raise _refused("a zip whose files are larger than it says", "a whole one")
             file.write(chunk)
     path = folder.path / f"member_{number}"
-    ending = ending_of(path)
+    try:
+        ending = ending_of(path)
+    except Problem:  # beside DICOM there may be a text
+        return path
     if ending == ZIP:
         raise _refused("a zip within a zip", "images")
     return path.rename(path.with_name(path.name + ending))

@@ -147,7 +147,16 @@ def _files(order: Order) -> list[Path]:
         files = take_out(order.upload, order.folder, order.most_bytes)
     else:
         files = [order.upload.rename(order.folder.path / f"image{ending}")]
-    return _of_one_image(files, order) if files[0].suffix == DICOM else files
+    if files[0].suffix == DICOM:
+        return _of_one_image(files, order)
+    if order.series is not None:
+        raise found(
+            Kind.UNUSABLE_OPTION,
+            f"series={order.series!r:.60} for an image that is not DICOM",
+            "series with DICOM only, whose images it chooses from",
+            "leave out series",
+        )
+    return files
 
 
 def _of_one_image(files: list[Path], order: Order) -> list[Path]:

@@ -6,14 +6,20 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from lightm_unet.deploy.serve.settings import GB, ServeSettings
 from lightm_unet.errors import SettingError, UsageError
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.values import LARGEST, number, whole_number
 
+if TYPE_CHECKING:
+    import uvicorn
+
+    from lightm_unet.deploy.serve.service import Service
+
 _MOST_CONNECTIONS = 512
-_STOP_S = 30
+STOP_S = 30
 """Requests may go on for so long after the server was told to stop."""
 
 
@@ -38,11 +44,8 @@ def serve(
     require_extra("serve", "a server")
     given = checked(ServeSettings(**settings))
     import torch
-    import uvicorn
 
-    from lightm_unet.deploy.serve.app import create_app
     from lightm_unet.deploy.serve.json_log import json_lines
-    from lightm_unet.deploy.serve.protocol import TimedHeaders
     from lightm_unet.deploy.serve.served_models import load_served_models
     from lightm_unet.deploy.serve.service import create_service
     from lightm_unet.deploy.serve.token import read_token
@@ -59,7 +62,28 @@ def serve(
         loaded = load_served_models(models, device, int(memory / count))
         service = create_service(loaded, given, device, count, threads)
         stack.callback(service.close)
-        config = uvicorn.Config(
+        stack.enter_context(json_lines())
+        if ready is not None:
+            name = f"[{given.host}]" if ":" in given.host else given.host
+            ready(f"http://{name}:{listening.getsockname()[1]}")
+        http_server(service, token).run(sockets=[listening])
+
+
+def http_server(service: Service, token: str | None, stop_s: int = STOP_S) -> uvicorn.Server:
+    """What speaks HTTP for a service; `run(sockets=[...])` starts it.
+
+    Args:
+        service: what it offers.
+        token: that clients have to send; None for this computer alone.
+        stop_s: how long requests may go on after the server was told to stop.
+    """
+    import uvicorn
+
+    from lightm_unet.deploy.serve.app import create_app
+    from lightm_unet.deploy.serve.protocol import TimedHeaders
+
+    return uvicorn.Server(
+        uvicorn.Config(
             create_app(service, token),
             http=TimedHeaders,
             ws="none",
@@ -69,13 +93,9 @@ def serve(
             server_header=False,
             proxy_headers=False,
             limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=_STOP_S,
+            timeout_graceful_shutdown=stop_s,
         )
-        stack.enter_context(json_lines())
-        if ready is not None:
-            name = f"[{given.host}]" if ":" in given.host else given.host
-            ready(f"http://{name}:{listening.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listening])
+    )
 
 
 def checked(settings: ServeSettings) -> ServeSettings:

@@ -1,8 +1,8 @@
 """The browser page, where it is in the package: at `/` with the first model, each at `/page/NAME/`.
 
-It runs the network in the browser, or, where its user chooses so, asks this server: the page holds the
-server's name for the model, and `POST /v1/predict` with `response=json` gives the mask of an image. A
-page of one's own does the same; `GET /v1/models` answers with `"server": "lightm-unet"`.
+It runs the network in the browser, or, where its user chooses so, asks this server: the page holds
+the server's name for the model, and `POST /v1/predict` with `response=json` gives the mask of an
+image. A page of one's own does the same; `GET /v1/models` answers with `"server": "lightm-unet"`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ def read_token(file: Path | None, host: str) -> str | None:
     place = VARIABLE if file is None else str(file)
     token = os.environ.get(VARIABLE)
     if file is not None:
-        token = (read_bytes(file, 10_000).decode("utf-8", "replace").splitlines() or [""])[0]
+        # An empty file holds an empty token, which is refused below like any that is too short.
+        data = b"" if file.is_file() and file.stat().st_size == 0 else read_bytes(file, 10_000)
+        token = (data.decode("utf-8", "replace").splitlines() or [""])[0]
         if os.name == "posix" and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
             _log.warning("%s: other users of this computer can read it; chmod 600 hides it", file)
     token = None if token is None else token.strip()
