@@ -141,8 +141,14 @@ def write_card(
         if profile
         else "no check"
     )
-    rows = {
+    about = {
+        "intended use": facts["intended_use"],
+        "not intended": facts["not_intended"],
+        "not tried": facts["not_tried"],
+        "check of the input": unlike,
         "use": f"`lightm-unet predict {name} {facts['example']} --output masks`",
+    }
+    made = {
         "network": f"`{training['network']}`, {cost.parameters:,} parameters, "
         f"{cost.macs / 1e9:.2f} GMACs for an image of {size}",
         "weights": f"float16, SHA-256 `{model.card['weights']['sha256']}`",
@@ -154,13 +160,9 @@ def write_card(
         f"validation, {len(split.test)} for the test, by {facts['split_by']}; "
         f"`models/{name}/split.json`",
         "training": trained,
-        "intended use": facts["intended_use"],
-        "not intended": facts["not_intended"],
-        "not tried": facts["not_tried"],
-        "check of the input": unlike,
     }
-    lines = [f"# {facts['title']}", "", facts["summary"], "", "| | |", "| --- | --- |"]
-    lines += [f"| {key} | {text} |" for key, text in rows.items()]
+    lines = [f"# {facts['title']}", "", facts["summary"], "", *pairs(about)]
+    lines += ["", "## How it was made", "", *pairs(made)]
     lines += ["", f"## Scores on the {part} cases", ""]
     lines += [f"On the images' own grids, mean and standard deviation. {selected}", ""]
     lines += score_table(scores, facts.get("groups", {}))
@@ -171,6 +173,11 @@ def write_card(
     answers = facts["claim"]
     lines += [f"| {number} | {item} | {answers[str(number)]} |" for number, item in ITEMS.items()]
     return "\n".join(lines) + "\n"
+
+
+def pairs(rows: dict[str, str]) -> list[str]:
+    """A table of two columns without a head."""
+    return ["| | |", "| --- | --- |", *(f"| {key} | {text} |" for key, text in rows.items())]
 
 
 def score_table(scores: Evaluation, groups: dict[str, str]) -> list[str]:

@@ -122,8 +122,8 @@ def test_a_file_of_two_gigabytes(page, tmp_path):
 @fault(
     SECTION,
     "a volume, as NIfTI, given to a model of flat images",
-    "Found a volume with 3 axes; expected a flat image of 2 axes, which this model segments; open "
-    "a single picture, or use a 3D model.; the page goes on",
+    "Found a volume of many slices, such as CT or MR; expected a single flat image, such as an "
+    "X-ray, which this model is for; open a single image, or a model of volumes.; the page goes on",
 )
 def test_a_volume_for_a_flat_model(page):
     return f"{page.problem(file('volume.nii', nifti()))}; {goes_on(page)}"

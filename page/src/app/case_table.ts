@@ -55,8 +55,8 @@ export class CaseTable {
               "tr",
               {},
               h("th", { scope: "col", class: "text" }, name),
-              ...heads,
               h("th", { scope: "col", class: "text" }, state),
+              ...heads,
               h("td", {}),
             ),
           ),
@@ -90,11 +90,11 @@ export class CaseTable {
     row.classList.toggle("shown", isShown);
     row.querySelector("button")?.setAttribute("aria-pressed", String(isShown));
     const cells = row.querySelectorAll("td");
+    const [state, ...sizes] = cells;
     this.model.labels.slice(1).forEach((_, index) => {
       const found = item.result?.measures[index];
-      setText(cells[index], found ? sizeText(found, this.model.dims) : "");
+      setText(sizes[index], found ? sizeText(found, this.model.dims) : "");
     });
-    const state = cells[this.model.labels.length - 1];
     const isUnlike = item.state === "done" && item.result?.unlike;
     setText(state, isUnlike ? APP.cases.unlike : APP.cases[item.state]);
     if (state) state.dataset["state"] = isUnlike ? "unlike" : item.state;
@@ -119,8 +119,8 @@ export class CaseTable {
           item.name,
         ),
       ),
-      ...this.model.labels.slice(1).map(() => h("td")),
       h("td", { class: "text state" }),
+      ...this.model.labels.slice(1).map(() => h("td")),
       h(
         "td",
         {},

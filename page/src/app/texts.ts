@@ -70,17 +70,17 @@ export const IMAGES = {
       `${expected}`,
       "give the channels that the model was made for",
     ),
-  otherDims: (found: number, expected: number) =>
+  otherDims: (found: number) =>
     found === 2
       ? refused(
-          "a flat picture",
-          "a volume, which this model segments",
-          "open a NIfTI file or a DICOM series, or use a 2D model",
+          "a single flat image, such as an X-ray",
+          "a volume of many slices, such as CT or MR, which this model is for",
+          "open a whole DICOM series or a NIfTI volume, or a model of flat images",
         )
       : refused(
-          `a volume with ${found} axes`,
-          `a flat image of ${expected} axes, which this model segments`,
-          "open a single picture, or use a 3D model",
+          "a volume of many slices, such as CT or MR",
+          "a single flat image, such as an X-ray, which this model is for",
+          "open a single image, or a model of volumes",
         ),
   noMemory: refused(
     "too little memory in this browser",
@@ -181,7 +181,7 @@ export const APP = {
     onDevice: (build: string) => `on this device (${build})`,
     unlikeTitle: "Check this result with care.",
     unlike: (score: number, limit: number, feature: string) =>
-      `The image is unlike the images that the model was trained on (score ${score.toFixed(1)}, usual up to ${limit.toFixed(1)}), most in its ${feature}.`,
+      `The image is unlike the images that the model was trained on: it differs from them ${score.toFixed(score < 10 ? 1 : 0)} times as much as usual (up to ${limit.toFixed(1)} times is normal), most in its ${feature}. The outline may be wrong.`,
     noPixelSize: "The file does not tell the size of a pixel, so areas are in pixels.",
     makeGrey: "Convert to grey and segment",
     retry: "Try again",

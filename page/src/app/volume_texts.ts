@@ -310,6 +310,7 @@ export const VOLUME_DOWNLOADS = {
 export const VOLUME_VIEW = {
   views: "Planes",
   all: "All planes and 3D",
+  named: "an axial, a coronal and a sagittal plane, and 3D",
   axial: "Axial",
   coronal: "Coronal",
   sagittal: "Sagittal",

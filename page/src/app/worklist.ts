@@ -118,7 +118,7 @@ export class Worklist {
       // A slice with a place is a volume of one slice for a model of volumes.
       const isSlice = image.shape.length === 2 && image.affine !== null;
       if (image.shape.length !== this.model.dims && !(isSlice && this.model.dims === 3)) {
-        throw new ImageError(IMAGES.otherDims(image.shape.length, this.model.dims));
+        throw new ImageError(IMAGES.otherDims(image.shape.length));
       }
       stop.signal.throwIfAborted();
       const [segmentation, computer] = await (this.server

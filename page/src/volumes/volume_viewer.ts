@@ -65,6 +65,8 @@ class VolumeViewer implements Viewer {
   private model: ModelDescription | null = null;
   private limits: Limits = { low: 0, high: 1 };
   private opacity = FIRST_OPACITY;
+  private what = "";
+  private planes: string = VOLUME_VIEW.all;
   private graphics: WebGL2RenderingContext | null = null;
 
   constructor(parent: HTMLElement) {
@@ -77,6 +79,8 @@ class VolumeViewer implements Viewer {
       { class: "controls" },
       choice(VOLUME_VIEW.views, VIEWS, SLICE_TYPE.MULTIPLANAR as SLICE_TYPE, (view) => {
         this.niivue.setSliceType(view);
+        this.planes = VIEWS.find(([, type]) => type === view)?.[0] ?? VOLUME_VIEW.all;
+        this.tell();
       }),
       this.brightness.element,
       this.contrast.element,
@@ -99,7 +103,8 @@ class VolumeViewer implements Viewer {
     segmentation: Segmentation | null,
     model: ModelDescription,
   ): Promise<void> {
-    this.canvas.setAttribute("aria-label", APP.view.image(image.name, foundIn(segmentation, model)));
+    this.what = APP.view.image(image.name, foundIn(segmentation, model));
+    this.tell();
     if (this.graphics === null) return;
     const isAnother = this.image !== image;
     const [background, ...overlays] = this.niivue.volumes;
@@ -113,6 +118,12 @@ class VolumeViewer implements Viewer {
     if (isAnother) await this.showImage(image);
     if (segmentation) await this.showLabels(image, segmentation.labels, model);
     if (isAnother || segmentation) this.lookAt(firstLook(segmentation?.labels ?? null, image.shape));
+  }
+
+  /** What is drawn, and in which planes: a screen reader sees one canvas. */
+  private tell(): void {
+    const planes = this.planes === VOLUME_VIEW.all ? VOLUME_VIEW.named : this.planes;
+    this.canvas.setAttribute("aria-label", `${this.what}: ${planes}`);
   }
 
   setOpacity(opacity: number): void {

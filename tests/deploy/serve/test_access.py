@@ -104,7 +104,7 @@ def test_a_token_from_a_file_or_the_environment(monkeypatch, tmp_path, listen):
 
 
 @pytest.mark.parametrize(
-    "text", ["short", "with a blank in it", "ünïcödé-ünïcödé-ünïcödé", "\n" * 20]
+    "text", ["", "short", "with a blank in it", "ünïcödé-ünïcödé-ünïcödé", "\n" * 20]
 )
 def test_weak_tokens_are_refused(text, tmp_path):
     (tmp_path / "token").write_text(text)

@@ -98,7 +98,7 @@ def test_what_is_refused(server, tmp_path):
     samples = np.eye(5, dtype=np.uint16)
     two = {"a": to_bytes(radiograph(samples)), "b": to_bytes(radiograph(samples, number=2))}
     for image, status, found in (
-        (zipped({**files, "x.png": png()}), 422, "a zip of DICOM and other files"),
+        (zipped({**files, "x.png": png()}), 422, "a zip of DICOM and other images"),
         (zipped({key: files[key] for key in list(files)[:2] + list(files)[3:]}), 422, None),
         (zipped({name: data[:-50]}), 422, None),
         (zipped(two), 422, "2 DICOM images"),
