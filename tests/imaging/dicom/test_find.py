@@ -3,6 +3,7 @@
 import os
 import stat
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,19 +179,19 @@ def test_archives_with_links_are_refused(tmp_path):
     assert "an archive with a link, 'link.dcm'" in str(image.problem)
 
 
-def test_archive_bombs_are_refused_by_their_list(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "_BOMB_BYTES", 2**20)
-    path = zipped(tmp_path / "a.zip", {"a.dcm": bytes(2**22)})
-    (image,) = images_in_archive(path)
-    assert "an archive with 0.0 GB compressed" in str(image.problem)
-    monkeypatch.setattr(archive, "MOST_FILES", 1)
-    path = zipped(tmp_path / "b.zip", {"a.dcm": b"1", "b.dcm": b"2"})
-    (image,) = images_in_archive(path)
-    assert "an archive with 2 files; expected at most 1" in str(image.problem)
-    monkeypatch.setattr(archive, "LARGEST_FILE", 0)
-    path = zipped(tmp_path / "c.zip", {"a.dcm": b"1"})
-    (image,) = images_in_archive(path)
-    assert "an archive with a file of 0 GB" in str(image.problem)
+@pytest.mark.parametrize(
+    ("limit", "files", "found"),
+    [
+        ({"harmless_bytes": 2**20}, {"a.dcm": bytes(2**22)}, "4 MB compressed"),
+        ({"files": 1}, {"a.dcm": b"1", "b.dcm": b"2"}, "2 files; expected at most 1"),
+        ({"file_bytes": 0}, {"a.dcm": b"1"}, "a file of 0 MB"),
+        ({"sum_bytes": 1}, {"a.dcm": b"1", "b.dcm": b"2"}, "0 MB"),
+    ],
+)
+def test_archive_bombs_are_refused_by_their_list(tmp_path, monkeypatch, limit, files, found):
+    monkeypatch.setattr(archive, "LIMITS", replace(archive.LIMITS, **limit))
+    (image,) = images_in_archive(zipped(tmp_path / "a.zip", files))
+    assert f"an archive with {found}" in str(image.problem)
 
 
 def test_a_member_that_unpacks_to_more_than_its_list_says_is_cut_off_there(tmp_path):

@@ -3,8 +3,8 @@
 It holds one file, or the channels of one image with nnU-Net's names, `CASE_0000.EXT`,
 `CASE_0001.EXT` and so on, or DICOM files.
 
-No member's name becomes the name of a file, so that none can lead out of the folder. Names, links,
-encryption, number and size are checked before anything is taken out; sizes again while it is.
+No member's name becomes the name of a file. What an archive may hold is said in
+`imaging/zip_members.py`; sizes are counted again while files are taken out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import io
 import logging
 import os
 import re
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,13 +24,11 @@ from lightm_unet.deploy.serve.problems import Kind, Problem, found
 from lightm_unet.deploy.serve.spool import RequestFolder
 from lightm_unet.imaging.dicom.listing import INDEX_NAME
 from lightm_unet.imaging.image import split_ending
+from lightm_unet.imaging.zip_members import RefusedArchive, ZipLimits, usable_members
 
 MOST_MEMBERS = 5000
 """Of a DICOM series there may be some thousands."""
-MOST_RATIO = 200
-"""A member may become this many times as large; an image of nothing would become 1000."""
-_SMALL = 1_000_000
-"""Below this many bytes any ratio is harmless."""
+_HARMLESS_BYTES = 1_000_000
 _MOST_DIRECTORY_BYTES = 4_000_000
 _CHUNK = 1 << 20
 _NUMBERED = re.compile(r".*_(\d{4})")
@@ -98,24 +95,13 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _members(archive: zipfile.ZipFile, most_bytes: int) -> list[zipfile.ZipInfo]:
     """The members to take out, checked and in order."""
-    if len(archive.infolist()) > MOST_MEMBERS:
-        raise _refused(f"a zip of {len(archive.infolist())} files", f"at most {MOST_MEMBERS}")
-    members = []
-    for member in archive.infolist():
-        path = PureWindowsPath(member.filename)  # it takes both kinds of slashes, and drives
-        if path.anchor or ".." in path.parts:
-            raise _refused("a zip with a name that leads out of its folder", "plain names")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise _refused("a zip with a link in it", "files")
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        if member.is_dir() or hidden or path.name == INDEX_NAME:
-            continue
-        if member.file_size > _SMALL and member.file_size > MOST_RATIO * member.compress_size:
-            raise _too_large(f"a file that becomes more than {MOST_RATIO} times as large", "images")
-        members.append(member)
-    total = sum(member.file_size for member in members)
-    if total > most_bytes:
-        raise _too_large(f"{total / 1e6:,.0f} MB in the zip", f"at most {most_bytes / 1e6:,.0f} MB")
+    limits = ZipLimits(MOST_MEMBERS, most_bytes, most_bytes, _HARMLESS_BYTES)
+    try:
+        members = usable_members(archive.infolist(), limits)
+    except RefusedArchive as refused:
+        kind = Kind.TOO_LARGE if refused.too_large else Kind.UNUSABLE_IMAGE
+        raise found(kind, f"a zip with {refused.found}", refused.expected, _ADVICE) from None
+    members = [each for each in members if PureWindowsPath(each.filename).name != INDEX_NAME]
     if not members:
         raise _refused("a zip without a file", "one with an image")
     return members
@@ -163,7 +149,3 @@ def _as_channel(file: Path, number: int) -> Path:
 
 def _refused(what: str, expected: str, advice: str = _ADVICE) -> Problem:
     return found(Kind.UNUSABLE_IMAGE, what, expected, advice)
-
-
-def _too_large(what: str, expected: str) -> Problem:
-    return found(Kind.TOO_LARGE, what, expected, _ADVICE)
