@@ -151,6 +151,25 @@ def test_what_happens_is_told_to_screen_readers(page, xray):
     assert name == f"{xray.name}, with lung drawn over it"
 
 
+def test_two_files_of_one_name_are_two_cases_with_downloads_of_their_own(page, xray):
+    page.open([xray, xray])
+    page.open([xray])
+    stem = xray.stem
+    saved = []
+    for name in (f"{stem}.png", f"{stem} (2).png", f"{stem} (3).png"):
+        page.show(name)
+        saved.append(page.download("Mask, label numbers (PNG)")[0])
+    assert saved == [f"{stem}_mask.png", f"{stem} (2)_mask.png", f"{stem} (3)_mask.png"]
+
+
+def test_the_state_of_a_case_is_in_sight_on_a_phone(visit, address, xray):
+    made = visit(address, viewport={"width": 390, "height": 844}, is_mobile=True)
+    made.open([xray])
+    for cell in made.page.locator(".cases tbody tr td").all():
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= 390
+
+
 def test_the_card_is_one_tap_away(page):
     page.page.get_by_role("button", name="Model card").click()
     dialog = page.page.get_by_role("dialog")

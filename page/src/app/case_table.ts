@@ -114,6 +114,7 @@ export class CaseTable {
             type: "button",
             class: "link",
             "aria-label": show(item.name),
+            title: item.name,
             onclick: () => this.actions.show(item),
           },
           item.name,
