@@ -111,6 +111,29 @@ def test_the_overlay_follows_its_slider(opened):
     assert tinted(snapshot(page)) == (0, 0)
 
 
+def test_a_volume_whose_axes_are_turned_is_looked_at_in_the_same_place(opened, folder):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[4:12, 34:44, 3:9] = 1  # in a corner: planes beside it show nothing of it
+    image = np.indices(SHAPE).sum(axis=0).astype(np.float32)
+    to_turned = np.zeros((4, 4))  # from the turned voxels, (nk - 1 - k, i, j), to the plain ones
+    to_turned[2, 0], to_turned[0, 1], to_turned[1, 2], to_turned[3, 3] = -1, 1, 1, 1
+    to_turned[2, 3] = SHAPE[2] - 1
+    pictures = []
+    page = start(opened)
+    for name, turn, affine in (
+        ("plain", lambda array: array, AFFINE),
+        ("turned", lambda array: array[..., ::-1].transpose(2, 0, 1), AFFINE @ to_turned),
+    ):
+        write_nifti(turn(image).copy(), affine, folder / f"{name}.nii.gz")
+        write_nifti(turn(labels).copy(), affine, folder / f"{name}_labels.nii.gz")
+        page.evaluate(
+            "names => viewing.show(...names)", [f"{name}.nii.gz", f"{name}_labels.nii.gz"]
+        )
+        pictures.append(tinted(snapshot(page))[0])
+    assert pictures[0] > 1000
+    assert abs(pictures[1] - pictures[0]) < 0.1 * pictures[0], pictures
+
+
 def test_an_image_alone_has_no_colours(opened):
     page = start(opened)
     show(page)

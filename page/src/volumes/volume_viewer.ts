@@ -117,7 +117,9 @@ class VolumeViewer implements Viewer {
     if (longest > most) return;
     if (isAnother) await this.showImage(image);
     if (segmentation) await this.showLabels(image, segmentation.labels, model);
-    if (isAnother || segmentation) this.lookAt(firstLook(segmentation?.labels ?? null, image.shape));
+    if (isAnother || segmentation) {
+      this.lookAt(firstLook(segmentation?.labels ?? null, image.shape), image);
+    }
   }
 
   /** What is drawn, and in which planes: a screen reader sees one canvas. */
@@ -183,8 +185,13 @@ class VolumeViewer implements Viewer {
     for (const volume of [...volumes].reverse()) this.niivue.removeVolume(volume);
   }
 
-  private lookAt([i, j, k]: readonly [number, number, number]): void {
-    this.niivue.scene.crosshairPos = this.niivue.vox2frac([i, j, k]);
+  /** By way of mm: NiiVue's own voxels are those of a volume that it has turned. */
+  private lookAt(voxel: readonly [number, number, number], { affine }: MedicalImage): void {
+    const mm = [0, 1, 2].map((axis) => {
+      const row = affine?.subarray(4 * axis, 4 * axis + 4) ?? [];
+      return [...voxel, 1].reduce((sum, each, at) => sum + each * (row[at] ?? 0), 0);
+    });
+    this.niivue.scene.crosshairPos = this.niivue.mm2frac([mm[0] ?? 0, mm[1] ?? 0, mm[2] ?? 0]);
     this.niivue.drawScene();
   }
 
