@@ -199,7 +199,7 @@ def test_an_unlike_image(page):
     image[::7] = 255
     page.open([png_file("stripes.png", image)])
     warning = page.page.locator(".result .warn")
-    return " ".join(warning.inner_text().split(" (score")[0].split())
+    return " ".join(warning.inner_text().split(": it differs")[0].split())
 
 
 @fault(
