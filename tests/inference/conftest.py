@@ -35,7 +35,7 @@ class AboveZero(Midpoint):
         return 0.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model():
     """A model with a network whose answer is known."""
 
