@@ -382,7 +382,7 @@ def test_probabilities_are_written_on_request(run, pictures, tmp_path):
 
 
 def test_an_output_folder_that_takes_no_file_is_told_before_the_work(run, pictures, monkeypatch):
-    monkeypatch.setattr("lightm_unet.inference.predict.image_logits", None)
+    monkeypatch.setattr("lightm_unet.inference.job.prepared_logits", None)
     code, _, error = run("predict", pictures / "model", pictures / "images", "--output", "/proc/x")
     assert code == 3
     assert error.startswith("lightm-unet: /proc/x: found that it cannot be written (")

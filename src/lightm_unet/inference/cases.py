@@ -51,6 +51,8 @@ class InputCase:
     """Why there is no image, such as a wrong path."""
     dicom: tuple[DicomFile, ...] = ()
     """The files of a DICOM image."""
+    dicom_voxels: int = 0
+    """Of all of them together."""
 
     def read(self, channels: int) -> Image:
         """Read the image.
@@ -168,7 +170,15 @@ def find_cases(
             problems.append(InputCase(image.name, (image.place,), None, image.problem))
         else:
             mask = output / (image.name + dicom_ending)
-            cases.append(InputCase(image.name, (image.place,), mask, dicom=image.files))
+            cases.append(
+                InputCase(
+                    image.name,
+                    (image.place,),
+                    mask,
+                    dicom=image.files,
+                    dicom_voxels=image.voxels,
+                )
+            )
     _check_outputs(cases, [*files, *(file.path for image in dicom for file in image.files)])
     return cases + problems
 

@@ -5,45 +5,36 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from lightm_unet.errors import DataError, LightMUNetError, UsageError
-from lightm_unet.imaging.dicom.segment import SEGMENTATION_TYPES, Algorithm, Segment
-from lightm_unet.imaging.dicom.write_segmentation import (
-    LEVELS,
-    need_segmentations,
-    write_segmentation,
-)
-from lightm_unet.imaging.image import write_labels
+from lightm_unet.errors import UsageError
+from lightm_unet.imaging.dicom.segment import SEGMENTATION_TYPES
+from lightm_unet.imaging.dicom.write_segmentation import need_segmentations
 from lightm_unet.inference.cases import (
     SEGMENTATION_ENDING,
     VOLUME_ENDING,
     InputCase,
     find_cases,
 )
-from lightm_unet.inference.output_folder import check_masks_folder, concerns_one_file, unwritable
-from lightm_unet.inference.probabilities import FOLDER, warn_of_former, write_probabilities
+from lightm_unet.inference.job import CaseAtWork, Job, is_segmentation
+from lightm_unet.inference.output_folder import check_masks_folder, unwritable
+from lightm_unet.inference.pipeline import Stages, run_pipeline
+from lightm_unet.inference.probabilities import FOLDER, warn_of_former
 from lightm_unet.inference.record import CaseResult, write_record
-from lightm_unet.inference.segments import algorithm_of, segments_of
 from lightm_unet.inference.settings import (
     OUTPUT_FORMATS,
     OutputFormat,
     PredictSettings,
     SegmentationType,
 )
-from lightm_unet.models.likeness import NOT_COMPARED
 from lightm_unet.models.logits import check_overlap
 from lightm_unet.models.model_folder import ModelFolder, load_model
-from lightm_unet.models.predict_image import ImageLogits, image_logits, judge_image
 from lightm_unet.system.choices import check_choice
-from lightm_unet.system.device import choose_device, is_out_of_memory
-from lightm_unet.system.progress import Progress, track
+from lightm_unet.system.device import choose_device
+from lightm_unet.system.progress import Progress, ProgressEvent
 
 _logger = logging.getLogger(__name__)
 
@@ -88,7 +79,8 @@ def predict(
             study in a folder.
         output_format: "same" or "nifti", which writes NIfTI for DICOM images.
         segmentation_type: of DICOM segmentations, "binary", "labelmap" or "fractional".
-        progress: called with an event for each case.
+        progress: called with an event for each case, when it is the network's turn; the case
+            before may then still be being written.
 
     Returns:
         One result per case, in the order of the inputs; inputs without an image come last.
@@ -114,19 +106,18 @@ def predict(
         series=series,
         dicom_ending=VOLUME_ENDING if output_format == "nifti" else SEGMENTATION_ENDING,
     )
-    if any(_is_segmentation(case) for case in cases):
+    if any(is_segmentation(case) for case in cases):
         need_segmentations()
-    job = _Job(
-        model,
-        folder,
-        chosen,
-        overlap,
-        probabilities,
-        strict,
-        segmentation_type,
-        segments_of(model),
-        algorithm_of(model),
+    settings = PredictSettings(
+        device=str(chosen),
+        overlap=overlap,
+        strict=strict,
+        probabilities=probabilities,
+        series=series,
+        output_format=output_format,
+        segmentation_type=segmentation_type,
     )
+    job = Job.of(model, folder, chosen, settings)
     check_masks_folder(folder, [case.output.name for case in cases if case.output])
     if not probabilities:
         warn_of_former(folder / FOLDER, [case.output for case in cases if case.output])
@@ -139,24 +130,7 @@ def predict(
             write_record(model, results, folder, str(chosen), time.perf_counter() - start)
 
     try:
-        for case in track(cases, "predict", progress, lambda case: case.name):
-            case_start = time.perf_counter()
-            warnings: list[str] = []
-            error = job.do(case, warnings)
-            if error and len(cases) == 1:
-                raise error
-            results.append(
-                CaseResult(
-                    name=case.name,
-                    input=case.files[0],
-                    output=None if error else case.output,
-                    # Only its text: a raised error holds what its functions held, images too.
-                    error=str(error) if error else None,
-                    warnings=tuple(warnings),
-                    seconds=time.perf_counter() - case_start,
-                )
-            )
-            del error
+        _do_cases(job, cases, results, progress)
     except BaseException as stop:  # Ctrl-C, a full disk
         with suppress(OSError):
             record()
@@ -170,96 +144,38 @@ def predict(
     return results
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What the cases of one call have in common."""
+def _do_cases(
+    job: Job, cases: Sequence[InputCase], results: list[CaseResult], progress: Progress | None
+) -> None:
+    """Do all cases; a result is added as each is finished, in their order."""
+    turn = 0
 
-    model: ModelFolder
-    output: Path
-    device: torch.device
-    overlap: float
-    probabilities: bool
-    strict: bool
-    segmentation_type: SegmentationType
-    segments: tuple[Segment, ...]
-    algorithm: Algorithm
+    def begin(work: CaseAtWork) -> None:
+        nonlocal turn
+        if progress is not None:
+            progress(ProgressEvent("predict", turn, len(cases), work.case.name))
+        turn += 1
 
-    def do(self, case: InputCase, warnings: list[str]) -> LightMUNetError | None:
-        """Segment one case and write its files; the error if that fails for this case alone.
+    def done(work: CaseAtWork, error: Exception | None) -> None:
+        if error and len(cases) == 1:
+            raise error
+        # Only its text: a raised error holds what its functions held, images too.
+        results.append(work.result(str(error) if error else None))
 
-        What may be wrong with the mask is added to `warnings`.
-        """
-        try:
-            logits = image_logits(
-                self.model,
-                case.read(self.model.preprocessing.channels),
-                device=self.device,
-                overlap=self.overlap,
-            )
-            self._judge(case, logits, warnings)
-            self._write(case, logits)
-        except (DataError, UsageError) as error:
-            return error
-        except OSError as error:
-            file = case.output or case.files[0]
-            if not concerns_one_file(error):
-                raise unwritable(file, error) from error
-            return unwritable(file, error)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return _too_large(case, self.device)
-        return None
-
-    def _judge(self, case: InputCase, logits: ImageLogits, warnings: list[str]) -> None:
-        if self.model.profile is None:
-            return
-        judgement = judge_image(self.model.profile, logits, self.model.label_names)
-        found = NOT_COMPARED if judgement is None else str(judgement)
-        if judgement is not None and not judgement.unlike:
-            return
-        if self.strict:
-            raise DataError(
-                case.files[0],
-                f"an image {found}",
-                "one like them",
-                "check that it is what the model is for; without strict it is segmented all the "
-                "same, with a warning",
-            )
-        warnings.append(found)
-        _logger.warning("%s: %s; check the mask", case.files[0], found)
-
-    def _write(self, case: InputCase, logits: ImageLogits) -> None:
-        assert case.output is not None  # `read` raises where there is no image
-        if self.probabilities:  # first, so that no mask stands without them
-            write_probabilities(logits, self.output / FOLDER, case.output.name)
-        if not _is_segmentation(case):
-            write_labels(logits.labels, logits.geometry, case.output)
-            return
-        fractional = self.segmentation_type == "fractional"
-        write_segmentation(
-            logits.labels,
-            logits.geometry,
-            case.output,
-            self.segments,
-            self.algorithm,
-            self.segmentation_type,
-            logits.probabilities(LEVELS) if fractional else None,
-        )
-
-
-def _is_segmentation(case: InputCase) -> bool:
-    return case.output is not None and case.output.suffix == SEGMENTATION_ENDING
-
-
-def _too_large(case: InputCase, device: torch.device) -> DataError:
-    return DataError(
-        case.files[0],
-        f"an image too large for the memory of {device}",
-        "one that fits",
-        f"use {'' if device.type == 'cpu' else 'the device cpu, '}a machine with more memory, or a "
-        "model trained on patches",
+    run_pipeline(
+        [CaseAtWork(case) for case in cases],
+        Stages(
+            read=job.read,
+            compute=job.segment,
+            write=job.finish,
+            concerns_one=job.error_of,
+            is_large=job.is_large,
+            begin=begin,
+            done=done,
+        ),
     )
+    if progress is not None:
+        progress(ProgressEvent("predict", len(cases), len(cases)))
 
 
 def _paths(name: str, values: Iterable[StrPath]) -> list[Path]:

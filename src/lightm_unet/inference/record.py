@@ -34,7 +34,7 @@ class CaseResult:
     warnings: tuple[str, ...]
     """What may be wrong with the mask, each in one line."""
     seconds: float
-    """Duration from reading the image to writing the mask."""
+    """That reading, the network and writing took, without the time they waited for each other."""
 
 
 def write_record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -104,18 +105,56 @@ def image_logits(
             any volume that the model was trained on; the network's output holds NaN or infinite
             values, in which no label is the likeliest.
     """
+    return prepared_logits(model, prepare_image(model, image), device=device, overlap=overlap)
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image as the network sees it."""
+
+    tensor: torch.Tensor
+    """`(channels, *grid)`."""
+    record: GridRecord
+    """How the grid was made."""
+    path: str | Path
+    """The image's file, for messages."""
+
+
+def prepare_image(model: Model, image: Image) -> PreparedImage:
+    """What is done with an image before the network runs; it needs no GPU.
+
+    Raises:
+        DataError: the image's dimensions or channels do not match the model; it is far larger than
+            any volume that the model was trained on.
+    """
     tensor, record = preprocess_image(image, model.preprocessing)
     if model.profile is not None:
         model.profile.refuse_other_extent(record.extent_mm, image.path)
+    return PreparedImage(tensor, record, image.path)
+
+
+def prepared_logits(
+    model: Model,
+    prepared: PreparedImage,
+    *,
+    device: torch.device | str = "cpu",
+    overlap: float = 0.5,
+) -> ImageLogits:
+    """Run a model's network on an image that `prepare_image` returned.
+
+    Raises:
+        DataError: the network's output holds NaN or infinite values.
+    """
     network = model.network.to(device).eval()
     with torch.inference_mode():
-        logits = compute_logits(network, tensor[None].to(device), model.preprocessing, overlap)[0]
+        images = prepared.tensor[None].to(device)
+        logits = compute_logits(network, images, model.preprocessing, overlap)[0]
         finite = all(bool(torch.isfinite(score).all()) for score in logits)
     if not finite:
         raise DataError(
-            image.path,
+            prepared.path,
             "an image for which the network gives NaN or infinite values",
             "finite ones",
             "check the model's weights and the image's intensities",
         )
-    return ImageLogits(logits, record, tensor)
+    return ImageLogits(logits, prepared.record, prepared.tensor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lightm_unet.imaging.containers.png import SIGNATURE, read_png
 from lightm_unet.imaging.containers.stored import StoredPicture
 from lightm_unet.imaging.containers.tiff import read_tiff
 from lightm_unet.system.files import read_bytes
+from lightm_unet.system.quiet import without_warnings
 
 MAX_FILE_BYTES = 1_000_000_000
 
@@ -60,8 +60,7 @@ def read_stored(path: Path) -> StoredPicture:
         )
     try:
         # Libraries warn of what matters to no level, and of sizes that are bounded here.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             return reader(data, path)
     except DataError:
         raise

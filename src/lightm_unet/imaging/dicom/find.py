@@ -55,6 +55,8 @@ class DicomImage:
     files: tuple[DicomFile, ...]
     problem: DataError | None = None
     """Why it cannot be read."""
+    voxels: int = 0
+    """Of all files together; 0 where it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -226,19 +228,20 @@ def _of_study(
             )
             return [DicomImage(names.several, place, (headers[0].file,), problem)]
     if not volumes:
-        return [
-            _image((header.file,), place, names) for series in pictures for header in series.headers
-        ]
+        return [_image([header], place, names) for series in pictures for header in series.headers]
     largest = max(volumes, key=lambda each: each.voxels)
     rest = [each for each in every if each is not largest]
     if rest and (wanted is None or len(volumes) > 1):
         line = f"{place}: {largest} is read, the largest; not read: {_listed(rest)}"
         log_once(_log, line, f"{line}; --series takes another by its number or UID")
-    return [_image(tuple(header.file for header in largest.headers), place, names)]
+    return [_image(largest.headers, place, names)]
 
 
-def _image(files: tuple[DicomFile, ...], place: Path, names: _Names) -> DicomImage:
-    return DicomImage(names.of(files), files[0].path if len(files) == 1 else place, files)
+def _image(headers: Sequence[_Header], place: Path, names: _Names) -> DicomImage:
+    files = tuple(header.file for header in headers)
+    own_place = files[0].path if len(files) == 1 else place
+    voxels = sum(header.voxels for header in headers)
+    return DicomImage(names.of(files), own_place, files, voxels=voxels)
 
 
 def _sorted_series(headers: Sequence[_Header]) -> tuple[list[_Series], list[_Series]]:

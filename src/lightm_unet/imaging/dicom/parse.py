@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lightm_unet.errors import DataError, LightMUNetError
 from lightm_unet.imaging.dicom_source import BROKEN, DicomFile
 from lightm_unet.system.extras import require_extra
+from lightm_unet.system.quiet import without_warnings
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -69,8 +69,7 @@ def broken_is_an_error(file: DicomFile) -> Iterator[None]:
     from pydicom import config
 
     try:
-        with warnings.catch_warnings(), config.disable_value_validation():
-            warnings.simplefilter("ignore")
+        with without_warnings(), config.disable_value_validation():
             yield
     except LightMUNetError:
         raise
@@ -220,8 +219,7 @@ def count(dataset: Dataset, name: str, file: DicomFile, default: int | None = No
 def text(dataset: Dataset, name: str) -> str:
     """An attribute as text; empty where it is missing or cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             value = dataset.get(name)
             return "" if value is None else str(value)
     except Exception:  # a broken value that nothing depends on

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from lightm_unet.imaging.dicom_source import DicomFile, Source
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.system.extras import require_extra
 from lightm_unet.system.files import write_bytes
+from lightm_unet.system.quiet import without_warnings
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -147,8 +147,7 @@ def write_segmentation(
     images = _source_images(source)
     order = _order_in_source(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about values of the images, which are copied
+        with without_warnings():  # about values of the images, which are copied
             spacing = geometry.spacing_mm if geometry.radiograph else None
             entropy = _digest(labels)
             data = _encode(pixels[order], images, segments, algorithm, kind, entropy, spacing)
