@@ -27,7 +27,8 @@ from small_models import random_network, write_model
 from strategies import ORIENTATIONS, oriented_affine, rotated
 
 GRIDS = settings(
-    max_examples=int(os.environ.get("LIGHTM_UNET_GRIDS", 8)), phases=(Phase.explicit, Phase.generate)
+    max_examples=int(os.environ.get("LIGHTM_UNET_GRIDS", 8)),
+    phases=(Phase.explicit, Phase.generate),
 )
 """Without looking for the smallest grid that fails, which takes minutes and tells no more."""
 

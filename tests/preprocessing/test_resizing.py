@@ -1,6 +1,8 @@
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lightm_unet.preprocessing.resizing import resize, resize_labels
+from lightm_unet.preprocessing.resizing import resize, resize_labels, resize_rows, row_parts
 
 
 def test_equal_sizes_pass_through_to_the_bit():
@@ -69,3 +71,16 @@ def test_a_grid_of_one_column_is_resized_as_several_of_them_are():
 def test_a_grid_that_shrinks_to_one_column_is_resized_along_both_axes():
     image = torch.randn(2, 9, 4)
     torch.testing.assert_close(resize(image, (2, 1)), resize(resize(image, (2, 4)), (2, 1)))
+
+
+@given(
+    grid=st.tuples(*[st.integers(1, 9)] * 3),
+    shape=st.tuples(*[st.integers(1, 12)] * 3),
+    dims=st.sampled_from([2, 3]),
+    values=st.integers(1, 60),
+)
+def test_rows_are_those_of_the_whole_image(grid, shape, dims, values):
+    grid, shape = grid[:dims], shape[:dims]
+    image = torch.randn(1, *grid, generator=torch.Generator().manual_seed(0))
+    parts = [resize_rows(image[0], shape, rows) for rows in row_parts(shape, values)]
+    torch.testing.assert_close(torch.cat(parts)[None], resize(image, shape), rtol=1e-5, atol=1e-5)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.inference.components import voxel_size
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,9 @@ def measure_labels(
         (2, 0.2, 4.0)
     """
     counts = np.bincount(labels.ravel(), minlength=len(names))
-    steps = geometry.affine[:3, :3]
-    ml = cm2 = None
-    if len(geometry.shape) == 3:
-        ml = abs(float(np.linalg.det(steps))) / 1000
-    elif geometry.has_size:
-        cm2 = float(np.linalg.norm(np.cross(steps[:, 0], steps[:, 1]))) / 100
+    size, unit = voxel_size(geometry) or (0.0, "")
+    ml = size / 1000 if unit == "mm3" else None
+    cm2 = size / 100 if unit == "mm2" else None
     return [
         LabelAmount(
             value=value,

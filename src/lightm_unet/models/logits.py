@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from lightm_unet.errors import UsageError
+from lightm_unet.models.logits_memory import LogitsMemory, take_memory
+from lightm_unet.models.sliding_windows import slide
 from lightm_unet.preprocessing.normalization import padding_value
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 
-WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 4, "mps": 1}
-"""Sliding windows per pass. More gains nothing on a CPU, which one window keeps busy."""
+Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 def compute_logits(
-    network: torch.nn.Module,
+    network: Network,
     images: torch.Tensor,
     preprocessing: Preprocessing,
     overlap: float = 0.5,
 ) -> torch.Tensor:
     """Run a network as it was trained: on whole images, or on patches by a sliding window.
 
-    Windows overlap and are averaged with Gaussian weights, so that what a window sees at its edge
-    counts less. An image smaller than the window is put into its middle, padded as in training.
+    An image smaller than the window is put into its middle, padded as in training.
 
     Args:
         network: in eval mode.
@@ -37,19 +39,66 @@ def compute_logits(
     """
     if preprocessing.roi_size is None:
         return network(images)
-    from monai.inferers import sliding_window_inference
-
-    logits = sliding_window_inference(
-        images,
-        roi_size=preprocessing.roi_size,
-        sw_batch_size=WINDOWS_AT_ONCE.get(images.device.type, 1),
-        predictor=network,
-        overlap=overlap,
-        mode="gaussian",
-        padding_mode="constant",
-        cval=padding_value(preprocessing),
+    around = padding_value(preprocessing)
+    return torch.stack(
+        [
+            torch.cat(list(slide(network, image, preprocessing.roi_size, overlap, around)), dim=1)
+            for image in images
+        ]
     )
-    return cast(torch.Tensor, logits)  # a tuple or dict only where the network returns one
+
+
+def compute_image_logits(
+    network: Network, image: torch.Tensor, preprocessing: Preprocessing, overlap: float = 0.5
+) -> LogitsMemory:
+    """The same for one image of any size: what is large is kept in a file.
+
+    Args:
+        network: in eval mode.
+        image: preprocessed, `(channels, *grid)`, on the network's device.
+        preprocessing: as `compute_logits`.
+        overlap: as `compute_logits`.
+
+    Returns:
+        Logits `(classes, *grid)`; those of windows are float32 on the CPU.
+
+    Raises:
+        UsageError: they are large, and the folder for temporary files has no space for them.
+    """
+    if preprocessing.roi_size is None:
+        return LogitsMemory(network(image[None])[0])
+    around = padding_value(preprocessing)
+    memory, row = None, 0
+    for part in slide(network, image, preprocessing.roi_size, overlap, around):
+        if memory is None:
+            memory = take_memory((len(part), *image.shape[1:]))
+        memory.tensor[:, row : row + part.shape[1]] = part
+        memory.release()
+        row += part.shape[1]
+    assert memory is not None  # an image has a row at least
+    return memory
+
+
+def mirrored(network: Network, axes: Sequence[int]) -> Network:
+    """A network that also looks at the mirror images of its input, and gives the mean.
+
+    Args:
+        network: images `(batch, channels, *grid)` to logits `(batch, classes, *grid)`.
+        axes: of the grid, from 0. Each is mirrored with and without each of the others.
+    """
+    subsets = [
+        [2 + axis for axis in subset]
+        for count in range(len(axes) + 1)
+        for subset in itertools.combinations(axes, count)
+    ]
+
+    def mean(images: torch.Tensor) -> torch.Tensor:
+        total = network(images)
+        for flipped in subsets[1:]:
+            total = total + network(images.flip(flipped)).flip(flipped)
+        return total / len(subsets)
+
+    return mean if axes else network
 
 
 def check_overlap(overlap: Any) -> None:

@@ -8,6 +8,7 @@ linear interpolation. An axis that keeps its length is not touched, to the bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -97,3 +98,55 @@ def _resize_last_two(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tenso
     return F.interpolate(
         image[None], size=shape, mode="bilinear", align_corners=False, antialias=True
     )[0]
+
+
+def resize_rows(image: torch.Tensor, shape: tuple[int, ...], rows: slice) -> torch.Tensor:
+    """Some rows, along the first axis, of what `resize` gives, from no more than they need.
+
+    Args:
+        image: float32, `(*grid)`, 2D or 3D.
+        shape: the new grid.
+        rows: of the new grid.
+
+    Returns:
+        float32, `(rows, *shape[1:])`.
+
+    Source: the weights are those of torch's antialiased linear interpolation.
+    """
+    before, after = image.shape[0], shape[0]
+    if before == after:
+        return _resize_other_axes(image[rows], shape)
+    scale = before / after
+    support = max(scale, 1.0)
+    centres = (torch.arange(rows.start, rows.stop, dtype=torch.float64) + 0.5) * scale
+    first = (centres - support + 0.5).long().clamp(min=0)
+    last = (centres + support + 0.5).long().clamp(max=before)
+    start = int(first.min())
+    needed = _resize_other_axes(image[start : int(last.max())], shape)
+    made = needed.new_empty(len(centres), *shape[1:])
+    for row, (low, high, centre) in enumerate(
+        zip(first.tolist(), last.tolist(), centres.tolist(), strict=True)
+    ):
+        distance = (torch.arange(low, high, dtype=torch.float64) - centre + 0.5).abs()
+        weights = (1 - distance / support).clamp(min=0)
+        weights = (weights / weights.sum()).to(torch.float32)
+        made[row] = torch.tensordot(weights, needed[low - start : high - start], 1)
+    return made
+
+
+def _resize_other_axes(rows: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """All axes but the first."""
+    if rows.dim() == 3:
+        return _resize_last_two(rows, (shape[1], shape[2]))
+    return _resize_last_two(rows[None], (len(rows), shape[1]))[0]
+
+
+def row_parts(shape: tuple[int, ...], values: int = 2**23) -> list[slice]:
+    """A grid in parts along its first axis, of about so many values each.
+
+    Example:
+        >>> row_parts((5, 2, 3), 12)
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    rows = max(1, values // max(1, math.prod(shape[1:])))
+    return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)]
