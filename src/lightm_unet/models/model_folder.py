@@ -432,7 +432,14 @@ def _load_weights(network: torch.nn.Module, path: Path, digest: str | None) -> N
             f"{digest[:12]}..., as {CARD} says: the file is damaged or of another model",
             advice,
         )
-    network.to_empty(device="cpu").load_state_dict(weights)
+    if len(expected) < len(
+        [*network.parameters(), *network.buffers()]
+    ):  # buffers that no file holds
+        network.to_empty(device="cpu").load_state_dict(weights)
+        return
+    # Not `to_empty`, which imports half a second's worth of torch's compiler.
+    own_copies = {name: weights[name].to(like.dtype, copy=True) for name, like in expected.items()}
+    network.load_state_dict(own_copies, assign=True)
 
 
 _KINDS: dict[type, str] = {dict: "an object", list: "a list"}

@@ -73,14 +73,22 @@ class SSM(nn.Module):
         self.split = (dt_rank, d_state, d_state)
         self.x_proj = nn.Linear(channels, sum(self.split), bias=False)
         self.dt_proj = nn.Linear(dt_rank, channels)
-        self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(channels, 1))
-        self.D = nn.Parameter(torch.ones(channels))
-        with torch.no_grad():
-            nn.init.uniform_(self.dt_proj.weight, -(dt_rank**-0.5), dt_rank**-0.5)
-            # softplus(bias) is spread evenly, on a log scale, from 0.001 to 0.1.
-            dt = torch.exp(torch.empty(channels).uniform_(math.log(1e-3), math.log(1e-1)))
-            self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+        self.A_log = nn.Parameter(torch.empty(channels, d_state))
+        self.D = nn.Parameter(torch.empty(channels))
+        # A network that waits for its weights is built on the meta device, where there are no
+        # values; computing there all the same imports two seconds' worth of torch's compiler.
+        if not self.D.is_meta:
+            self._set_first_values(d_state, dt_rank)
         self._dt_form = Form(self.dt_proj)
+
+    @torch.no_grad()
+    def _set_first_values(self, d_state: int, dt_rank: int) -> None:
+        self.A_log.copy_(torch.arange(1.0, d_state + 1).log())
+        self.D.fill_(1.0)
+        nn.init.uniform_(self.dt_proj.weight, -(dt_rank**-0.5), dt_rank**-0.5)
+        # softplus(bias) is spread evenly, on a log scale, from 0.001 to 0.1.
+        dt = torch.exp(torch.empty(len(self.D)).uniform_(math.log(1e-3), math.log(1e-1)))
+        self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
     def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
         """`(batch, length, channels)` to the same; multiplied by silu(gate) where there is one."""
