@@ -149,7 +149,10 @@ def image_files(path: Path, what: str = "images") -> list[Path]:
 
 
 def read_image(
-    paths: Path | DicomFile | Sequence[Path | DicomFile], channels: int | None = None
+    paths: Path | DicomFile | Sequence[Path | DicomFile],
+    channels: int | None = None,
+    *,
+    nan_as: float | None = None,
 ) -> Image:
     """Read an image from one file, or from several with one channel each; or a DICOM series.
 
@@ -162,6 +165,8 @@ def read_image(
             one DICOM series in any order.
         channels: how many channels the image should have; None accepts what is there. 1 makes
             grey of a picture that is stored in colour with three equal channels.
+        nan_as: what NaN and infinite voxels become, with a line that counts them; None refuses
+            them.
 
     Raises:
         DataError: a file cannot be used, files lie on different grids, voxels are NaN or
@@ -172,11 +177,11 @@ def read_image(
         raise UsageError("read_image needs at least one file, got none")
     files = [file for file in given if isinstance(file, Path) and not _is_dicom(file)]
     if not files:
-        return _read_dicom(given, channels)
+        return _read_dicom(given, channels, nan_as)
     if len(files) < len(given):
         raise UsageError("read_image needs DICOM files or others, got some of each")
     per_file = channels if len(files) == 1 else 1
-    parts = [_read_one(file, per_file) for file in files]
+    parts = [_read_one(file, per_file, nan_as) for file in files]
     geometry = parts[0][1]
     for file, (_, other) in zip(files[1:], parts[1:], strict=True):
         if difference := geometry.difference(other):
@@ -198,7 +203,9 @@ def _is_dicom(path: Path) -> bool:
     return not is_image_name(path) and (_is_dicom_name(path) or is_dicom(path))
 
 
-def _read_dicom(files: Sequence[Path | DicomFile], channels: int | None) -> Image:
+def _read_dicom(
+    files: Sequence[Path | DicomFile], channels: int | None, nan_as: float | None
+) -> Image:
     """The image of one DICOM series."""
     array, geometry = read_series(files)
     path = files[0] if isinstance(files[0], Path) else files[0].shown
@@ -211,8 +218,7 @@ def _read_dicom(files: Sequence[Path | DicomFile], channels: int | None) -> Imag
             f"{channels}",
             "give the channels the model or the data set was made for",
         )
-    _check_finite(array, path)
-    return Image(array, geometry, path)
+    return Image(_finite(array, path, nan_as), geometry, path)
 
 
 def image_from_array(array: np.ndarray, geometry: Geometry, name: str) -> Image:
@@ -416,17 +422,19 @@ def stored_dims(path: Path) -> int:
     return 3 if len(shape) == 3 and min(shape) > 1 else 2
 
 
-def _read_one(path: Path, channels: int | None) -> tuple[np.ndarray, Geometry]:
+def _read_one(
+    path: Path, channels: int | None, nan_as: float | None
+) -> tuple[np.ndarray, Geometry]:
     """One file's float32 `(channels, *shape)` and grid."""
     if has_spacing(path):
         array, geometry = _nifti_channels(*read_nifti(path), path, channels)
     else:
         array = read_picture(path, channels)
         geometry = Geometry(array.shape[1:], np.eye(4))
-    return _intensities(array, path), geometry
+    return _intensities(array, path, nan_as), geometry
 
 
-def _intensities(array: np.ndarray, path: Path) -> np.ndarray:
+def _intensities(array: np.ndarray, path: Path, nan_as: float | None = None) -> np.ndarray:
     """Numbers as finite float32; true and false count as 1 and 0."""
     if array.dtype.kind not in "biuf":
         raise DataError(
@@ -434,18 +442,35 @@ def _intensities(array: np.ndarray, path: Path) -> np.ndarray:
         )
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
         array = np.ascontiguousarray(array, dtype=np.float32)
-    _check_finite(array, path)
-    return array
+    return _finite(array, path, nan_as)
 
 
-def _check_finite(array: np.ndarray, path: Path) -> None:
-    if not np.isfinite(array).all():
+def _finite(array: np.ndarray, path: Path, nan_as: float | None) -> np.ndarray:
+    """The voxels, if all are finite, or with a number in place of those that are not."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return array
+    count = np.count_nonzero(~finite)
+    if nan_as is None:
         raise DataError(
             path,
-            f"{np.count_nonzero(~np.isfinite(array))} NaN or infinite voxels",
+            f"{count} NaN or infinite voxels",
             "finite intensities",
-            "replace them, for example by the background's value",
+            "replace them, for example by the background's value (--nan-as VALUE)",
         )
+    _log.warning("%s: %d NaN or infinite voxels taken as %g", path, count, nan_as)
+    return np.where(finite, array, np.float32(nan_as))
+
+
+def check_nan_as(value: Any) -> None:
+    """Refuse what NaN voxels cannot become.
+
+    Raises:
+        UsageError: it is no finite number that float32 holds.
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not abs(value) <= np.finfo(np.float32).max:
+        raise UsageError(f"nan_as needs a finite number, got {value!r}")
 
 
 def _nifti_channels(

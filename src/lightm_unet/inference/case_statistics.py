@@ -21,7 +21,7 @@ from lightm_unet.inference.components import (
     voxel_size,
     world,
 )
-from lightm_unet.reporting.formats import six_digits_or_none
+from lightm_unet.reporting.formats import finite_or_none, six_digits_or_none
 from lightm_unet.reporting.text_tables import csv_table
 from lightm_unet.system.files import encode_json, encode_text, write_together
 
@@ -79,7 +79,7 @@ def measure_case(
         >>> [(row.component, row.area_cm2, row.mean) for row in rows]
         [(0, 6.0, (3.0,)), (1, 4.0, (2.0,)), (2, 2.0, (5.0,))]
     """
-    rows = []
+    rows: list[PartStatistics] = []
     for value, name in enumerate(label_names):
         if value:
             rows += _measure_label(labels, image, value, name)
@@ -166,7 +166,7 @@ def write_statistics(cases: Mapping[str, Iterable[PartStatistics]], folder: Path
 def _as_json(row: PartStatistics) -> dict[str, Any]:
     def rounded(value: Any) -> Any:
         if isinstance(value, float):
-            return six_digits_or_none(value)
+            return finite_or_none(float(f"{value:.6g}"))
         return [rounded(each) for each in value] if isinstance(value, tuple) else value
 
     return {name: rounded(value) for name, value in asdict(row).items()}
@@ -186,20 +186,18 @@ def _as_csv(rows: Sequence[tuple[str, PartStatistics]]) -> str:
         *(f"std{channel}" for channel in numbered),
     ]
 
-    def cells(row: PartStatistics) -> list[float | None]:
+    def cells(row: PartStatistics) -> list[str | None]:
         groups = (
-            ((row.volume_ml, row.area_cm2), 2),
             (row.extent_mm, 3),
             (row.centroid_mm, 3),
             (row.centroid_voxel, axes),
             (row.mean, channels),
             (row.std, channels),
         )
-        return [
-            None if values is None or values[place] is None else six_digits_or_none(values[place])
-            for values, count in groups
-            for place in range(count)
-        ]
+        numbers = [row.volume_ml, row.area_cm2]
+        for values, count in groups:
+            numbers += values or (None,) * count
+        return [None if number is None else six_digits_or_none(number) for number in numbers]
 
     return csv_table(
         columns,

@@ -54,11 +54,12 @@ class InputCase:
     dicom_voxels: int = 0
     """Of all of them together."""
 
-    def read(self, channels: int) -> Image:
+    def read(self, channels: int, nan_as: float | None = None) -> Image:
         """Read the image.
 
         Args:
             channels: how many the model needs.
+            nan_as: what NaN and infinite voxels become; None refuses them.
 
         Raises:
             DataError: a file cannot be used, or a channel is missing or too many.
@@ -66,7 +67,7 @@ class InputCase:
         if self.problem:
             raise self.problem
         if self.dicom:
-            return read_image(self.dicom, channels)
+            return read_image(self.dicom, channels, nan_as=nan_as)
         if len(self.files) > 1:
             found = [split_ending(file)[0][-4:] for file in self.files]
             expected = [f"{channel:04}" for channel in range(channels)]
@@ -77,7 +78,7 @@ class InputCase:
                     ", ".join(expected),
                     "add the missing files, or give the images names that do not end in a number",
                 )
-        return read_image(self.files, channels)
+        return read_image(self.files, channels, nan_as=nan_as)
 
 
 def check_input(path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +19,20 @@ import torch
 from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.dicom.segment import Algorithm, Segment
 from lightm_unet.imaging.dicom.write_segmentation import LEVELS, write_segmentation
-from lightm_unet.imaging.image import NIFTI_ENDINGS, write_labels
+from lightm_unet.imaging.image import NIFTI_ENDINGS, Image, write_labels
 from lightm_unet.imaging.nifti import read_nifti_shape
+from lightm_unet.inference.case_statistics import PartStatistics, measure_case
 from lightm_unet.inference.cases import SEGMENTATION_ENDING, InputCase
+from lightm_unet.inference.cleaning import Cleaning
 from lightm_unet.inference.output_folder import concerns_one_file, unwritable
+from lightm_unet.inference.preview import PREVIEWS, write_preview
 from lightm_unet.inference.probabilities import FOLDER, write_probabilities
 from lightm_unet.inference.record import CaseResult
 from lightm_unet.inference.segments import algorithm_of, segments_of
 from lightm_unet.inference.settings import PredictSettings
+from lightm_unet.models.ensemble import EnsembleLogits, check_members
 from lightm_unet.models.likeness import NOT_COMPARED
+from lightm_unet.models.mirroring import axes_to_mirror
 from lightm_unet.models.model_folder import ModelFolder
 from lightm_unet.models.predict_image import (
     ImageLogits,
@@ -36,9 +41,10 @@ from lightm_unet.models.predict_image import (
     prepare_image,
     prepared_logits,
 )
+from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.system.device import is_out_of_memory
 from lightm_unet.system.logs import log_once
-from lightm_unet.system.memory import free_bytes
+from lightm_unet.system.memory import free_bytes, peak_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +65,8 @@ class CaseAtWork:
     """What may be wrong with the mask, each in one line."""
     seconds: float = 0.0
     """That its steps have taken so far, without waiting for each other."""
+    statistics: tuple[PartStatistics, ...] = ()
+    """Of its mask, if asked for."""
 
     def result(self, error: str | None) -> CaseResult:
         """The result, once the case is finished."""
@@ -69,6 +77,8 @@ class CaseAtWork:
             error=error,
             warnings=tuple(self.warnings),
             seconds=self.seconds,
+            peak_bytes=peak_bytes(),
+            statistics=() if error else self.statistics,
         )
 
     @contextmanager
@@ -79,6 +89,25 @@ class CaseAtWork:
             yield
         finally:
             self.seconds += time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class ReadCase:
+    """A case's image as each model sees it."""
+
+    prepared: tuple[PreparedImage, ...]
+    """One for each model."""
+    image: Image | None
+    """As it was read, where it is needed again for statistics or a preview."""
+
+
+@dataclass(frozen=True)
+class SegmentedCase:
+    """What the models make of a case."""
+
+    logits: ImageLogits | EnsembleLogits
+    image: Image | None
+    """As in `ReadCase`."""
 
 
 @dataclass(frozen=True)
@@ -96,35 +125,92 @@ class Job:
     settings: PredictSettings
     segments: tuple[Segment, ...]
     algorithm: Algorithm
+    cleaning: Cleaning
+    members: tuple[ModelFolder, ...]
+    """The model, and those that vote with it."""
+    mirror_axes: tuple[tuple[int, ...], ...]
+    """Of each member."""
 
     @classmethod
     def of(
-        cls, model: ModelFolder, output: Path, device: torch.device, settings: PredictSettings
+        cls,
+        model: ModelFolder,
+        output: Path,
+        device: torch.device,
+        settings: PredictSettings,
+        others: Sequence[ModelFolder] = (),
     ) -> Job:
         """A job with what the model says of its labels.
 
+        Args:
+            model: makes the masks, with the others.
+            output: folder for the masks.
+            device: runs the networks.
+            settings: of the call.
+            others: models that vote with the first.
+
         Raises:
             DataError: the model's labels have codes that are none.
+            UsageError: a rule names no label of the model, or the others have other labels.
         """
-        return cls(model, output, device, settings, segments_of(model), algorithm_of(model))
+        members = (model, *others)
+        check_members(members)
+        cleaning = Cleaning.of(settings, model.label_names)
+        if cleaning and settings.segmentation_type == "fractional":
+            raise UsageError(
+                "segmentation_type fractional stores the networks' probabilities, which "
+                "largest_component, minimum_size and fill_holes do not change; use binary or "
+                "labelmap"
+            )
+        return cls(
+            model,
+            output,
+            device,
+            settings,
+            segments_of(model),
+            algorithm_of(model, others),
+            cleaning,
+            members,
+            tuple(axes_to_mirror(each) if settings.mirror else () for each in members),
+        )
 
-    def read(self, work: CaseAtWork) -> PreparedImage:
-        """Read a case's image and prepare it for the network."""
+    def read(self, work: CaseAtWork) -> ReadCase:
+        """Read a case's image and prepare it for the networks."""
         with work.timed():
-            return prepare_image(self.model, work.case.read(self.model.preprocessing.channels))
+            image = work.case.read(self.model.preprocessing.channels, self.settings.nan_as)
+            made: dict[Preprocessing, PreparedImage] = {}
+            for member in self.members:
+                if member.preprocessing not in made:
+                    made[member.preprocessing] = prepare_image(member, image)
+            keep = self.settings.statistics or self.settings.preview
+            prepared = tuple(made[member.preprocessing] for member in self.members)
+            return ReadCase(prepared, image if keep else None)
 
-    def segment(self, work: CaseAtWork, image: PreparedImage) -> ImageLogits:
-        """Run the network."""
+    def segment(self, work: CaseAtWork, case: ReadCase) -> SegmentedCase:
+        """Run the networks."""
         with work.timed():
-            return prepared_logits(
-                self.model, image, device=self.device, overlap=self.settings.overlap
+            logits = tuple(
+                prepared_logits(
+                    member,
+                    prepared,
+                    device=self.device,
+                    overlap=self.settings.overlap,
+                    mirror_axes=axes,
+                )
+                for member, prepared, axes in zip(
+                    self.members, case.prepared, self.mirror_axes, strict=True
+                )
+            )
+            return SegmentedCase(
+                logits[0] if len(logits) == 1 else EnsembleLogits(logits), case.image
             )
 
-    def finish(self, work: CaseAtWork, logits: ImageLogits) -> None:
+    def finish(self, work: CaseAtWork, case: SegmentedCase) -> None:
         """Judge a case and write its files."""
         with work.timed():
-            self.judge(work, logits)
-            self.write(work, logits)
+            logits = case.logits
+            self.judge(work, logits if isinstance(logits, ImageLogits) else logits.members[0])
+            self.write(work, case)
 
     def judge(self, work: CaseAtWork, logits: ImageLogits) -> None:
         """Compare the image with those that the model was trained on.
@@ -150,23 +236,28 @@ class Job:
         work.warnings.append(found)
         _log.warning("%s: %s; check the mask", file, found)
 
-    def write(self, work: CaseAtWork, logits: ImageLogits) -> None:
+    def write(self, work: CaseAtWork, case: SegmentedCase) -> None:
         """Write the mask, and what else is asked for; the mask last, so that it stands for all."""
-        output = work.case.output
+        output, logits, settings = work.case.output, case.logits, self.settings
         assert output is not None  # `read` raises where there is no image
-        if self.settings.probabilities:
+        labels = self.cleaning.apply(logits.labels, logits.geometry, str(work.case.files[0]))
+        if settings.probabilities:
             write_probabilities(logits, self.output / FOLDER, output.name)
+        if case.image is not None and settings.statistics:
+            work.statistics = tuple(measure_case(labels, case.image, self.model.label_names))
+        if case.image is not None and settings.preview:
+            write_preview(case.image, labels, self.model, self.output / PREVIEWS, output.name)
         if not is_segmentation(work.case):
-            write_labels(logits.labels, logits.geometry, output)
+            write_labels(labels, logits.geometry, output)
             return
-        fractional = self.settings.segmentation_type == "fractional"
+        fractional = settings.segmentation_type == "fractional"
         write_segmentation(
-            logits.labels,
+            labels,
             logits.geometry,
             output,
             self.segments,
             self.algorithm,
-            self.settings.segmentation_type,
+            settings.segmentation_type,
             logits.probabilities(LEVELS) if fractional else None,
         )
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lightm_unet.errors import DataError, UsageError
+from lightm_unet.inference.preview import PREVIEWS
 from lightm_unet.inference.probabilities import FOLDER
 from lightm_unet.inference.record import RECORD_NAME
 
@@ -45,8 +46,9 @@ def check_masks_folder(folder: Path, names: Iterable[str]) -> None:
             raise UsageError(f"{there} is a file; expected a folder for the masks")
         if (folder / RECORD_NAME).is_dir():
             raise UsageError(f"{folder / RECORD_NAME} is a folder; expected to write a file there")
-        if (folder / FOLDER).exists() and not (folder / FOLDER).is_dir():
-            raise UsageError(f"{folder / FOLDER} is a file; expected a folder for probabilities")
+        for inner, what in ((FOLDER, "probabilities"), (PREVIEWS, "previews")):
+            if (folder / inner).exists() and not (folder / inner).is_dir():
+                raise UsageError(f"{folder / inner} is a file; expected a folder for {what}")
         ignores_capitals = _try(there)
     except OSError as error:
         raise unwritable(folder, error) from error

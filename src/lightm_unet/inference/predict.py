@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from lightm_unet.errors import UsageError
 from lightm_unet.imaging.dicom.segment import SEGMENTATION_TYPES
 from lightm_unet.imaging.dicom.write_segmentation import need_segmentations
+from lightm_unet.imaging.image import check_nan_as
+from lightm_unet.inference.case_statistics import write_statistics
 from lightm_unet.inference.cases import (
     SEGMENTATION_ENDING,
     VOLUME_ENDING,
@@ -24,6 +26,7 @@ from lightm_unet.inference.output_folder import check_masks_folder, unwritable
 from lightm_unet.inference.pipeline import Stages, run_pipeline
 from lightm_unet.inference.probabilities import FOLDER, warn_of_former
 from lightm_unet.inference.record import CaseResult, write_record
+from lightm_unet.inference.run_report import write_report
 from lightm_unet.inference.settings import (
     OUTPUT_FORMATS,
     OutputFormat,
@@ -34,6 +37,7 @@ from lightm_unet.models.logits import check_overlap
 from lightm_unet.models.model_folder import ModelFolder, load_model
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.device import choose_device
+from lightm_unet.system.files import check_output_folder
 from lightm_unet.system.progress import Progress, ProgressEvent
 
 _logger = logging.getLogger(__name__)
@@ -54,6 +58,16 @@ def predict(
     series: str | None = PredictSettings.series,
     output_format: OutputFormat = PredictSettings.output_format,
     segmentation_type: SegmentationType = PredictSettings.segmentation_type,
+    ensemble: StrPath | ModelFolder | Sequence[StrPath | ModelFolder] = PredictSettings.ensemble,
+    mirror: bool = PredictSettings.mirror,
+    largest_component: str | Sequence[str] = PredictSettings.largest_component,
+    minimum_size: str | Sequence[str] = PredictSettings.minimum_size,
+    fill_holes: str | Sequence[str] = PredictSettings.fill_holes,
+    nan_as: float | None = PredictSettings.nan_as,
+    statistics: bool = PredictSettings.statistics,
+    preview: bool = PredictSettings.preview,
+    report: StrPath | None = PredictSettings.report,
+    keep_ids: bool = PredictSettings.keep_ids,
     progress: Progress | None = None,
 ) -> list[CaseResult]:
     """Segment image files, and write a mask for each, on the image's own grid.
@@ -79,6 +93,21 @@ def predict(
             study in a folder.
         output_format: "same" or "nifti", which writes NIfTI for DICOM images.
         segmentation_type: of DICOM segmentations, "binary", "labelmap" or "fractional".
+        ensemble: further models of the same labels and channels, whose probabilities are averaged
+            with the first one's, see `models.ensemble`.
+        mirror: look at mirror images too, see `models.mirroring`.
+        largest_component: labels of which only the largest connected part is kept; this and the
+            next two are applied in this order, see `inference.cleaning`. Probabilities stay as the
+            networks gave them.
+        minimum_size: labels with the size in mm3 (flat: mm2) below which parts are removed, such
+            as "liver=500".
+        fill_holes: labels whose holes are filled.
+        nan_as: the intensity that NaN and infinite voxels are given; None refuses such images.
+        statistics: also write `statistics.csv` and `statistics.json`, see
+            `inference.case_statistics`.
+        preview: also write a picture of each mask to `output/previews`.
+        report: JSON file for a report of the run, see `inference.run_report`.
+        keep_ids: name cases and files in the report.
         progress: called with an event for each case, when it is the network's turn; the case
             before may then still be being written.
 
@@ -99,6 +128,8 @@ def predict(
     (folder,) = _paths("output", [output])
     if not isinstance(model, ModelFolder):
         model = load_model(model)
+    others = _models(ensemble)
+    report_file = None if report is None else _paths("report", [report])[0]
     cases = find_cases(
         paths,
         folder,
@@ -116,8 +147,22 @@ def predict(
         series=series,
         output_format=output_format,
         segmentation_type=segmentation_type,
+        ensemble=tuple(other.path for other in others),
+        mirror=mirror,
+        largest_component=_words(largest_component),
+        minimum_size=_words(minimum_size),
+        fill_holes=_words(fill_holes),
+        nan_as=nan_as,
+        statistics=statistics,
+        preview=preview,
+        report=report_file,
+        keep_ids=keep_ids,
     )
-    job = Job.of(model, folder, chosen, settings)
+    if nan_as is not None:
+        check_nan_as(nan_as)
+    job = Job.of(model, folder, chosen, settings, others)
+    if report_file is not None:
+        check_output_folder(report_file.parent, [report_file.name])
     check_masks_folder(folder, [case.output.name for case in cases if case.output])
     if not probabilities:
         warn_of_former(folder / FOLDER, [case.output for case in cases if case.output])
@@ -126,8 +171,16 @@ def predict(
     results: list[CaseResult] = []
 
     def record() -> None:
-        if any(result.output for result in results):
-            write_record(model, results, folder, str(chosen), time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        if report_file is not None:
+            write_report(report_file, job.members, cases, results, settings, seconds)
+        if not any(result.output for result in results):
+            return
+        write_record(model, results, folder, str(chosen), seconds, others)
+        if statistics:
+            write_statistics(
+                {result.name: result.statistics for result in results if result.output}, folder
+            )
 
     try:
         _do_cases(job, cases, results, progress)
@@ -157,10 +210,10 @@ def _do_cases(
         turn += 1
 
     def done(work: CaseAtWork, error: Exception | None) -> None:
-        if error and len(cases) == 1:
-            raise error
         # Only its text: a raised error holds what its functions held, images too.
         results.append(work.result(str(error) if error else None))
+        if error and len(cases) == 1:
+            raise error
 
     run_pipeline(
         [CaseAtWork(case) for case in cases],
@@ -176,6 +229,20 @@ def _do_cases(
     )
     if progress is not None:
         progress(ProgressEvent("predict", len(cases), len(cases)))
+
+
+def _models(given: StrPath | ModelFolder | Sequence[StrPath | ModelFolder]) -> list[ModelFolder]:
+    """The models of an ensemble, loaded."""
+    several = [given] if isinstance(given, (str, os.PathLike, ModelFolder)) else given
+    return [
+        each if isinstance(each, ModelFolder) else load_model(_paths("ensemble", [each])[0])
+        for each in several
+    ]
+
+
+def _words(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Words of an argument; a text is one word."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _paths(name: str, values: Iterable[StrPath]) -> list[Path]:

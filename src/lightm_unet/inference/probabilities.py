@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lightm_unet.imaging.image import has_spacing, split_ending, write_map
 from lightm_unet.inference.cases import SEGMENTATION_ENDING, VOLUME_ENDING
+from lightm_unet.models.ensemble import EnsembleLogits
 from lightm_unet.models.predict_image import ImageLogits
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def map_name(mask: str, label: int) -> str:
     return f"{stem}_{label}{VOLUME_ENDING if ending == SEGMENTATION_ENDING else ending}"
 
 
-def write_probabilities(logits: ImageLogits, folder: Path, mask: str) -> None:
+def write_probabilities(logits: ImageLogits | EnsembleLogits, folder: Path, mask: str) -> None:
     """Write the probabilities of every label, each file in one step.
 
     Args:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError
+from lightm_unet.inference.case_statistics import PartStatistics
 from lightm_unet.reporting.palette import Colour, read_colour
 from lightm_unet.system import records
 
@@ -35,10 +36,19 @@ class CaseResult:
     """What may be wrong with the mask, each in one line."""
     seconds: float
     """That reading, the network and writing took, without the time they waited for each other."""
+    peak_bytes: int = 0
+    """The most memory that the process had held by the time the case was done."""
+    statistics: tuple[PartStatistics, ...] = ()
+    """Of its mask, if asked for."""
 
 
 def write_record(
-    model: ModelFolder, results: Iterable[CaseResult], folder: Path, device: str, seconds: float
+    model: ModelFolder,
+    results: Iterable[CaseResult],
+    folder: Path,
+    device: str,
+    seconds: float,
+    others: Iterable[ModelFolder] = (),
 ) -> None:
     """Write the record of one `predict` call; it replaces the record of an earlier call.
 
@@ -48,6 +58,7 @@ def write_record(
         folder: the folder with the masks.
         device: the device that ran the network.
         seconds: duration for all cases together.
+        others: models that voted with it.
     """
     cases = [
         {
@@ -63,6 +74,7 @@ def write_record(
     record = {
         "version": __version__,
         "model": str(model.path),
+        **({"ensemble": [str(other.path) for other in others]} if others else {}),
         "label_names": list(model.label_names),
         "label_colours": [list(colour) for colour in model.label_colours],
         "device": device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightm_unet import __version__
@@ -38,12 +39,14 @@ def segments_of(model: ModelFolder) -> tuple[Segment, ...]:
     )
 
 
-def algorithm_of(model: ModelFolder) -> Algorithm:
-    """This program, with the network and the hash of the model's weights."""
+def algorithm_of(model: ModelFolder, others: Sequence[ModelFolder] = ()) -> Algorithm:
+    """This program, with the network and the hash of the weights of each model that voted."""
     parameters = {
-        "model": str(model.card.get("weights", {}).get("sha256", "")),
+        "model": model.weights_hash,
         "network": str(model.card.get("network", {}).get("name", "")),
     }
+    for number, other in enumerate(others, start=2):
+        parameters[f"model {number}"] = other.weights_hash
     return Algorithm(
         _NAME, __version__, {name: value for name, value in parameters.items() if value}
     )

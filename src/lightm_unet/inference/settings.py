@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from lightm_unet.imaging.dicom.segment import SegmentationType
@@ -36,3 +38,28 @@ class PredictSettings:
     segmentation_type: SegmentationType = "binary"
     """DICOM segmentations: binary has a bit for each label, labelmap one number for all of them,
     fractional the probability of each label."""
+    ensemble: Sequence[Path] = ()
+    """Folder of a further model of the same labels and channels, whose probabilities are averaged
+    with those of MODEL."""
+    mirror: bool = False
+    """Look at mirror images too and average: along the axes along which the training images were
+    mirrored, never one along which labels have sides. Each axis doubles the time."""
+    largest_component: Sequence[str] = ()
+    """Label of which only the largest connected part is kept."""
+    minimum_size: Sequence[str] = ()
+    """Label and size, such as liver=500, below which its connected parts are removed: in mm3, for
+    flat images in mm2."""
+    fill_holes: Sequence[str] = ()
+    """Label whose holes are filled: background that it encloses."""
+    nan_as: float | None = None
+    """Intensity that NaN and infinite voxels are given; without it such images are refused."""
+    statistics: bool = False
+    """Also write OUTPUT/statistics.csv and .json: volume or area, extent, place and mean intensity
+    of each label and of its largest connected parts."""
+    preview: bool = False
+    """Also write a picture of each mask on its image to OUTPUT/previews."""
+    report: Path | None = None
+    """JSON file for a report of the run: version, model, device, seconds, memory, and the outcome
+    and warnings of each case, without any name of a file."""
+    keep_ids: bool = False
+    """Name files and cases in the report; their names may be patients' names or numbers."""

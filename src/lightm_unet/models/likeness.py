@@ -11,7 +11,7 @@ A warning is no proof that a mask is wrong, and no warning none that it is right
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -139,7 +139,14 @@ def measure(
         probabilities: the network's softmax on the same grid, float32 `(labels, *grid)`.
         label_names: the index is the label's value; 0 is the background.
     """
-    image, probabilities = image.cpu(), probabilities.cpu()
+    return measure_in_parts(image, [probabilities], label_names)
+
+
+def measure_in_parts(
+    image: torch.Tensor, parts: Iterable[torch.Tensor], label_names: Sequence[str]
+) -> Measured:
+    """As `measure`, with the probabilities in parts along the first axis of the grid."""
+    image = image.cpu()
     features = {
         f"brightness (percentile {percent})": float(value)
         for percent, value in zip(
@@ -150,15 +157,21 @@ def measure(
     layout = _coarse(image)
     mirrored = layout.flip(0 if layout.dim() == 3 else -1)  # the axis that is left-right
     features["left-right symmetry"] = _correlation(layout, mirrored)
-    largest, labels = probabilities.max(dim=0)
+    voxels, unsure = 0, 0
+    inside, certainty = np.zeros(len(label_names)), np.zeros(len(label_names))
+    for probabilities in parts:
+        largest, labels = probabilities.cpu().max(dim=0)
+        voxels += labels.numel()
+        unsure += int((largest < _CERTAIN).sum())
+        counts = torch.bincount(labels.flatten(), minlength=len(label_names))
+        sums = torch.bincount(labels.flatten(), largest.flatten().double(), len(label_names))
+        inside += counts.numpy()
+        certainty += sums.numpy()
     for value, name in enumerate(label_names[1:], start=1):
-        inside = labels == value
-        share = inside.float().mean().item()
+        share = inside[value] / voxels
         features[f"share of {name}"] = math.log10(share + _SMALLEST_SHARE)
-        certainty = probabilities[value][inside].mean().item() if share else 0.0
-        features[f"certainty of {name}"] = certainty
-    unsure = (largest < _CERTAIN).float().mean().item()
-    features["share of uncertain voxels"] = math.log10(unsure + _SMALLEST_SHARE)
+        features[f"certainty of {name}"] = certainty[value] / inside[value] if share else 0.0
+    features["share of uncertain voxels"] = math.log10(unsure / voxels + _SMALLEST_SHARE)
     return Measured(features, layout.flatten().numpy())
 
 

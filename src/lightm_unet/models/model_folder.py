@@ -66,6 +66,11 @@ class ModelFolder:
     profile: TrainingProfile | None = None
     """The usual features of its training images; None in models of few cases and earlier ones."""
 
+    @property
+    def weights_hash(self) -> str:
+        """The SHA-256 of model.safetensors; empty where the card does not say."""
+        return str(self.card.get("weights", {}).get("sha256", ""))
+
     @overload
     def predict(
         self,

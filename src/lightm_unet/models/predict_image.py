@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,11 @@ import torch
 from lightm_unet.errors import DataError
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image
-from lightm_unet.models.likeness import Judgement, TrainingProfile, measure
-from lightm_unet.models.logits import compute_logits
+from lightm_unet.models.likeness import Judgement, TrainingProfile, measure_in_parts
+from lightm_unet.models.logits import compute_image_logits, mirrored
 from lightm_unet.preprocessing.apply import GridRecord, preprocess_image
 from lightm_unet.preprocessing.preprocessing import Preprocessing
+from lightm_unet.preprocessing.resizing import row_parts
 from lightm_unet.preprocessing.restore import restore_logits, restore_probabilities
 
 
@@ -47,6 +48,8 @@ class ImageLogits:
     """How that grid was made."""
     image: torch.Tensor
     """The network's input, `(channels, *grid)`."""
+    release: Callable[[], None] = lambda: None
+    """Gives back what large logits, which lie in a file, take in memory."""
 
     @property
     def geometry(self) -> Geometry:
@@ -56,19 +59,24 @@ class ImageLogits:
     @cached_property
     def labels(self) -> np.ndarray:
         """uint8, in the image's own axes and shape."""
-        return restore_logits(self.logits, self.record)
+        return restore_logits(self.logits, self.record, self.release)
 
     def probabilities(self, levels: int | None = None) -> Iterator[np.ndarray]:
         """One label's probabilities after the other, see `restore_probabilities`."""
-        return restore_probabilities(self.logits, self.record, levels)
+        return restore_probabilities(self.logits, self.record, levels, self.release)
 
 
 def judge_image(
     profile: TrainingProfile, logits: ImageLogits, label_names: Sequence[str]
 ) -> Judgement | None:
     """Compare an image with those that the model was trained on; None where that cannot be done."""
-    probabilities = logits.logits.detach().float().softmax(dim=0)
-    return profile.judge(measure(logits.image, probabilities, label_names))
+
+    def parts() -> Iterator[torch.Tensor]:
+        for rows in row_parts(tuple(logits.logits.shape[1:])):
+            yield logits.logits[:, rows].detach().float().softmax(dim=0)
+            logits.release()
+
+    return profile.judge(measure_in_parts(logits.image, parts(), label_names))
 
 
 def predict_image(
@@ -139,17 +147,30 @@ def prepared_logits(
     *,
     device: torch.device | str = "cpu",
     overlap: float = 0.5,
+    mirror_axes: Sequence[int] = (),
 ) -> ImageLogits:
     """Run a model's network on an image that `prepare_image` returned.
 
+    Args:
+        model: as `image_logits`, and so are `device` and `overlap`.
+        prepared: the image.
+        device: device that runs the network.
+        overlap: of neighbouring sliding windows.
+        mirror_axes: of the network's grid, along which its mirror images are looked at too.
+
     Raises:
         DataError: the network's output holds NaN or infinite values.
+        UsageError: there is no space for the logits of a large image.
     """
-    network = model.network.to(device).eval()
+    network = mirrored(model.network.to(device).eval(), mirror_axes)
     with torch.inference_mode():
-        images = prepared.tensor[None].to(device)
-        logits = compute_logits(network, images, model.preprocessing, overlap)[0]
-        finite = all(bool(torch.isfinite(score).all()) for score in logits)
+        memory = compute_image_logits(
+            network, prepared.tensor.to(device), model.preprocessing, overlap
+        )
+        logits, finite = memory.tensor, True
+        for rows in row_parts(tuple(logits.shape[1:])):
+            finite = finite and bool(torch.isfinite(logits[:, rows]).all())
+            memory.release()
     if not finite:
         raise DataError(
             prepared.path,
@@ -157,4 +178,4 @@ def prepared_logits(
             "finite ones",
             "check the model's weights and the image's intensities",
         )
-    return ImageLogits(logits, prepared.record, prepared.tensor)
+    return ImageLogits(logits, prepared.record, prepared.tensor, memory.release)

@@ -82,7 +82,7 @@ def view_slice(
         geometry: where the voxels lie.
         is_photo: the arrays are `(height, width)` as pictures are, not NIfTI's `(i, j[, k])`.
     """
-    values = np.zeros(masks[0].shape, dtype=np.uint8) if image is None else image.mean(axis=0)
+    values = np.zeros(masks[0].shape, dtype=np.uint8) if image is None else _mean_channel(image)
     contrast = _contrast(values)
     if is_photo:
         return SliceView(_to_grey(values, contrast), tuple(masks), (1.0, 1.0), "")
@@ -109,6 +109,7 @@ def draw_case(
     colours: Mapping[int, Colour],
     *,
     is_photo: bool,
+    focus: int | None = None,
 ) -> list[Picture]:
     """Draw one case: one picture in 2D; in 3D the three planes through most of the reference.
 
@@ -119,8 +120,9 @@ def draw_case(
         geometry: where the voxels lie.
         colours: by label value, such as `palette.on_grey` gives; other labels are not drawn.
         is_photo: the arrays are `(height, width)` as pictures are, not NIfTI's `(i, j[, k])`.
+        focus: label of the reference that the planes go through most of; by default all of them.
     """
-    values = np.zeros(pred.shape, dtype=np.uint8) if image is None else image.mean(axis=0)
+    values = np.zeros(pred.shape, dtype=np.uint8) if image is None else _mean_channel(image)
     contrast = _contrast(values)
     if is_photo:
         grey = _to_grey(values, contrast)
@@ -131,9 +133,12 @@ def draw_case(
     planes = [plane for plane in _PLANES if pred.shape[plane.axis] == 1] or list(_PLANES)
     extents_mm = np.multiply(pred.shape, spacing_mm)
     extent_mm = max(extents_mm[axis] for plane in planes for axis in {0, 1, 2} - {plane.axis})
+    shown_most = ref if ref.any() else pred
+    if focus is not None:
+        shown_most = shown_most == focus
     pictures = []
     for plane in planes:
-        index = _most_foreground(ref if ref.any() else pred, plane.axis)
+        index = _most_foreground(shown_most, plane.axis)
         shown, filled, outlined = (_slice(volume, plane, index) for volume in (values, pred, ref))
         row_axis, column_axis = (axis for axis in (2, 1, 0) if axis != plane.axis)
         pixel_mm = (spacing_mm[row_axis], spacing_mm[column_axis])
@@ -160,6 +165,11 @@ def draw_slice(
     longest_mm = max(n * mm for n, mm in zip(view.grey.shape, view.pixel_mm, strict=True))
     scale = SLICE_SIDE_PX / longest_mm
     return _picture(_draw(view.grey, pred, ref, view.pixel_mm, scale, colours), view.caption)
+
+
+def _mean_channel(image: np.ndarray) -> np.ndarray:
+    """The mean of the channels; of one, itself, for a scan is large."""
+    return image[0] if len(image) == 1 else image.mean(axis=0)
 
 
 def _contrast(values: np.ndarray) -> tuple[float, float]:
