@@ -469,7 +469,7 @@ def check_nan_as(value: Any) -> None:
         UsageError: it is no finite number that float32 holds.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not abs(value) <= np.finfo(np.float32).max:
+    if not number or not abs(value) <= float(np.finfo(np.float32).max):
         raise UsageError(f"nan_as needs a finite number, got {value!r}")
 
 

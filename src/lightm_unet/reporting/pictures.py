@@ -126,7 +126,9 @@ def draw_case(
     contrast = _contrast(values)
     if is_photo:
         grey = _to_grey(values, contrast)
-        canvas = _draw(grey, pred, ref, (1.0, 1.0), LONGEST_SIDE_PX / max(pred.shape), colours)
+        pixel_mm = geometry.spacing_mm[0], geometry.spacing_mm[1]  # 1 and 1 where unknown
+        longest_mm = max(np.multiply(pred.shape, pixel_mm))
+        canvas = _draw(grey, pred, ref, pixel_mm, LONGEST_SIDE_PX / longest_mm, colours)
         return [_picture(canvas, "")]
 
     (values, pred, ref), spacing_mm = _to_canonical([values, pred, ref], geometry)
