@@ -103,10 +103,14 @@ def measure(pictures: list[Path], radiographs: list[Path], rounds: int, folder: 
         for image in prepared:
             prepared_logits(model, image)
 
+    def new() -> Path:
+        """A folder in which no mask is yet."""
+        return Path(tempfile.mkdtemp(dir=folder))
+
     ways = {
         "network": network,
-        "pictures": lambda: predict(model, pictures, folder / "a", device="cpu"),
-        "DICOM": lambda: predict(model, radiographs, folder / "b", device="cpu"),
+        "pictures": lambda: predict(model, pictures, new(), device="cpu"),
+        "DICOM": lambda: predict(model, radiographs, new(), device="cpu"),
     }
     seconds = {name: [] for name in ways}
     predict(model, [pictures[0], radiographs[0]], folder / "warm", device="cpu")  # imports
@@ -117,7 +121,9 @@ def measure(pictures: list[Path], radiographs: list[Path], rounds: int, folder: 
             way()
             spent = time.perf_counter() - start, time.process_time() - worked
             seconds[name].append(spent)
-    best = {name: [min(times) for times in zip(*pairs)] for name, pairs in seconds.items()}
+    best = {
+        name: [min(times) for times in zip(*pairs, strict=True)] for name, pairs in seconds.items()
+    }
     for name, (wall, work) in best.items():
         ratios = f"{wall / best['network'][0]:.2f} and {work / best['network'][1]:.2f}"
         print(f"{name}: {wall:.2f} s, {work:.2f} s of all cores' time; ratios {ratios}")
@@ -127,8 +133,10 @@ def start_seconds(pictures: list[Path], folder: Path) -> float:
     """From the start of the command to the network's first image."""
     start = time.time()
     printed = subprocess.run(
-        [sys.executable, "-c", _FIRST_INFERENCE, "predict", MODEL, pictures[0], "--output"]
-        + [folder / "c"],
+        [
+            *(sys.executable, "-c", _FIRST_INFERENCE),
+            *("predict", MODEL, pictures[0], "--output", folder / f"{start}"),
+        ],
         env=os.environ,
         capture_output=True,
         text=True,

@@ -395,7 +395,7 @@ def test_ctrl_c_in_a_prediction_ends_with_130_and_leaves_the_record(
     write_picture(np.eye(8, dtype=np.uint8), tmp_path / "in" / "a.png")
     write_picture(np.eye(8, dtype=np.uint8), tmp_path / "in" / "b.png")
 
-    def stop_at_b(case, channels):
+    def stop_at_b(case, channels, *_):
         if case.name == "b":
             raise KeyboardInterrupt
         return read_image(case.files, channels)
@@ -404,7 +404,8 @@ def test_ctrl_c_in_a_prediction_ends_with_130_and_leaves_the_record(
     out = tmp_path / "out"
     code, _, _ = run("predict", pictures / "model", tmp_path / "in", "--output", out)
     assert code == 130
-    assert sorted(file.name for file in out.iterdir()) == ["a.png", "prediction.json"]
+    written = sorted(file.name for file in out.iterdir())
+    assert written == ["a.png", "ledger.jsonl", "prediction.json"]
 
 
 def test_an_earlier_name_of_an_option_still_works_and_is_not_in_the_help(run):

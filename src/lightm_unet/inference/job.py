@@ -67,6 +67,12 @@ class CaseAtWork:
     """That its steps have taken so far, without waiting for each other."""
     statistics: tuple[PartStatistics, ...] = ()
     """Of its mask, if asked for."""
+    key: str = ""
+    """Of its files, the model and the settings, see `case_keys`."""
+    reused: bool = False
+    """Whether its mask was there already."""
+    set_aside: bool = False
+    """Whether it has ended the process too often."""
 
     def result(self, error: str | None) -> CaseResult:
         """The result, once the case is finished."""
@@ -79,6 +85,7 @@ class CaseAtWork:
             seconds=self.seconds,
             peak_bytes=peak_bytes(),
             statistics=() if error else self.statistics,
+            reused=self.reused,
         )
 
     @contextmanager

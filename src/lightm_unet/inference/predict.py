@@ -14,6 +14,7 @@ from lightm_unet.errors import UsageError
 from lightm_unet.imaging.dicom.segment import SEGMENTATION_TYPES
 from lightm_unet.imaging.dicom.write_segmentation import need_segmentations
 from lightm_unet.imaging.image import check_nan_as
+from lightm_unet.inference.case_keys import settings_key
 from lightm_unet.inference.case_statistics import write_statistics
 from lightm_unet.inference.cases import (
     SEGMENTATION_ENDING,
@@ -21,11 +22,14 @@ from lightm_unet.inference.cases import (
     InputCase,
     find_cases,
 )
+from lightm_unet.inference.folder_in_use import using_folder
 from lightm_unet.inference.job import CaseAtWork, Job, is_segmentation
+from lightm_unet.inference.ledger import LEDGER_NAME, Ledger
 from lightm_unet.inference.output_folder import check_masks_folder, unwritable
 from lightm_unet.inference.pipeline import Stages, run_pipeline
 from lightm_unet.inference.probabilities import FOLDER, warn_of_former
 from lightm_unet.inference.record import CaseResult, write_record
+from lightm_unet.inference.resuming import ResumableJob
 from lightm_unet.inference.run_report import write_report
 from lightm_unet.inference.settings import (
     OUTPUT_FORMATS,
@@ -167,6 +171,10 @@ def predict(
     if not probabilities:
         warn_of_former(folder / FOLDER, [case.output for case in cases if case.output])
 
+    ledger = Ledger(folder / LEDGER_NAME)
+    stages: Job | ResumableJob = job
+    if key := settings_key(job.members, settings):
+        stages = ResumableJob(job, ledger, key)
     start = time.perf_counter()
     results: list[CaseResult] = []
 
@@ -176,29 +184,39 @@ def predict(
             write_report(report_file, job.members, cases, results, settings, seconds)
         if not any(result.output for result in results):
             return
-        write_record(model, results, folder, str(chosen), seconds, others)
+        with ledger.locked():  # other processes may write into this folder too
+            write_record(model, results, folder, str(chosen), seconds, others)
         if statistics:
             write_statistics(
                 {result.name: result.statistics for result in results if result.output}, folder
             )
 
-    try:
-        _do_cases(job, cases, results, progress)
-    except BaseException as stop:  # Ctrl-C, a full disk
-        with suppress(OSError):
+    with using_folder(folder):
+        try:
+            _do_cases(stages, cases, results, progress)
+        except BaseException as stop:  # Ctrl-C, a full disk
+            with suppress(OSError):
+                record()
+            if isinstance(stop, KeyboardInterrupt):
+                _logger.warning("stopped after %d of %d images", len(results), len(cases))
+            elif len(cases) == 1:
+                ledger.remove_if_new()  # one image that fails leaves nothing behind
+            raise
+        finally:
+            with suppress(OSError):
+                ledger.close()
+        try:
             record()
-        if isinstance(stop, KeyboardInterrupt):
-            _logger.warning("stopped after %d of %d images", len(results), len(cases))
-        raise
-    try:
-        record()
-    except OSError as error:
-        raise unwritable(folder, error) from error
+        except OSError as error:
+            raise unwritable(folder, error) from error
     return results
 
 
 def _do_cases(
-    job: Job, cases: Sequence[InputCase], results: list[CaseResult], progress: Progress | None
+    job: Job | ResumableJob,
+    cases: Sequence[InputCase],
+    results: list[CaseResult],
+    progress: Progress | None,
 ) -> None:
     """Do all cases; a result is added as each is finished, in their order."""
     turn = 0
@@ -215,8 +233,9 @@ def _do_cases(
         if error and len(cases) == 1:
             raise error
 
+    works = [CaseAtWork(case) for case in cases]
     run_pipeline(
-        [CaseAtWork(case) for case in cases],
+        works,
         Stages(
             read=job.read,
             compute=job.segment,
@@ -229,6 +248,13 @@ def _do_cases(
     )
     if progress is not None:
         progress(ProgressEvent("predict", len(cases), len(cases)))
+    if reused := sum(work.reused for work in works):
+        _logger.info(
+            "%d of %d masks were there already, made of the same images by the same model with the "
+            "same settings",
+            reused,
+            len(works),
+        )
 
 
 def _models(given: StrPath | ModelFolder | Sequence[StrPath | ModelFolder]) -> list[ModelFolder]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightm_unet import __version__
 from lightm_unet.errors import DataError
@@ -40,6 +40,8 @@ class CaseResult:
     """The most memory that the process had held by the time the case was done."""
     statistics: tuple[PartStatistics, ...] = ()
     """Of its mask, if asked for."""
+    reused: bool = False
+    """Whether the mask was there already, made of the same image by the same model."""
 
 
 def write_record(
@@ -50,7 +52,10 @@ def write_record(
     seconds: float,
     others: Iterable[ModelFolder] = (),
 ) -> None:
-    """Write the record of one `predict` call; it replaces the record of an earlier call.
+    """Write the record of one `predict` call.
+
+    Cases that an earlier record names and this call did not have stay in it. Where another model
+    made their masks, they say so.
 
     Args:
         model: the model that made the masks.
@@ -79,9 +84,31 @@ def write_record(
         "label_colours": [list(colour) for colour in model.label_colours],
         "device": device,
         "seconds": round(seconds, 3),
-        "cases": cases,
+        "cases": _earlier_cases(folder, str(model.path), cases) + cases,
     }
     records.write_record(record, folder / RECORD_NAME)
+
+
+def _earlier_cases(folder: Path, model: str, new: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases of the folder's record that are not among the new ones."""
+    try:
+        record = records.read_record(folder / RECORD_NAME)
+        cases = [case for case in record["cases"] if isinstance(case, dict)]
+        earlier_model = record["model"]
+    except (DataError, KeyError, TypeError):
+        return []
+    there = {(case["name"], case["output"]) for case in new}
+    names = {name for name, _ in there}
+    kept = []
+    for case in cases:
+        name, output = case.get("name"), case.get("output")
+        # A case that failed has no mask that could tell two of one name apart.
+        if (name, output) in there or (name in names and not output):
+            continue
+        by = case.get("model", earlier_model)
+        rest = {key: value for key, value in case.items() if key != "model"}
+        kept.append(rest if by == model else {**rest, "model": by})
+    return kept
 
 
 @dataclass(frozen=True)
