@@ -28,7 +28,7 @@ OPTIONS = {
     "doctor": "",
     "models": "",
     "import-dataset": "--kind --seed --labels --legend --patients --channel",
-    "check-dataset": "",
+    "check-dataset": "--output",
     "phantom": "--cases --size --seed",
     "train": f"--output --resume --resume-anyway --teacher {TRAINING} --seed --devices --network",
     "predict": "--output --part --device --overlap --strict --probabilities --series "

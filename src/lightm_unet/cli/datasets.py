@@ -42,20 +42,24 @@ def import_dataset(
     _print_contents(data)
 
 
-def check_dataset(dataset: Path, /) -> int:
+def check_dataset(dataset: Path, /, *, output: Path | None = None) -> int:
     """Read every case of a data set and report each problem; exit code 3 if there is any.
 
     Args:
-        dataset: Data set in nnU-Net's raw layout.
+        dataset: Data set in nnU-Net's raw layout, or a folder of DICOM images.
+        output: Folder for check.html, a page with all problems, the numbers of each case and a
+            picture of it, and for check.json.
     """
     from lightm_unet.datasets.check import check_dataset as run
 
     with progress_bars() as progress:
-        report = run(dataset, progress)
+        report = run(dataset, progress, output=output)
     for problem in report.problems:
         complain(f"{problem.case or dataset}: {problem.message}")
     for warning in report.warnings:
         complain(f"warning: {warning}")
+    for case, texts in report.outliers.items():
+        print(f"{'unusual':<13} {case}: {'; '.join(texts)}")
     unit = "voxels" if report.spacings_mm else "pixels"
     for title, spread in ((unit, report.shapes), ("spacing, mm", report.spacings_mm)):
         if spread:
@@ -77,6 +81,8 @@ def check_dataset(dataset: Path, /) -> int:
     counts += [(len(report.problems), "problem")]
     if report.warnings:
         counts += [(len(report.warnings), "warning")]
+    if report.outliers:
+        counts += [(len(report.outliers), "unusual case")]
     print(", ".join(_counted(number, what) for number, what in counts))
     return 0 if report.ok else 3
 

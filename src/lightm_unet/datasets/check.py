@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,26 @@ from lightm_unet.datasets.dataset import (
     open_case_images,
     open_case_labels,
 )
+from lightm_unet.datasets.fingerprint import (
+    CaseFingerprint,
+    draw_thumbnail,
+    find_outliers,
+    fingerprint,
+)
 from lightm_unet.datasets.sides import describe_forbidden, forbidden_axes
 from lightm_unet.datasets.splits import SPLIT_FILE, Split, find_split
 from lightm_unet.errors import DataError, refuse_all
+from lightm_unet.imaging.dicom.listing import has_dicom, images_in_folder
 from lightm_unet.imaging.geometry import Geometry, canonical_axes
-from lightm_unet.imaging.image import has_spacing, is_image_name, split_ending
+from lightm_unet.imaging.image import (
+    IMAGE_ENDINGS,
+    Image,
+    has_spacing,
+    is_image_name,
+    read_image,
+    split_ending,
+)
+from lightm_unet.reporting.pictures import Picture
 from lightm_unet.system.files import read_json
 from lightm_unet.system.progress import Progress, track
 from lightm_unet.system.values import path
@@ -75,6 +90,10 @@ class DatasetReport:
     """What should be known but stops nothing, such as one image under two names; one line each."""
     mirroring: str = ""
     """The axes that training does not mirror since labels name sides along them; or empty."""
+    fingerprints: tuple[CaseFingerprint, ...] = ()
+    """The numbers of each case that could be read."""
+    outliers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is unusual about a case, by its name; unusual need not be wrong."""
 
     @property
     def ok(self) -> bool:
@@ -93,31 +112,63 @@ class _Read:
     """Voxels of each label; None without a label map."""
     digest: str
     """The same for two images that hold the same values; empty for a blank image."""
+    fingerprint: CaseFingerprint
 
 
-def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport:
+def check_dataset(
+    root: Path, progress: Progress | None = None, *, output: Path | None = None
+) -> DatasetReport:
     """Read every case of a data set, the test cases included, and list all problems.
 
     Besides files that cannot be used, these are problems: label maps without an image, another
     number of cases than dataset.json says, a label that occurs in no case or in no training case of
     a stored split, a stored split that does not fit, and a patient in two parts.
 
+    A folder without dataset.json that holds DICOM is checked as images without labels.
+
     Args:
         root: the data set's folder.
         progress: takes an event for each case.
+        output: folder for `check.json` and `check.html`, a page with all of the report and a
+            picture of each case; None writes nothing.
 
     Raises:
         DataError: dataset.json or the folder cannot be used, so that there are no cases to read.
-        UsageError: `root` is no path.
+        UsageError: `root` or `output` is no path, or nothing can be written there.
+        MissingPartError: what draws the page, or reads DICOM, is not installed.
     """
     root = path("root", root)
+    if output is None:
+        return _check(root, progress, {}, 0)
+    from lightm_unet.datasets.check_page import MOST_PICTURES, check_page_folder, write_check_page
+
+    output = path("output", output)
+    check_page_folder(output)
+    pictures: dict[str, Picture] = {}
+    report = _check(root, progress, pictures, MOST_PICTURES)
+    write_check_page(report, root.resolve().name, pictures, output)
+    return report
+
+
+def _check(
+    root: Path, progress: Progress | None, pictures: dict[str, Picture], most_pictures: int
+) -> DatasetReport:
+    """The report; the pictures are added to the ones given."""
+    if not (root / "dataset.json").exists() and root.is_dir() and has_dicom(root, IMAGE_ENDINGS):
+        return check_images(root, progress, pictures, most_pictures)
     dataset, incomplete = list_dataset(root)
     problems = [Problem(name, str(error)) for name, error in incomplete]
     problems += _problems_of_names(dataset)
     split, split_problems = _default_split(dataset)
     problems += split_problems
     cases = (*dataset.training, *dataset.test)
-    read, unread = _read_cases(dataset, cases, {name for name, _ in incomplete}, progress)
+
+    def look(case: Case, image: Image, labels: np.ndarray | None) -> None:
+        if len(pictures) < most_pictures:
+            pictures[case.name] = draw_thumbnail(image, labels)
+
+    known = {name for name, _ in incomplete}
+    read, unread = _read_cases(dataset, cases, known, progress, look)
     problems += unread
 
     training = [each for each in read if each.case in dataset.training]
@@ -161,6 +212,60 @@ def check_dataset(root: Path, progress: Progress | None = None) -> DatasetReport
         test_cases=len(dataset.test),
         warnings=tuple(warnings),
         mirroring=_mirroring(dataset, len(shapes[0])) if shapes else "",
+        fingerprints=tuple(each.fingerprint for each in read),
+        outliers=find_outliers([each.fingerprint for each in read], dataset.label_names),
+    )
+
+
+def check_images(
+    root: Path,
+    progress: Progress | None = None,
+    pictures: dict[str, Picture] | None = None,
+    most_pictures: int = 0,
+) -> DatasetReport:
+    """Read the DICOM images in a folder and below it, as `predict` would, and list all problems.
+
+    Args:
+        root: the folder.
+        progress: takes an event for each image.
+        pictures: gets a thumbnail of the first images, by name.
+        most_pictures: of them.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    read: list[CaseFingerprint] = []
+    problems: list[Problem] = []
+    grids: list[Geometry] = []
+    images = images_in_folder(root, None, IMAGE_ENDINGS)
+    for each in track(images, "check images", progress, lambda image: image.name):
+        try:
+            if each.problem is not None:
+                raise each.problem
+            image = read_image(each.files)
+        except DataError as error:
+            problems.append(Problem(each.name, str(error)))
+            continue
+        read.append(fingerprint(each.name, "images", image, None, 0))
+        grids.append(image.geometry)
+        if pictures is not None and len(pictures) < most_pictures:
+            pictures[each.name] = draw_thumbnail(image, None)
+    shapes, spacings = _canonical_grids(grids)
+    same_axes = len({len(shape) for shape in shapes}) == 1
+    return DatasetReport(
+        cases=len(images),
+        problems=tuple(problems),
+        shapes=_spread(shapes) if same_axes else None,
+        spacings_mm=_spread(spacings) if same_axes else None,
+        label_voxels={},
+        label_cases={},
+        intensity_range=(
+            (min(each.intensities[0] for each in read), max(each.intensities[4] for each in read))
+            if read
+            else None
+        ),
+        fingerprints=tuple(read),
+        outliers=find_outliers(read, ()),
     )
 
 
@@ -203,22 +308,28 @@ def refuse_unusable(
 
 
 def _read_cases(
-    dataset: Dataset, cases: Collection[Case], known: Collection[str], progress: Progress | None
+    dataset: Dataset,
+    cases: Collection[Case],
+    known: Collection[str],
+    progress: Progress | None,
+    look: Callable[[Case, Image, np.ndarray | None], None] = lambda *_: None,
 ) -> tuple[list[_Read], list[Problem]]:
-    """Read all cases but those whose problem is known."""
+    """Read all cases but those whose problem is known; `look` is called with each that is read."""
     read, problems = [], []
     for case in track(cases, "check cases", progress, lambda case: case.name):
         if case.name not in known:
             try:
-                read.append(_read(dataset, case))
+                read.append(_read(dataset, case, look))
             except DataError as error:
                 problems.append(Problem(case.name, str(error)))
     return read, problems
 
 
-def _read(dataset: Dataset, case: Case) -> _Read:
+def _read(
+    dataset: Dataset, case: Case, look: Callable[[Case, Image, np.ndarray | None], None]
+) -> _Read:
     image = open_case_images(dataset, case)
-    voxels = None
+    labels = voxels = None
     if case.labels is not None:
         labels = open_case_labels(dataset, case, image.geometry)
         voxels = np.bincount(labels.ravel(), minlength=len(dataset.label_names))
@@ -227,7 +338,10 @@ def _read(dataset: Dataset, case: Case) -> _Read:
     digest = (
         hashlib.blake2b(image.array.tobytes(), digest_size=16).hexdigest() if low < high else ""
     )
+    look(case, image, labels)
+    part = "imagesTr" if case in dataset.training else "imagesTs"
     return _Read(
+        fingerprint=fingerprint(case.name, part, image, labels, len(dataset.label_names)),
         case=case,
         grid=image.geometry,
         range=(low, high),

@@ -21,6 +21,8 @@ WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 4, "mps": 1}
 _SIGMA = 0.125
 """Standard deviation of the weights, as a share of the window."""
 _LEAST_WEIGHT = 1e-3
+_MOST_VALUES = 2**24
+"""Of what is handed on at once, if a row has not more."""
 
 
 def slide(
@@ -75,10 +77,11 @@ def slide(
         # The rows before the next windows get nothing more.
         done = min(following - row, roi[0])
         start, stop = (min(max(r - row, 0), done) for r in (inner[0].start, inner[0].stop))
-        part = (slice(start, stop), *inner[1:])
-        if stop > start:
+        step = max(1, _MOST_VALUES // (len(sums) * math.prod(grid[1:])))
+        for at in range(start, stop, step):
+            part = (slice(at, min(at + step, stop)), *inner[1:])
             yield sums[(slice(None), *part)] / total[part]
-        for kept in (sums.transpose(0, 1), total):
+        for kept in (*sums, total):  # one after the other: a copy of all would take as much again
             kept[: roi[0] - done] = kept[done:].clone()
             kept[roi[0] - done :] = 0
 

@@ -46,9 +46,9 @@ def restore_logits(
                 larger = score > best
                 winners[larger] = index
                 best = torch.where(larger, score, best)
+            release()
         assert winners is not None  # a network has labels
         canonical[rows] = winners.numpy()
-        release()
     return labels
 
 
@@ -86,7 +86,7 @@ def restore_probabilities(
             top = torch.maximum(highest, score)
             sum_.copy_(sum_ * torch.exp(highest - top) + torch.exp(score - top))
             highest.copy_(top)
-        release()
+            release()
 
     def rounded(probability: torch.Tensor) -> torch.Tensor:
         return probability if levels is None else torch.round(probability * levels)
