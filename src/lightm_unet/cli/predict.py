@@ -34,8 +34,11 @@ def predict(
         output: Folder for the masks; files of the same names there are replaced.
         part: Part of the training run's cases to segment, instead of INPUTS.
     """
-    if bool(inputs) == bool(part):
-        raise UsageError("predict needs either INPUTS or --part, to know which images to segment")
+    if sum(map(bool, (inputs, part, settings.get("manifest")))) != 1:
+        raise UsageError(
+            "predict needs INPUTS, --part or --manifest, and one of them only, to know which "
+            "images to segment"
+        )
     if inputs and len(inputs) == 1 and not settings and _is_model(model):
         from lightm_unet.inference.cases import check_input
 
@@ -43,7 +46,7 @@ def predict(
     from lightm_unet.inference.parts import images_of_part
     from lightm_unet.inference.predict import predict as run
 
-    images = images_of_part(model, part) if part else inputs or []
+    images = images_of_part(model, part) if part else inputs
     with progress_bars() as progress:
         results = run(model, images, output, progress=progress, **settings)
     failed = [result for result in results if result.error]

@@ -13,7 +13,10 @@ from lightm_unet.models.model_folder import ModelFolder
 from lightm_unet.system.files import file_digest
 from lightm_unet.system.records import digest
 
-_CHANGE_NOTHING = ("device", "ensemble", "report", "keep_ids", "series")
+_CHANGE_NOTHING = (
+    *("device", "ensemble", "report", "keep_ids", "series", "manifest", "shard"),
+    *("engine", "ray_address", "ray_workers"),
+)
 """Settings that no file of a case depends on but through its files and the models' weights."""
 
 

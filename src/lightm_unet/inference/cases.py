@@ -180,7 +180,7 @@ def find_cases(
                     dicom_voxels=image.voxels,
                 )
             )
-    _check_outputs(cases, [*files, *(file.path for image in dicom for file in image.files)])
+    check_outputs(cases, [*files, *(file.path for image in dicom for file in image.files)])
     return cases + problems
 
 
@@ -238,19 +238,34 @@ def _mask_ending(file: Path) -> str:
     return split_ending(file)[1] if has_spacing(file) else MASK_PICTURE_ENDING
 
 
-def _check_outputs(cases: Iterable[InputCase], files: Iterable[Path]) -> None:
-    # Not `resolve`, which raises where a link leads to itself.
-    inputs = {os.path.realpath(file) for file in files}
+def _refuse_clashes(cases: Iterable[InputCase]) -> None:
     first_with: dict[Path, InputCase] = {}
     for case in cases:
-        assert case.output is not None  # only cases with a problem have none
-        if os.path.realpath(case.output) in inputs:
-            raise UsageError(
-                f"the mask of {case.files[0]} would replace an input; choose another output folder"
-            )
-        if other := first_with.get(case.output):
+        if case.output is None:
+            continue
+        other = first_with.setdefault(case.output, case)
+        if other is not case:
             raise UsageError(
                 f"{other.files[0]} and {case.files[0]} would both write {case.output}; "
                 "rename one of them, or predict them into different folders"
             )
-        first_with[case.output] = case
+
+
+def check_outputs(cases: Sequence[InputCase], files: Iterable[Path]) -> None:
+    """Refuse cases whose masks would replace an input, or each other.
+
+    Args:
+        cases: those that will be segmented.
+        files: all inputs.
+
+    Raises:
+        UsageError: a mask would.
+    """
+    # Not `resolve`, which raises where a link leads to itself.
+    inputs = {os.path.realpath(file) for file in files}
+    for case in cases:
+        if case.output is not None and os.path.realpath(case.output) in inputs:
+            raise UsageError(
+                f"the mask of {case.files[0]} would replace an input; choose another output folder"
+            )
+    _refuse_clashes(cases)

@@ -12,6 +12,7 @@ line whose mask is lost is found out by the mask's hash.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -19,9 +20,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightm_unet.errors import DataError
 from lightm_unet.system.files import encode_text
@@ -40,24 +40,10 @@ MOST_BEGINS = 3
 """A case that was begun so often without an end is set aside."""
 _SYNC_SECONDS = 1.0
 """Lines reach the disk at the latest so long after they were written."""
-_BEGIN, _END, _LEFT = "begin", "end", "left"
+_EVENTS = _BEGIN, _END, _LEFT = "begin", "end", "left"
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What the ledger says of a case that ended."""
-
-    key: str
-    """Hash of the case's files, the model and the settings."""
-    sha256: str | None
-    """Of the mask; None where the case failed."""
-    error: str | None
-    fields: Mapping[str, Any]
-    """All entries of the line."""
-
-
-@dataclass(frozen=True)
-class _Begun:
+class _Begun(NamedTuple):
     """The begins of a case since its last end."""
 
     key: str
@@ -67,7 +53,7 @@ class _Begun:
     alone: int = 0
 
     @property
-    def count(self) -> int:
+    def times(self) -> int:
         return self.alone + self.in_company
 
 
@@ -87,8 +73,9 @@ class Ledger:
         self.path, self._was_there = path, path.exists()
         self.damaged: list[int] = []
         """Numbers of lines that are no JSON objects of a ledger, from 1."""
-        self.ended: dict[str, Ended] = {}
-        """The last end of each case, by its name."""
+        self.ended: dict[str, dict[str, Any]] = {}
+        """The last end of each case, by its name: all entries of the line. Among them are `key`,
+        and `sha256` of the mask or `error`."""
         self._begun: dict[str, _Begun] = {}
         self._own: set[str] = set()
         self._lines = self._offset = 0
@@ -125,15 +112,16 @@ class Ledger:
                 ) from error
             whole = data.rfind(b"\n") + 1  # another process may be writing the last line just now
             self._offset += whole
-            for line in _parsed(data[:whole].split(b"\n")[:-1]):
-                self._lines += 1
-                self._take(line)
+            with _without_collection():
+                for line in _parsed(data[:whole].split(b"\n")[:-1]):
+                    self._lines += 1
+                    self._take(line)
 
     def times_begun(self, name: str, key: str) -> int:
         """How often a case was begun without an end; of several that were on their way when a
         process ended, each counts once only, until it was begun alone."""
         begun = self._begun.get(name)
-        return begun.count if begun and begun.key == key else 0
+        return begun.times if begun and begun.key == key else 0
 
     def was_interrupted(self, name: str) -> bool:
         """Whether a case of this name was begun and has no end."""
@@ -218,42 +206,45 @@ class Ledger:
             os.close(descriptor)
 
     def _take(self, line: Any) -> None:
-        event, name = (
-            (line.get("event"), line.get("case")) if isinstance(line, dict) else (None, None)
-        )
-        if event not in (_BEGIN, _END, _LEFT) or not isinstance(name, str):
-            if line != b"":
-                self.damaged.append(self._lines)
-            return
-        if line.get("format") != FORMAT:
-            raise DataError(
-                self.path,
-                f"format {line.get('format')!r:.40} in line {self._lines}",
-                f"format {FORMAT}",
-                "upgrade lightm-unet, or choose another output folder",
-            )
-        key = str(line.get("key", ""))
-        if event == _LEFT:
-            self._begun.pop(name, None)
-        elif event == _BEGIN:
-            begun = self._begun.get(name)
-            if begun is None or begun.key != key:
-                begun = _Begun(key)
-            alone = line.get("alone") is True
-            self._begun[name] = _Begun(key, begun.in_company or not alone, begun.alone + int(alone))
-        else:
-            if line.get("set_aside") is not True:  # such a case stays so
-                self._begun.pop(name, None)
-            self.ended[name] = Ended(
-                key,
-                _text(line.get("sha256")),
-                _text(line.get("error")),
-                line,
-            )
+        if isinstance(line, dict):
+            event, name, key = line.get("event"), line.get("case"), line.get("key", "")
+            if line.get("format") != FORMAT and "format" in line:
+                raise DataError(
+                    self.path,
+                    f"format {line.get('format')!r:.40} in line {self._lines}",
+                    f"format {FORMAT}",
+                    "upgrade lightm-unet, or choose another output folder",
+                )
+            if isinstance(name, str) and isinstance(key, str) and event in _EVENTS:
+                if event == _END:
+                    if line.get("set_aside") is not True:  # such a case stays so
+                        self._begun.pop(name, None)
+                    self.ended[name] = line
+                elif event == _BEGIN:
+                    self._take_begin(name, key, line.get("alone") is True)
+                else:
+                    self._begun.pop(name, None)
+                return
+        if line != b"":
+            self.damaged.append(self._lines)
+
+    def _take_begin(self, name: str, key: str, alone: bool) -> None:
+        begun = self._begun.get(name)
+        if begun is None or begun.key != key:
+            begun = _Begun(key)
+        self._begun[name] = _Begun(key, begun.in_company or not alone, begun.alone + alone)
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Let Python not look for garbage within the block, which many new objects set off in vain."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _parsed(lines: list[bytes]) -> Iterator[Any]:

@@ -25,18 +25,22 @@ from lightm_unet.inference.cases import (
 from lightm_unet.inference.folder_in_use import using_folder
 from lightm_unet.inference.job import CaseAtWork, Job, is_segmentation
 from lightm_unet.inference.ledger import LEDGER_NAME, Ledger
+from lightm_unet.inference.manifest import find_manifest_cases, read_manifest
 from lightm_unet.inference.output_folder import check_masks_folder, unwritable
 from lightm_unet.inference.pipeline import Stages, run_pipeline
 from lightm_unet.inference.probabilities import FOLDER, warn_of_former
 from lightm_unet.inference.record import CaseResult, write_record
-from lightm_unet.inference.resuming import ResumableJob
+from lightm_unet.inference.resuming import ResumableJob, name_in_ledger
 from lightm_unet.inference.run_report import write_report
 from lightm_unet.inference.settings import (
+    ENGINES,
     OUTPUT_FORMATS,
+    Engine,
     OutputFormat,
     PredictSettings,
     SegmentationType,
 )
+from lightm_unet.inference.shards import choose_shard
 from lightm_unet.models.logits import check_overlap
 from lightm_unet.models.model_folder import ModelFolder, load_model
 from lightm_unet.system.choices import check_choice
@@ -52,7 +56,7 @@ if TYPE_CHECKING:
 
 def predict(
     model: StrPath | ModelFolder,
-    inputs: StrPath | Iterable[StrPath],
+    inputs: StrPath | Iterable[StrPath] | None,
     output: StrPath,
     *,
     device: str = PredictSettings.device,
@@ -72,6 +76,11 @@ def predict(
     preview: bool = PredictSettings.preview,
     report: StrPath | None = PredictSettings.report,
     keep_ids: bool = PredictSettings.keep_ids,
+    manifest: StrPath | None = PredictSettings.manifest,
+    shard: str | None = PredictSettings.shard,
+    engine: Engine = PredictSettings.engine,
+    ray_address: str | None = PredictSettings.ray_address,
+    ray_workers: int | None = PredictSettings.ray_workers,
     progress: Progress | None = None,
 ) -> list[CaseResult]:
     """Segment image files, and write a mask for each, on the image's own grid.
@@ -111,7 +120,13 @@ def predict(
             `inference.case_statistics`.
         preview: also write a picture of each mask to `output/previews`.
         report: JSON file for a report of the run, see `inference.run_report`.
-        keep_ids: name cases and files in the report.
+        keep_ids: name cases and files in the report and the ledger.
+        manifest: a table of cases instead of `inputs`, see `inference.manifest`.
+        shard: "i/N", the part of the cases to do, see `inference.shards`; None does the part that
+            a scheduler says, "none" all of them.
+        engine: "local" or "ray", see `inference.ray_engine`.
+        ray_address: of a running Ray cluster; None starts one on this machine.
+        ray_workers: processes on the cluster; None chooses.
         progress: called with an event for each case, when it is the network's turn; the case
             before may then still be being written.
 
@@ -128,19 +143,36 @@ def predict(
     check_choice("output_format", output_format, OUTPUT_FORMATS)
     check_choice("segmentation_type", segmentation_type, SEGMENTATION_TYPES)
     chosen = choose_device(device)
-    paths = _paths("inputs", [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
+    check_choice("engine", engine, ENGINES)
+    if (inputs is None) == (manifest is None):
+        raise UsageError(
+            "predict needs either inputs or a manifest, to know which images to segment"
+        )
+    part = choose_shard(shard)
     (folder,) = _paths("output", [output])
     if not isinstance(model, ModelFolder):
         model = load_model(model)
     others = _models(ensemble)
     report_file = None if report is None else _paths("report", [report])[0]
-    cases = find_cases(
-        paths,
-        folder,
-        model.preprocessing.channels,
-        series=series,
-        dicom_ending=VOLUME_ENDING if output_format == "nifti" else SEGMENTATION_ENDING,
-    )
+    ending = VOLUME_ENDING if output_format == "nifti" else SEGMENTATION_ENDING
+    channels = model.preprocessing.channels
+    if inputs is None:
+        assert manifest is not None  # as checked above
+        rows = read_manifest(_paths("manifest", [manifest])[0])
+        cases = find_manifest_cases(
+            rows, folder, channels, series=series, dicom_ending=ending, shard=part
+        )
+        total = len(rows)
+    else:
+        paths = _paths("inputs", [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
+        cases = find_cases(paths, folder, channels, series=series, dicom_ending=ending)
+        total = len(cases)
+        if part is not None and (shard is not None or total > 1):
+            cases = [case for case in cases if part.holds(name_in_ledger(case))]
+        else:
+            part = None  # a scheduler's task that is given one image means this one
+    if part is not None:
+        _logger.info("%s: %d of %d cases", part, len(cases), total)
     if any(is_segmentation(case) for case in cases):
         need_segmentations()
     settings = PredictSettings(
@@ -161,6 +193,11 @@ def predict(
         preview=preview,
         report=report_file,
         keep_ids=keep_ids,
+        manifest=None if manifest is None else Path(manifest),
+        shard=shard,
+        engine=engine,
+        ray_address=ray_address,
+        ray_workers=ray_workers,
     )
     if nan_as is not None:
         check_nan_as(nan_as)
@@ -193,13 +230,16 @@ def predict(
 
     with using_folder(folder):
         try:
-            _do_cases(stages, cases, results, progress)
+            if engine == "ray":
+                _do_cases_on_ray(job, cases, results, progress)
+            else:
+                _do_cases(stages, cases, results, progress, alone=len(cases) == total == 1)
         except BaseException as stop:  # Ctrl-C, a full disk
             with suppress(OSError):
                 record()
             if isinstance(stop, KeyboardInterrupt):
                 _logger.warning("stopped after %d of %d images", len(results), len(cases))
-            elif len(cases) == 1:
+            elif len(cases) == total == 1:
                 ledger.remove_if_new()  # one image that fails leaves nothing behind
             raise
         finally:
@@ -217,8 +257,13 @@ def _do_cases(
     cases: Sequence[InputCase],
     results: list[CaseResult],
     progress: Progress | None,
+    *,
+    alone: bool,
 ) -> None:
-    """Do all cases; a result is added as each is finished, in their order."""
+    """Do all cases; a result is added as each is finished, in their order.
+
+    The error of a case that was asked for alone is raised.
+    """
     turn = 0
 
     def begin(work: CaseAtWork) -> None:
@@ -230,7 +275,7 @@ def _do_cases(
     def done(work: CaseAtWork, error: Exception | None) -> None:
         # Only its text: a raised error holds what its functions held, images too.
         results.append(work.result(str(error) if error else None))
-        if error and len(cases) == 1:
+        if error and alone:
             raise error
 
     works = [CaseAtWork(case) for case in cases]
@@ -248,12 +293,37 @@ def _do_cases(
     )
     if progress is not None:
         progress(ProgressEvent("predict", len(cases), len(cases)))
-    if reused := sum(work.reused for work in works):
+    _say_what_was_reused(results)
+
+
+def _do_cases_on_ray(
+    job: Job, cases: Sequence[InputCase], results: list[CaseResult], progress: Progress | None
+) -> None:
+    """Do all cases on a Ray cluster; results are in the order of the cases."""
+    from lightm_unet.inference.ray_engine import run_on_ray
+
+    found: dict[int, CaseResult] = {}
+
+    def done(place: int, result: CaseResult) -> None:
+        found[place] = result
+        if progress is not None:
+            name = "" if len(found) == len(cases) else result.name
+            progress(ProgressEvent("predict", len(found), len(cases), name))
+
+    try:
+        run_on_ray(job, cases, done)
+    finally:
+        results.extend(result for _, result in sorted(found.items()))
+    _say_what_was_reused(results)
+
+
+def _say_what_was_reused(results: Sequence[CaseResult]) -> None:
+    if reused := sum(result.reused for result in results):
         _logger.info(
             "%d of %d masks were there already, made of the same images by the same model with the "
             "same settings",
             reused,
-            len(works),
+            len(results),
         )
 
 

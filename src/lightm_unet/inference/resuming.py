@@ -34,6 +34,8 @@ class ResumableJob:
     ledger: Ledger
     settings_key: str
     """From `case_keys.settings_key`."""
+    one_at_a_time: bool = False
+    """Whether this process has no other case on its way."""
 
     def read(self, work: CaseAtWork) -> Any:
         """Read a case, unless its mask is there already.
@@ -56,7 +58,7 @@ class ResumableJob:
                     "look at it alone; it is tried again once it, the model or a setting has "
                     "changed",
                 )
-            self.ledger.begin(name, work.key, alone=self.must_be_alone(work))
+            self.ledger.begin(name, work.key, alone=self.one_at_a_time or self.must_be_alone(work))
         return self.job.read(work)
 
     def segment(self, work: CaseAtWork, image: Any) -> Any:
@@ -88,19 +90,19 @@ class ResumableJob:
 
     def _is_done(self, work: CaseAtWork) -> bool:
         ended, output = self.ledger.ended.get(name_in_ledger(work.case)), work.case.output
-        if ended is None or ended.error or ended.key != work.key or output is None:
+        if ended is None or output is None or ended.get("error") or ended.get("key") != work.key:
             return False
-        if not _has_digest(output, ended.sha256):
+        if not _has_digest(output, ended.get("sha256")):
             return False
         if self.job.settings.statistics:
             try:
-                work.statistics = from_json(
-                    tuple[PartStatistics, ...], ended.fields.get("statistics", [])
-                )
+                work.statistics = from_json(tuple[PartStatistics, ...], ended.get("statistics", []))
             except ValueError:
                 return False
-        work.warnings += [str(each) for each in ended.fields.get("warnings", ())]
-        work.seconds, work.reused = float(ended.fields.get("seconds", 0.0)), True
+        warnings, seconds = ended.get("warnings"), ended.get("seconds")
+        work.warnings += map(str, warnings if isinstance(warnings, list) else ())
+        work.seconds = seconds if isinstance(seconds, float) else 0.0
+        work.reused = True
         return True
 
     def _note(self, work: CaseAtWork, outcome: dict[str, Any]) -> None:
@@ -142,7 +144,7 @@ def _names(case: InputCase) -> dict[str, Any]:
     }
 
 
-def _has_digest(path: Path, sha256: str | None) -> bool:
+def _has_digest(path: Path, sha256: Any) -> bool:
     try:
         return path.is_file() and file_digest(path) == sha256
     except DataError:

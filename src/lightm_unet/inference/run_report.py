@@ -22,7 +22,7 @@ from lightm_unet.system.memory import peak_bytes
 
 _INSTEAD = "..."
 """What stands for a name."""
-_NOT_THERE = ("report", "keep_ids", "ensemble", "series")
+_NOT_THERE = ("report", "keep_ids", "ensemble", "series", "manifest", "ray_address")
 """Settings that hold paths or UIDs, or say nothing about the masks."""
 
 

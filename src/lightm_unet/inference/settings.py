@@ -11,6 +11,8 @@ from lightm_unet.imaging.dicom.segment import SegmentationType
 
 OutputFormat = Literal["same", "nifti"]
 OUTPUT_FORMATS = get_args(OutputFormat)
+Engine = Literal["local", "ray"]
+ENGINES = get_args(Engine)
 Part = Literal["training", "validation", "test"]
 PARTS = get_args(Part)
 """Parts of a training run's split."""
@@ -63,3 +65,16 @@ class PredictSettings:
     and warnings of each case, without any name of a file."""
     keep_ids: bool = False
     """Name files and cases in the report; their names may be patients' names or numbers."""
+    manifest: Path | None = None
+    """Table of cases instead of INPUTS, CSV or Parquet: a column image (or path), and where wanted
+    name and series; or a listing from idc-index."""
+    shard: str | None = None
+    """Do part i of N of the cases, such as 2/8. In an array job of SLURM, an indexed job of
+    Kubernetes and a job of Cloud Run the part is known by itself; none turns that off."""
+    engine: Engine = "local"
+    """What runs the cases: local, this process; ray, processes of a Ray cluster."""
+    ray_address: str | None = None
+    """Address of a running Ray cluster, such as ray://head:10001; without it one is started on
+    this machine."""
+    ray_workers: int | None = None
+    """Processes on the Ray cluster; without it one for each GPU, or one for each two cores."""
