@@ -26,6 +26,7 @@ from lightm_unet.cli import (
     evaluate,
     export,
     measure,
+    merge,
     models,
     page,
     predict,
@@ -54,6 +55,7 @@ for _place, (_title, _verbs) in enumerate(
         "Networks": (
             train.train,
             predict.predict,
+            merge.merge,
             evaluate.evaluate,
             compare.compare,
             models.models,

@@ -127,6 +127,10 @@ class Ledger:
         """Whether a case of this name was begun and has no end."""
         return name in self._begun
 
+    def interrupted(self) -> list[str]:
+        """The cases that were begun and have no end."""
+        return list(self._begun)
+
     def begin(self, name: str, key: str, *, alone: bool) -> None:
         """Note that a case is begun.
 

@@ -67,7 +67,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     _refuse_twice(path, made, lambda row: row.identity, "one image", "remove one of the rows")
     # Here and not with the masks: other rows may be other processes' work.
     advice = "give the table a column name that tells them apart"
-    _refuse_twice(path, made, lambda row: row.name or _own_name(row.path), "one name", advice)
+    _refuse_twice(path, made, mask_stem, "one name", advice)
     return made
 
 
@@ -90,9 +90,11 @@ def _refuse_twice(
             )
 
 
-def _own_name(path: Path) -> str:
-    """The name that a mask gets from its image's path, as `find_cases` gives it."""
-    return split_ending(path)[0] if is_image_name(path) else stem(path.name)
+def mask_stem(row: ManifestRow) -> str:
+    """The name of a row's mask without its ending."""
+    if row.name is not None:
+        return row.name
+    return split_ending(row.path)[0] if is_image_name(row.path) else stem(row.path.name)
 
 
 def find_manifest_cases(
