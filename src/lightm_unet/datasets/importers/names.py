@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lightm_unet.imaging.image import is_image_name, split_ending
+from lightm_unet.imaging.dicom_source import DICOM_ENDINGS
+from lightm_unet.imaging.image import IMAGE_ENDINGS, is_image_name, split_ending
 
 IMAGE_WORDS = ("image", "images", "img", "imgs", "im", "photo", "scan", "volume", "vol", "raw")
 MASK_WORDS = (
@@ -48,28 +49,38 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
-def match_names(images: Path, masks: Path) -> Matches:
+def match_names(
+    images: Path,
+    masks: Path,
+    more_images: Collection[Path] = (),
+    more_masks: Collection[Path] = (),
+) -> Matches:
     """Pair the images of a folder with the masks of another, or of the same.
 
     Names are compared without their ending and without regard to capitals: first as they are, then
     without the words that say what a file is (`case_mask`, `seg-case`, `image_001` and
     `mask_001`), then without nnU-Net's `_0000`. Files lie in the same subfolder, or one of them
-    lies in none.
+    lies in none. One DICOM image and one mask alone are a pair, as exports have names of their own.
 
     Args:
         images: the folder of the images.
         masks: the folder of the masks. If one folder lies in the other, or is the other, a file
             belongs to the inner one; in one folder, names with a mask's word are masks.
+        more_images: DICOM images, at or below their folder: files or folders whose names count.
+        more_masks: the same for masks.
     """
-    left, right = list_images(images), list_images(masks)
+    left = sorted({*list_images(images), *more_images})
+    right = sorted({*list_images(masks), *more_masks})
     if images.resolve() == masks.resolve():
-        right = [file for file in right if _is_named_mask(split_ending(file)[0])]
+        right = [file for file in right if _is_named_mask(name_of(file))]
         left = [file for file in left if file not in right]
     elif images.resolve().is_relative_to(masks.resolve()):
         right = [file for file in right if not file.is_relative_to(images)]
     else:
         left = [file for file in left if not file.is_relative_to(masks)]
 
+    if len(left) == len(right) == 1 and left[0] in more_images:
+        return Matches(((left[0], right[0]),), ())
     pairs: list[tuple[Path, Path]] = []
     problems: list[str] = []
     for of_image, of_mask in _WAYS:
@@ -114,7 +125,7 @@ def match_case_names(left: Collection[str], right: Collection[str]) -> dict[str,
 
 def case_names(images: Sequence[Path], root: Path) -> dict[Path, str]:
     """A name for each image's case: the file's own, with its folders where that is not enough."""
-    own = {file: re.sub(r"_0000$", "", split_ending(file)[0]) for file in images}
+    own = {file: re.sub(r"_0000$", "", name_of(file)) for file in images}
     count: dict[str, int] = {}
     for name in own.values():
         count[name.casefold()] = count.get(name.casefold(), 0) + 1
@@ -124,6 +135,18 @@ def case_names(images: Sequence[Path], root: Path) -> dict[Path, str]:
         else "_".join([*file.relative_to(root).parent.parts, name])
         for file, name in own.items()
     }
+
+
+def name_of(path: Path) -> str:
+    """The name of an image without its ending; of a folder of DICOM, the folder's.
+
+    Example:
+        >>> name_of(Path("a.nii.gz")), name_of(Path("patient.1"))
+        ('a', 'patient.1')
+    """
+    name = path.name.lower()
+    known = any(name.endswith(ending) for ending in (*IMAGE_ENDINGS, *DICOM_ENDINGS))
+    return split_ending(path)[0] if known else path.name
 
 
 def _meet(
@@ -145,7 +168,7 @@ def _meet(
         for file in files:
             folder = _folder(file, root)
             folders[side].add(folder)
-            key = (folder if use_folder else "", of(split_ending(file)[0]).casefold())
+            key = (folder if use_folder else "", of(name_of(file)).casefold())
             groups.setdefault(key, ([], []))[side].append(file)
     if not use_folder and {""} not in folders:
         return []

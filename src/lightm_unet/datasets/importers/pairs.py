@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lightm_unet.datasets.dataset import MAX_LABELS
+from lightm_unet.datasets.importers.dicom import DicomPairs, find_dicom
 from lightm_unet.datasets.importers.legend import Code, codes_of, read_legend, show
 from lightm_unet.datasets.importers.names import case_names, match_names
 from lightm_unet.datasets.importers.palettes import Palettes
@@ -26,11 +27,13 @@ from lightm_unet.imaging.image import (
     WHITES,
     Image,
     has_spacing,
+    is_image_name,
     read_image,
     read_labels,
-    split_ending,
 )
 from lightm_unet.imaging.picture import read_label_colours
+from lightm_unet.imaging.same_voxels import on_image_grid
+from lightm_unet.system.logs import log_once
 from lightm_unet.system.progress import Progress, track
 
 _log = logging.getLogger(__name__)
@@ -83,7 +86,9 @@ def find(
         if not folder.is_dir():
             raise DataError(folder, "no such folder", "images or masks", "check the path")
     meaning = read_legend(legend) if legend else None
-    matches = match_names(images, masks)
+    images, masks = images.absolute(), masks.absolute()
+    dicom = find_dicom(images, masks)
+    matches = match_names(images, masks, dicom.images, dicom.masks)
     refuse_all(images, matches.problems)
     if not matches.pairs:
         raise DataError(images, "no image", "images, with a mask of the same name", "check it")
@@ -98,9 +103,11 @@ def find(
         ],
     )
     whose = _patients(names, images, patients)
-    pairs = tuple(Pair(names[i], i, (mask,), whose[i]) for i, mask in matches.pairs)
-
-    refuse_all(images, _mixed_formats(pairs))
+    pairs = tuple(
+        Pair(names[i], i, (dicom.masks.get(mask, mask),), whose[i], dicom.images.get(i, ()))
+        for i, mask in matches.pairs
+    )
+    volumes = _all_volumes(pairs, dicom, images)
     seen = _Seen()
     for pair in track(pairs, "read", progress, lambda pair: pair.name):
         try:
@@ -113,13 +120,12 @@ def find(
         if meaning is not None
         else _values_as_they_are(labels, seen, masks)
     )
-    volumes = has_spacing(pairs[0].image)
 
     def convert(pair: Pair) -> tuple[Image, np.ndarray]:
         image = _read_image(pair)
         if seen.any_colour and len(image.array) == 1:
             image = replace(image, array=np.repeat(image.array, 3, axis=0))
-        stored, _ = _read_values(pair.labels[0], meaning is not None)
+        stored = _read_on_grid(pair, image, meaning is not None)
         result = np.zeros(stored.shape, np.uint8)
         for value, label in values.items():
             result[stored == value] = label
@@ -139,15 +145,8 @@ def find(
 def _look(pair: Pair, in_colour: bool, seen: _Seen) -> None:
     """Read one pair, and remember what it holds."""
     image = _read_image(pair)
-    stored, geometry = _read_values(pair.labels[0], in_colour)
-    if difference := image.geometry.difference(geometry):
-        raise DataError(
-            pair.labels[0],
-            difference,
-            f"the grid of its image {pair.image.name}",
-            "resample the mask onto the image, or check that the names pair them rightly",
-        )
-    if not in_colour and not has_spacing(pair.labels[0]):
+    stored = _read_on_grid(pair, image, in_colour)
+    if not in_colour and is_image_name(pair.labels[0]) and not has_spacing(pair.labels[0]):
         seen.palettes.compare(pair.labels[0])
     seen.any_colour |= len(image.array) == 3
     for value, count in zip(*np.unique(stored, return_counts=True), strict=True):
@@ -155,9 +154,38 @@ def _look(pair: Pair, in_colour: bool, seen: _Seen) -> None:
         seen.first.setdefault(int(value), pair.labels[0])
 
 
+def _read_on_grid(pair: Pair, image: Image, in_colour: bool) -> np.ndarray:
+    """A mask's values in the axes of its image.
+
+    Raises:
+        DataError: they do not lie on the same voxels.
+    """
+    stored, geometry = _read_values(pair.labels[0], in_colour)
+    if image.geometry.is_picture and geometry.is_picture and stored.shape == image.geometry.shape:
+        return stored  # a radiograph has a pixel size, its mask as a picture has none
+    difference = image.geometry.difference(geometry)
+    if difference is None:
+        return stored
+    moved = on_image_grid(stored, geometry, image.geometry)
+    if moved is None:
+        raise DataError(
+            pair.labels[0],
+            difference,
+            f"the grid of its image {pair.image.name}",
+            "resample the mask onto the image, or check that the names pair them rightly",
+        )
+    log_once(
+        _log,
+        f"masks in other axes {pair.labels[0].parent}",
+        f"{pair.labels[0]}: lies on the voxels of its image, stored in other axes or with fewer "
+        "slices; stored anew in those of the image (said once for all files of this folder)",
+    )
+    return moved
+
+
 def _read_image(pair: Pair) -> Image:
     """An image; grey, if it is stored in colour with equal channels."""
-    image = read_image(pair.image)
+    image = read_image(pair.dicom or pair.image)
     if len(image.array) == 3 and (image.array == image.array[:1]).all():
         image = replace(image, array=image.array[:1])
     if len(image.array) not in (1, 3):
@@ -165,9 +193,8 @@ def _read_image(pair: Pair) -> Image:
         raise DataError(pair.image, f"{len(image.array)} channels", "1 or 3", advice)
     most = 255 if len(image.array) == 3 else 65535
     whole = (image.array == np.rint(image.array)).all()
-    if not has_spacing(pair.image) and not (
-        whole and image.array.min() >= 0 and image.array.max() <= most
-    ):
+    picture = image.geometry.is_picture if pair.dicom else not has_spacing(pair.image)
+    if picture and not (whole and image.array.min() >= 0 and image.array.max() <= most):
         found = f"intensities from {image.array.min():g} to {image.array.max():g}"
         advice = "save the image with 8 bits a channel, with 16 bits if it is grey, or as NIfTI"
         raise DataError(pair.image, found, f"whole numbers from 0 to {most}", advice)
@@ -176,10 +203,10 @@ def _read_image(pair: Pair) -> Image:
 
 def _read_values(path: Path, in_colour: bool) -> tuple[np.ndarray, Geometry]:
     """A mask's values; its colours as numbers if a legend says what they are."""
-    if split_ending(path)[1] in (".jpg", ".jpeg"):
+    if path.name.lower().endswith((".jpg", ".jpeg")):
         advice = "export the mask again as PNG; converting the JPEG does not bring its values back"
         raise DataError(path, "a mask in JPEG, which changes values at edges", "PNG", advice)
-    if in_colour and not has_spacing(path):
+    if in_colour and is_image_name(path) and not has_spacing(path):
         picture = read_label_colours(path)
         return codes_of(picture), Geometry(picture.shape[1:], np.eye(4))
     try:
@@ -282,16 +309,29 @@ def _check_names(names: Sequence[str], masks: Path) -> None:
         raise DataError(masks, f"{len(names)} labels", f"at most {MAX_LABELS}", "join some")
 
 
-def _mixed_formats(pairs: Sequence[Pair]) -> list[str]:
-    """Volumes and pictures in one data set or in one pair."""
-    volumes = has_spacing(pairs[0].image)
-    return [
-        f"{file}: {'NIfTI' if has_spacing(file) else 'a picture'}, but {pairs[0].image.name} is "
-        f"{'NIfTI' if volumes else 'a picture'}: images and masks must be all of one kind"
-        for pair in pairs
-        for file in (pair.image, *pair.labels)
-        if has_spacing(file) != volumes
-    ]
+def _all_volumes(pairs: Sequence[Pair], dicom: DicomPairs, images: Path) -> bool:
+    """Whether the images are volumes; a DICOM segmentation is what its image is.
+
+    Raises:
+        DataError: volumes and pictures in one data set or in one pair.
+    """
+    first, problems = pairs[0].image, []
+    volumes = _is_volume(first, dicom)
+    for pair in pairs:
+        for file in (pair.image, *pair.labels):
+            of_dicom = file in pair.labels and not is_image_name(file)
+            if not of_dicom and _is_volume(file, dicom) != volumes:
+                one, other = ("a picture", "a volume") if volumes else ("a volume", "a picture")
+                problems.append(
+                    f"{file}: {one}, but {first.name} is {other}: images and masks must be all of "
+                    "one kind"
+                )
+    refuse_all(images, problems)
+    return volumes
+
+
+def _is_volume(file: Path, dicom: DicomPairs) -> bool:
+    return not dicom.is_picture(file) if file in dicom.images else has_spacing(file)
 
 
 def _patients(names: Mapping[Path, str], images: Path, pattern: str | None) -> dict[Path, str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lightm_unet.datasets.dataset import MAX_LABELS, check_labels_fit
 from lightm_unet.errors import DataError
+from lightm_unet.imaging.dicom_source import DicomFile
 from lightm_unet.imaging.image import (
     Image,
     read_image,
@@ -33,6 +34,8 @@ class Pair:
     labels: tuple[Path, ...]
     """One file; or several masks, such as left and right lung, that become one label."""
     patient: str
+    dicom: tuple[DicomFile, ...] = ()
+    """The files of a DICOM image."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,10 @@ def write_converted(name: str, image: Image, labels: np.ndarray, ending: str, fo
     target = folder / "imagesTr" / f"{name}_0000{ending}"
     if ending != ".nii.gz":
         write_image_picture(image.array, target)
+    elif image.geometry.dicom is not None:
+        (values,) = image.array  # DICOM volumes are grey
+        whole = (values == np.rint(values)).all() and np.abs(values).max() < 2**15
+        write_volume(values.astype(np.int16) if whole else values, image.geometry, target)
     else:
         _copy_compressed(image.path, target)
     write_labels(labels, image.geometry, folder / "labelsTr" / f"{name}{ending}")
