@@ -24,6 +24,7 @@ from lightm_unet.imaging.nifti import read_nifti_shape
 from lightm_unet.inference.case_statistics import PartStatistics, measure_case
 from lightm_unet.inference.cases import SEGMENTATION_ENDING, InputCase
 from lightm_unet.inference.cleaning import Cleaning
+from lightm_unet.inference.isolated import IsolatedReader
 from lightm_unet.inference.output_folder import concerns_one_file, unwritable
 from lightm_unet.inference.preview import PREVIEWS, write_preview
 from lightm_unet.inference.probabilities import FOLDER, write_probabilities
@@ -137,6 +138,8 @@ class Job:
     """The model, and those that vote with it."""
     mirror_axes: tuple[tuple[int, ...], ...]
     """Of each member."""
+    reader: IsolatedReader | None
+    """Reads DICOM in a process of its own; to be closed."""
 
     @classmethod
     def of(
@@ -179,12 +182,18 @@ class Job:
             cleaning,
             members,
             tuple(axes_to_mirror(each) if settings.mirror else () for each in members),
+            IsolatedReader() if settings.isolate else None,
         )
+
+    def close(self) -> None:
+        """End what runs for the job."""
+        if self.reader is not None:
+            self.reader.close()
 
     def read(self, work: CaseAtWork) -> ReadCase:
         """Read a case's image and prepare it for the networks."""
         with work.timed():
-            image = work.case.read(self.model.preprocessing.channels, self.settings.nan_as)
+            image = self._read(work.case)
             made: dict[Preprocessing, PreparedImage] = {}
             for member in self.members:
                 if member.preprocessing not in made:
@@ -192,6 +201,12 @@ class Job:
             keep = self.settings.statistics or self.settings.preview
             prepared = tuple(made[member.preprocessing] for member in self.members)
             return ReadCase(prepared, image if keep else None)
+
+    def _read(self, case: InputCase) -> Image:
+        channels, nan_as = self.model.preprocessing.channels, self.settings.nan_as
+        if self.reader is not None and case.dicom and not case.problem:
+            return self.reader.read(case.dicom, channels, nan_as)
+        return case.read(channels, nan_as)
 
     def segment(self, work: CaseAtWork, case: ReadCase) -> SegmentedCase:
         """Run the networks."""

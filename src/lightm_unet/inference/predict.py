@@ -72,6 +72,7 @@ def predict(
     minimum_size: str | Sequence[str] = PredictSettings.minimum_size,
     fill_holes: str | Sequence[str] = PredictSettings.fill_holes,
     nan_as: float | None = PredictSettings.nan_as,
+    isolate: bool = PredictSettings.isolate,
     statistics: bool = PredictSettings.statistics,
     preview: bool = PredictSettings.preview,
     report: StrPath | None = PredictSettings.report,
@@ -116,6 +117,7 @@ def predict(
             as "liver=500".
         fill_holes: labels whose holes are filled.
         nan_as: the intensity that NaN and infinite voxels are given; None refuses such images.
+        isolate: read DICOM in a process of its own, see `inference.isolated`.
         statistics: also write `statistics.csv` and `statistics.json`, see
             `inference.case_statistics`.
         preview: also write a picture of each mask to `output/previews`.
@@ -189,6 +191,7 @@ def predict(
         minimum_size=_words(minimum_size),
         fill_holes=_words(fill_holes),
         nan_as=nan_as,
+        isolate=isolate,
         statistics=statistics,
         preview=preview,
         report=report_file,
@@ -247,8 +250,15 @@ def predict(
                 ledger.close()
         try:
             record()
-        except OSError as error:
-            raise unwritable(folder, error) from error
+        if isinstance(stop, KeyboardInterrupt):
+            _logger.warning("stopped after %d of %d images", len(results), len(cases))
+        raise
+    finally:
+        job.close()
+    try:
+        record()
+    except OSError as error:
+        raise unwritable(folder, error) from error
     return results
 
 

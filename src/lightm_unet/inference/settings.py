@@ -55,6 +55,9 @@ class PredictSettings:
     """Label whose holes are filled: background that it encloses."""
     nan_as: float | None = None
     """Intensity that NaN and infinite voxels are given; without it such images are refused."""
+    isolate: bool = False
+    """Read DICOM in a process of its own, with a limit on its memory and time: for files of
+    unknown origin."""
     statistics: bool = False
     """Also write OUTPUT/statistics.csv and .json: volume or area, extent, place and mean intensity
     of each label and of its largest connected parts."""

@@ -71,7 +71,7 @@ def broken_is_an_error(file: DicomFile) -> Iterator[None]:
     try:
         with without_warnings(), config.disable_value_validation():
             yield
-    except LightMUNetError:
+    except (LightMUNetError, MemoryError):
         raise
     except Exception as error:  # pydicom and its decoders raise many types; the user needs one line
         reason = " ".join(str(error).split())[:200] or type(error).__name__
