@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lightm_unet.datasets.check import DatasetReport
+from lightm_unet.datasets.dataset_report import DatasetReport
 from lightm_unet.datasets.fingerprint import CaseFingerprint
 from lightm_unet.reporting.formats import finite_or_none
 from lightm_unet.reporting.page import render_page
