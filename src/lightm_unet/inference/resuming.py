@@ -15,7 +15,7 @@ from lightm_unet.inference.case_keys import case_key
 from lightm_unet.inference.case_statistics import PartStatistics
 from lightm_unet.inference.cases import InputCase
 from lightm_unet.inference.job import CaseAtWork, Job
-from lightm_unet.inference.ledger import MOST_BEGINS, Ledger
+from lightm_unet.inference.ledger import LEDGER_NAME, MOST_BEGINS, Ledger
 from lightm_unet.inference.run_report import without_names
 from lightm_unet.system.files import file_digest
 from lightm_unet.system.json_codec import from_json, to_json
@@ -56,7 +56,7 @@ class ResumableJob:
                     f"an image that was begun {MOST_BEGINS} times and ended the process each time",
                     "one that can be segmented",
                     "look at it alone; it is tried again once it, the model or a setting has "
-                    "changed",
+                    f"changed, or {LEDGER_NAME} is gone",
                 )
             self.ledger.begin(name, work.key, alone=self.one_at_a_time or self.must_be_alone(work))
         return self.job.read(work)
