@@ -36,8 +36,7 @@ def predict(
     """
     if sum(map(bool, (inputs, part, settings.get("manifest")))) != 1:
         raise UsageError(
-            "predict needs INPUTS, --part or --manifest, and one of them only, to know which "
-            "images to segment"
+            "predict needs either INPUTS or --part or --manifest, to know which images to segment"
         )
     if inputs and len(inputs) == 1 and not settings and _is_model(model):
         from lightm_unet.inference.cases import check_input
