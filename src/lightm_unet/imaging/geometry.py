@@ -48,6 +48,8 @@ class Geometry:
     """Of the NIfTI file that it was read from, for a mask that lies at the same place."""
     stored_shape: tuple[int, ...] = ()
     """Spatial shape in the file, with all axes of length 1; by default those after `shape`."""
+    stored_affine: np.ndarray | None = None
+    """The affine of the file's own axes, `stored_shape`, in files without a NIfTI header."""
     dicom: Source | None = None
     """The DICOM images that it was read from, for a segmentation that refers to them."""
     radiograph: bool = False

@@ -1,7 +1,7 @@
 """Files to arrays and back, with the grid that says where the voxels lie.
 
-NIfTI for volumes (and flat NIfTI), PNG, JPEG, TIFF and BMP for pictures, DICOM for both. Whatever
-is wrong with a file is one `DataError`.
+NIfTI, MHA and NRRD for volumes (and flat ones), PNG, JPEG, TIFF and BMP for pictures, DICOM for
+both. Whatever is wrong with a file is one `DataError`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ from lightm_unet.imaging.dicom.read import read_series
 from lightm_unet.imaging.dicom.read_segmentation import read_segmentation
 from lightm_unet.imaging.dicom_source import DICOM_ENDINGS, DicomFile, is_dicom
 from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.imaging.itk import (
+    ITK_ENDINGS,
+    is_itk,
+    read_itk,
+    read_itk_shape,
+    write_itk,
+)
 from lightm_unet.imaging.nifti import nibabel_arrays, read_nifti, read_nifti_shape, write_nifti
 from lightm_unet.imaging.nifti_header import NiftiHeader
 from lightm_unet.imaging.picture import (
@@ -30,13 +37,16 @@ from lightm_unet.imaging.picture import (
 
 _log = logging.getLogger(__name__)
 
-IMAGE_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+IMAGE_ENDINGS = (
+    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"),
+    *ITK_ENDINGS,
+)
 """File endings that data sets can have, in lower case; upper case is accepted too. DICOM, which is
 known by its content, is read besides."""
 _READABLE = f"{', '.join(IMAGE_ENDINGS)} or DICOM"
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
-"""Those of them that hold volumes."""
+"""Those of NIfTI."""
 WHITES = (255, 65535)
 """White in pictures of 8 and of 16 bits; in masks it often marks pixels to leave out instead. See
 `read_mask`."""
@@ -84,7 +94,7 @@ def split_ending(path: str | Path) -> tuple[str, str]:
 
 
 def has_spacing(path: str | Path) -> bool:
-    """Whether a file's format stores a voxel size: NIfTI and DICOM do, pictures do not.
+    """Whether a file's format stores a voxel size: all but pictures do.
 
     Raises:
         DataError: as `split_ending`.
@@ -93,7 +103,7 @@ def has_spacing(path: str | Path) -> bool:
         >>> has_spacing("a.nii.gz"), has_spacing("a.png")
         (True, False)
     """
-    return split_ending(path)[1] in NIFTI_ENDINGS + DICOM_ENDINGS
+    return split_ending(path)[1] in NIFTI_ENDINGS + DICOM_ENDINGS + ITK_ENDINGS
 
 
 def is_image_name(path: str | Path) -> bool:
@@ -267,6 +277,13 @@ def read_labels(path: Path) -> tuple[np.ndarray, Geometry]:
     """
     if _is_dicom(path):
         array, geometry = read_segmentation(path)
+    elif is_itk(path):
+        array, geometry = read_itk(path)
+        if len(array) > 1:
+            raise DataError(
+                path, f"{len(array)} channels", "one label for each voxel", "convert it"
+            )
+        array = array[0]
     elif has_spacing(path):
         array, geometry = _nifti_channels(*read_nifti(path), path, channels=None)
         array = array[0]
@@ -400,14 +417,19 @@ def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
 
 
 def write_volume(array: np.ndarray, geometry: Geometry, path: Path) -> None:
-    """Write voxels as NIfTI, in one step, at the place that their grid was read from.
+    """Write voxels in one step, at the place that their grid was read from.
 
     Args:
         array: of `geometry.shape` and a number type that NIfTI knows.
         geometry: the grid, as it was read with the image.
-        path: ends in .nii or .nii.gz.
+        path: ends in .nii, .nii.gz, .mha or .nrrd.
     """
-    write_nifti(array.reshape(geometry.stored_shape), geometry.affine, path, geometry.header)
+    affine = geometry.affine if geometry.stored_affine is None else geometry.stored_affine
+    values = array.reshape(geometry.stored_shape)
+    if is_itk(path):
+        write_itk(values, affine, path)
+    else:
+        write_nifti(values, affine, path, geometry.header)
 
 
 def stored_dims(path: Path) -> int:
@@ -418,7 +440,7 @@ def stored_dims(path: Path) -> int:
     """
     if not has_spacing(path):
         return 2
-    shape = read_nifti_shape(path)[:3]
+    shape = (read_itk_shape if is_itk(path) else read_nifti_shape)(path)[:3]
     return 3 if len(shape) == 3 and min(shape) > 1 else 2
 
 
@@ -426,7 +448,9 @@ def _read_one(
     path: Path, channels: int | None, nan_as: float | None
 ) -> tuple[np.ndarray, Geometry]:
     """One file's float32 `(channels, *shape)` and grid."""
-    if has_spacing(path):
+    if is_itk(path):
+        array, geometry = read_itk(path)
+    elif has_spacing(path):
         array, geometry = _nifti_channels(*read_nifti(path), path, channels)
     else:
         array = read_picture(path, channels)

@@ -56,7 +56,7 @@ def read_affine(header: NiftiHeader, path: Path) -> np.ndarray:
         affine = _qform(header, path)
     else:
         affine = _centred(header, path)
-    _check_affine(affine, path)
+    check_affine(affine, path)
     if sform_code > 0 and qform_code > 0:
         _compare_forms(header, affine, path)
     elif sform_code <= 0 and qform_code <= 0:
@@ -75,7 +75,7 @@ def affine_in_memory(affine: np.ndarray | None, header: NiftiHeader, path: Path)
         DataError: as `read_affine`.
     """
     values = np.full((4, 4), np.nan) if affine is None else np.array(affine, np.float64)
-    _check_affine(values, path)
+    check_affine(values, path)
     return _in_mm(values, header)
 
 
@@ -149,7 +149,12 @@ def _voxel_sizes(header: NiftiHeader, path: Path) -> list[float]:
     return sizes
 
 
-def _check_affine(affine: np.ndarray, path: Path) -> None:
+def check_affine(affine: np.ndarray, path: Path) -> None:
+    """Refuse an affine that cannot place voxels.
+
+    Raises:
+        DataError: numbers that are not finite or too large, or a matrix that cannot be inverted.
+    """
     expected = "16 finite numbers that map voxels to mm"
     advice = "export the image again with its position and voxel size"
     if not np.isfinite(affine).all():
@@ -168,7 +173,7 @@ def _compare_forms(header: NiftiHeader, sform: np.ndarray, path: Path) -> None:
     codes = int(header.fields["qform_code"]), int(header.fields["sform_code"])
     try:
         qform = _qform(header, path)
-        _check_affine(qform, path)
+        check_affine(qform, path)
     except DataError as error:
         logger.warning(
             "%s: the qform (code %d) cannot be used, found %s; the sform (code %d) is used",

@@ -21,10 +21,13 @@ from lightm_unet.inference.components import (
     voxel_size,
     world,
 )
+from lightm_unet.preprocessing.resizing import row_parts
 from lightm_unet.reporting.formats import finite_or_none, six_digits_or_none
 from lightm_unet.reporting.text_tables import csv_table
 from lightm_unet.system.files import encode_json, encode_text, write_together
 
+_AT_ONCE = 2**20
+"""Voxels that are measured at once."""
 MOST_COMPONENTS = 20
 """Rows of a label at most; noise may have thousands of parts."""
 FILES = ("statistics.csv", "statistics.json")
@@ -114,14 +117,13 @@ def _measure(
     size, unit = voxel_size(geometry) or (0.0, "")
     extent = centre = place = mean = std = None
     if box is not None:
-        indices = [each + start.start for each, start in zip(np.nonzero(part), box, strict=True)]
-        centre = tuple(float(each.mean()) for each in indices)
+        centre, spans = _place(box, part, geometry)
         if geometry.has_size:
-            extent = _extent(indices, geometry)
+            steps = geometry.affine[:3, : len(geometry.shape)]
+            extent = tuple((spans + np.abs(steps).sum(axis=1)).tolist())  # from edge to edge
         if not geometry.is_picture:
             place = tuple(map(float, world(np.array([centre]), geometry)[0]))
-        values = image.array[(slice(None), *box)][:, part].astype(np.float64)
-        mean, std = tuple(values.mean(axis=1).tolist()), tuple(values.std(axis=1).tolist())
+        mean, std = _mean_and_std(image.array[(slice(None), *box)], part)
     return PartStatistics(
         value=value,
         label=name,
@@ -138,13 +140,37 @@ def _measure(
     )
 
 
-def _extent(indices: Sequence[np.ndarray], geometry: Geometry) -> tuple[float, ...]:
-    """From edge to edge of the outermost voxels."""
+def _place(
+    box: tuple[slice, ...], part: np.ndarray, geometry: Geometry
+) -> tuple[tuple[float, ...], np.ndarray]:
+    """The centre in voxels, and how far the centres of voxels reach along the world's axes in mm.
+
+    In parts along the first axis: the places of all voxels of a scan take gigabytes.
+    """
     steps = geometry.affine[:3, : len(geometry.shape)]
-    # Row by row: the places of all voxels together would take much memory.
-    along = (sum(step * each for step, each in zip(row, indices, strict=True)) for row in steps)
-    spans = np.array([float(np.ptp(each)) for each in along])
-    return tuple((spans + np.abs(steps).sum(axis=1)).tolist())
+    total, count = np.zeros(part.ndim), 0
+    lowest, highest = np.full(3, np.inf), np.full(3, -np.inf)
+    for rows in row_parts(part.shape, _AT_ONCE):
+        indices = np.array(np.nonzero(part[rows]), dtype=np.float64)
+        if not indices.size:
+            continue
+        indices[0] += rows.start
+        total += indices.sum(axis=1)
+        count += indices.shape[1]
+        places = steps @ indices
+        lowest = np.minimum(lowest, places.min(axis=1))
+        highest = np.maximum(highest, places.max(axis=1))
+    centre = total / count + [each.start for each in box]
+    return tuple(centre.tolist()), highest - lowest
+
+
+def _mean_and_std(values: np.ndarray, part: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """Of each channel, in parts along the first axis of the grid."""
+    chunks = row_parts(part.shape, _AT_ONCE)
+    count = np.count_nonzero(part)
+    mean = sum(values[:, r][:, part[r]].sum(axis=1, dtype=np.float64) for r in chunks) / count
+    squares = sum(np.square(values[:, r][:, part[r]] - mean[:, None]).sum(axis=1) for r in chunks)
+    return tuple(mean.tolist()), tuple(np.sqrt(squares / count).tolist())
 
 
 def write_statistics(cases: Mapping[str, Iterable[PartStatistics]], folder: Path) -> None:

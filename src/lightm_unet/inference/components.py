@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightm_unet.imaging.geometry import Geometry
+from lightm_unet.preprocessing.resizing import row_parts
 
 _SAME_PLACE = 3
 """Decimals of a mm to which places are compared."""
@@ -55,22 +56,35 @@ def find_components(mask: np.ndarray, geometry: Geometry) -> Components:
         >>> find_components(row, Geometry((1, 4), np.eye(4))).voxels
         (2, 1)
     """
-    from scipy.ndimage import center_of_mass, label
+    from scipy.ndimage import find_objects, label
 
     box = box_of(mask)
     if box is None:
         return Components((slice(0, 0),) * mask.ndim, np.zeros((0,) * mask.ndim, np.int32), (), ())
-    inside = mask[box]
-    numbers, count = label(inside, np.ones((3,) * mask.ndim))
-    sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
+    numbers, count = label(mask[box], np.ones((3,) * mask.ndim))
+    sizes = count_values(numbers, count + 1)[1:]
     order = np.argsort(-sizes, kind="stable")
-    if len(set(sizes.tolist())) < count:  # some are of the same size
-        centres = np.array(center_of_mass(inside, numbers, range(1, count + 1)))
-        places = world(centres + [each.start for each in box], geometry).round(_SAME_PLACE)
-        order = np.lexsort((*places.T[::-1], -sizes))
+    if len(np.unique(sizes)) < count:  # some are of the same size
+        # The middle of a part's box is the same however the axes are kept.
+        middles = [[(s.start + s.stop - 1) / 2 for s in each] for each in find_objects(numbers)]
+        places = world(np.array(middles) + [each.start for each in box], geometry)
+        order = np.lexsort((*places.round(_SAME_PLACE).T[::-1], -sizes))
     return Components(
         box, numbers, tuple(int(each) + 1 for each in order), tuple(map(int, sizes[order]))
     )
+
+
+def count_values(array: np.ndarray, count: int) -> np.ndarray:
+    """How often each of the numbers from 0 to below `count` occurs.
+
+    As `np.bincount`, which takes eight bytes for each voxel, in parts.
+
+    Example:
+        >>> count_values(np.array([[0, 2], [2, 0]]), 3).tolist()
+        [2, 0, 2]
+    """
+    parts = (array[rows] for rows in row_parts(array.shape))
+    return sum((np.bincount(p.ravel(), minlength=count) for p in parts), np.zeros(count, np.int64))
 
 
 def box_of(mask: np.ndarray) -> tuple[slice, ...] | None:

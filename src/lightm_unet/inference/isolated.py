@@ -113,10 +113,9 @@ def _image(answer: Mapping[str, Any], files: Sequence[DicomFile], voxels: Path) 
         tuple(grid["shape"]),
         np.array(grid["affine"]),
         grid["unit_axes"],
-        None,
-        tuple(grid["stored_shape"]),
-        source,
-        grid["radiograph"],
+        stored_shape=tuple(grid["stored_shape"]),
+        dicom=source,
+        radiograph=grid["radiograph"],
     )
     return Image(array, geometry, Path(answer["path"]))
 

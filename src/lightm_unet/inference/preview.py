@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lightm_unet.imaging.image import Image, split_ending
+from lightm_unet.inference.components import count_values
 from lightm_unet.models.model_folder import ModelFolder
 from lightm_unet.reporting.palette import on_grey
 from lightm_unet.reporting.picture_row import join_pictures
@@ -34,7 +35,7 @@ def write_preview(
 
 def draw_preview(image: Image, labels: np.ndarray, model: ModelFolder) -> bytes:
     """The picture, as PNG."""
-    counts = np.bincount(labels.ravel(), minlength=len(model.label_names))
+    counts = count_values(labels, len(model.label_names))
     colours = {
         value: on_grey(colour)
         for value, colour in enumerate(model.label_colours)

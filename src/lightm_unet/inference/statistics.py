@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightm_unet.imaging.geometry import Geometry
-from lightm_unet.inference.components import voxel_size
+from lightm_unet.inference.components import count_values, voxel_size
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def measure_labels(
         >>> amount.voxels, amount.share, amount.area_cm2
         (2, 0.2, 4.0)
     """
-    counts = np.bincount(labels.ravel(), minlength=len(names))
+    counts = count_values(labels, len(names))
     size, unit = voxel_size(geometry) or (0.0, "")
     ml = size / 1000 if unit == "mm3" else None
     cm2 = size / 100 if unit == "mm2" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,10 +101,11 @@ def write_converted(name: str, image: Image, labels: np.ndarray, ending: str, fo
     target = folder / "imagesTr" / f"{name}_0000{ending}"
     if ending != ".nii.gz":
         write_image_picture(image.array, target)
-    elif image.geometry.dicom is not None:
-        (values,) = image.array  # DICOM volumes are grey
+    elif image.geometry.header is None:  # DICOM, MHA, NRRD
+        (values,) = image.array  # such volumes are grey
         whole = (values == np.rint(values)).all() and np.abs(values).max() < 2**15
-        write_volume(values.astype(np.int16) if whole else values, image.geometry, target)
+        grid = replace(image.geometry, dicom=None)
+        write_volume(values.astype(np.int16) if whole else values, grid, target)
     else:
         _copy_compressed(image.path, target)
     write_labels(labels, image.geometry, folder / "labelsTr" / f"{name}{ending}")
