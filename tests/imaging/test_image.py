@@ -38,7 +38,7 @@ def test_endings_may_have_two_dots_and_capitals(name, parts):
     assert split_ending(name) == parts
 
 
-@pytest.mark.parametrize("name", ["dcm", "a.gz", "nii.gz", ".nii.gz", "a", "a.mha"])
+@pytest.mark.parametrize("name", ["dcm", "a.gz", "nii.gz", ".nii.gz", "a", "a.mhd"])
 def test_other_endings_are_a_data_error(name):
     with pytest.raises(DataError, match="name ending in"):
         split_ending(name)
@@ -190,6 +190,9 @@ def test_labels_that_uint8_jpeg_or_the_grid_cannot_hold_are_refused(tmp_path):
 
 
 READABLE = {
+    "dicom_seg/liver_seg.nrrd": (1, 512, 512, 3),
+    "dicom_seg/liver_spine_gapped_seg.nrrd": (1, 512, 512, 3),
+    "dicom_seg/liver_spine_seg.nrrd": (1, 512, 512, 3),
     "odd/nibabel/anatomical.nii": (1, 33, 41, 25),
     "odd/nibabel/reoriented_anat_moved.nii": (1, 21, 26, 22),
     "odd/nibabel/standard.nii.gz": (1, 4, 5, 7),
