@@ -116,6 +116,8 @@ def resize_rows(image: torch.Tensor, shape: tuple[int, ...], rows: slice) -> tor
     before, after = image.shape[0], shape[0]
     if before == after:
         return _resize_other_axes(image[rows], shape)
+    if rows.start == 0 and rows.stop == after:  # all: at once, as a picture's hundreds of rows are
+        return resize(image[None], shape)[0]
     scale = before / after
     support = max(scale, 1.0)
     centres = (torch.arange(rows.start, rows.stop, dtype=torch.float64) + 0.5) * scale
