@@ -63,10 +63,12 @@ def serve(
         service = create_service(loaded, given, device, count, threads)
         stack.callback(service.close)
         stack.enter_context(json_lines())
+        server = http_server(service, token)
+        listening.listen()  # from here on a client waits, where it would have been turned away
         if ready is not None:
             name = f"[{given.host}]" if ":" in given.host else given.host
             ready(f"http://{name}:{listening.getsockname()[1]}")
-        http_server(service, token).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 def http_server(service: Service, token: str | None, stop_s: int = STOP_S) -> uvicorn.Server:
