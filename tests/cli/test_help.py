@@ -33,7 +33,9 @@ OPTIONS = {
     "train": f"--output --resume --resume-anyway --teacher {TRAINING} --seed --devices --network",
     "predict": "--output --part --device --overlap --strict --probabilities --series "
     "--output-format --segmentation-type --ensemble --mirror --largest-component --minimum-size "
-    "--fill-holes --nan-as --isolate --statistics --preview --report --keep-ids",
+    "--fill-holes --nan-as --isolate --statistics --preview --report --keep-ids "
+    "--manifest --shard --engine --ray-address --ray-workers",
+    "merge": "--output --manifest",
     "evaluate": "--output --images --labels --tolerance-mm",
     "compare": f"--output --networks --network --seeds --cases {TRAINING} --devices --part "
     "--processes --bench --no-bench --report-only",

@@ -15,7 +15,7 @@ from lightm_unet.system.records import digest
 
 _CHANGE_NOTHING = (
     *("device", "ensemble", "report", "keep_ids", "series", "manifest", "shard"),
-    *("engine", "ray_address", "ray_workers"),
+    *("isolate", "engine", "ray_address", "ray_workers"),
 )
 """Settings that no file of a case depends on but through its files and the models' weights."""
 

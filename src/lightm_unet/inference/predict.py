@@ -246,19 +246,13 @@ def predict(
                 ledger.remove_if_new()  # one image that fails leaves nothing behind
             raise
         finally:
+            job.close()
             with suppress(OSError):
                 ledger.close()
         try:
             record()
-        if isinstance(stop, KeyboardInterrupt):
-            _logger.warning("stopped after %d of %d images", len(results), len(cases))
-        raise
-    finally:
-        job.close()
-    try:
-        record()
-    except OSError as error:
-        raise unwritable(folder, error) from error
+        except OSError as error:
+            raise unwritable(folder, error) from error
     return results
 
 

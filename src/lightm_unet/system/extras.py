@@ -16,6 +16,8 @@ EXTRAS = {
     "report": ("jinja2", "matplotlib"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "dicom": ("pydicom", "highdicom", "pylibjpeg", "pylibjpeg-openjpeg", "imagecodecs"),
+    "tables": ("pyarrow",),
+    "ray": ("ray",),
     "itk": ("SimpleITK",),
     "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
 }
