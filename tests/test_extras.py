@@ -26,11 +26,16 @@ sys.meta_path.insert(0, Blocked())
 for name in {OPTIONAL}:
     sys.modules[name] = None
 """
-ONE_COMMAND = WITHOUT_EXTRAS + """
+ONE_COMMAND = (
+    WITHOUT_EXTRAS
+    + """
 from lightm_unet.cli import main
 main()
 """
-COMMANDS_IN_TURN = WITHOUT_EXTRAS + """
+)
+COMMANDS_IN_TURN = (
+    WITHOUT_EXTRAS
+    + """
 import contextlib, io, json
 from lightm_unet.cli import main
 
@@ -45,6 +50,7 @@ for words in json.loads(sys.argv[1]):
     answers.append((code, out.getvalue()))
 print(json.dumps(answers))
 """
+)
 TINY = "lightm-unet:width=4:encoder_layers=[1]:bottleneck_layers=1"
 
 

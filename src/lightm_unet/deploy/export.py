@@ -14,7 +14,7 @@ from lightm_unet.errors import SettingError, UsageError
 from lightm_unet.models.model_folder import ModelFolder, load_model
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.extras import require_extra
-from lightm_unet.system.files import check_output_folder
+from lightm_unet.system.files import check_output_folder, refuse_used
 from lightm_unet.system.values import path
 
 
@@ -22,6 +22,12 @@ def _write_onnx(model: ModelFolder, file: Path, settings: ExportSettings) -> Exp
     from lightm_unet.deploy.onnx.write import write_onnx  # needs packages of an extra
 
     return write_onnx(model, file, settings)
+
+
+def _write_bundle(model: ModelFolder, folder: Path, _: ExportSettings) -> Exported:
+    from lightm_unet.deploy.monai_bundle.write import write_bundle  # loads MONAI
+
+    return write_bundle(model, folder)
 
 
 def _check_onnx(file: Path) -> None:
@@ -33,6 +39,7 @@ WRITERS: dict[Format, Writer] = {
     "onnx": Writer(_write_onnx, _check_onnx, takes=("operators", "size")),
     "web": Writer(lambda model, output, _: page.write_folder(model, output), page.check_folder),
     "html": Writer(lambda model, output, _: page.write_file(model, output), page.check_file),
+    "monai-bundle": Writer(_write_bundle, refuse_used),
 }
 """The formats by their names, which `Format` lists too."""
 
@@ -48,8 +55,9 @@ def export(
         model: a model's folder, a training run's, or a name that `lightm-unet models` lists.
         format: "onnx": a file for ONNX Runtime, OpenVINO and other programs that read ONNX;
             "web": a folder with a page that segments images in the browser, for any web server;
-            "html": the same page as one file, for models of flat images.
-        output: the file to write; with "web" a new folder.
+            "html": the same page as one file, for models of flat images; "monai-bundle": a folder
+            that MONAI's `monai.bundle run` infers with.
+        output: the file to write; with "web" and "monai-bundle" a new folder.
         settings: any field of `ExportSettings`, by keyword.
 
     Returns:

@@ -10,7 +10,7 @@ from lightm_unet.networks.image_sizes import per_axis
 from lightm_unet.system.choices import check_choice
 from lightm_unet.system.values import listed, whole_number
 
-Format = Literal["onnx", "web", "html"]
+Format = Literal["onnx", "web", "html", "monai-bundle"]
 Operators = Literal["scan", "basic"]
 FORMATS, OPERATORS = map(get_args, (Format, Operators))
 

@@ -19,6 +19,7 @@ EXTRAS = {
     "tables": ("pyarrow",),
     "ray": ("ray",),
     "itk": ("SimpleITK",),
+    "monai": ("pytorch-ignite", "fire"),
     "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
 }
 """The packages of each extra, as in pyproject.toml."""
@@ -44,7 +45,11 @@ def require_extra(extra: str, purpose: str, *packages: str) -> None:
         )
 
 
-_MODULES = {"pylibjpeg-openjpeg": "openjpeg", "python-multipart": "python_multipart"}
+_MODULES = {
+    "pylibjpeg-openjpeg": "openjpeg",
+    "python-multipart": "python_multipart",
+    "pytorch-ignite": "ignite",
+}
 """Packages whose module is called otherwise."""
 
 
