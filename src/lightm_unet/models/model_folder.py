@@ -34,13 +34,17 @@ from lightm_unet.networks.registry import TO_REGISTER, build_network, network_na
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.reporting.palette import Colour, label_colour, read_colour
 from lightm_unet.system.device import choose_device
-from lightm_unet.system.files import read_bytes, write_bytes
+from lightm_unet.system.files import new_folder, read_bytes, refuse_used, write_bytes
+from lightm_unet.system.hub import fetch, hub_address, upload
 from lightm_unet.system.json_codec import from_json, to_json
 from lightm_unet.system.records import read_record, write_record
 
 _log = logging.getLogger(__name__)
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+ABOUT = "README.md"
+"""The model's card in words; not every model has one."""
+MODEL_FILES = (CARD, WEIGHTS, ABOUT)
 MOST_LABELS = 256
 """A mask is uint8."""
 MOST_LAYERS, LARGEST_OPTION = 1000, 2**20
@@ -164,6 +168,42 @@ class ModelFolder:
             return labels
         return labels, np.stack([each.reshape(shape) for each in logits.probabilities()])
 
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Copy the model's files, byte for byte, into a new folder that `load_model` takes.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UsageError: something is there already.
+        """
+        target = Path(folder)
+        refuse_used(target)
+        with new_folder(target) as made:
+            for name in MODEL_FILES:
+                if (self.path / name).is_file():
+                    (made / name).write_bytes(read_bytes(self.path / name))
+        return target
+
+    def push_to_hub(
+        self, repository: str, *, private: bool = False, message: str = "Upload a model"
+    ) -> str:
+        """Upload the model's files to the Hugging Face Hub; `load_model("hf://...")` reads them.
+
+        Args:
+            repository: OWNER/NAME; made where it is missing.
+            private: whether a new repository is visible to its owner alone.
+            message: of the commit.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            UsageError: the repository cannot be written, for example because nobody is logged in.
+            MissingPartError: huggingface_hub is not installed.
+        """
+        return upload(self.path, repository, MODEL_FILES, message=message, private=private)
+
 
 class ModelFiles(NamedTuple):
     """The content of a model folder."""
@@ -247,8 +287,9 @@ def load_model(path: str | os.PathLike[str]) -> ModelFolder:
     """Load a model folder, the model of a training run, or a model of the package.
 
     Args:
-        path: a folder with model.json, or one with model/model.json, or a name that
-            `lightm-unet models` lists.
+        path: a folder with model.json, or one with model/model.json; a name that
+            `lightm-unet models` lists; or `hf://OWNER/NAME`, a repository of the Hugging Face Hub,
+            with `@REVISION` a branch, tag or commit of it.
 
     Returns:
         The network with its preprocessing and labels; `predict` segments an image in memory.
@@ -305,11 +346,15 @@ def add_profile(folder: Path, profile: TrainingProfile) -> None:
 def find_model(path: str | os.PathLike[str]) -> Path:
     """The folder that holds model.json: `path` itself, model/ in it, or a model of the package.
 
+    One of the Hugging Face Hub is fetched into its cache.
+
     Raises:
         UsageError: none of them does.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise UsageError(f"a model is the path of its folder, got {path!r:.60}")
+    if (repository := hub_address(os.fspath(path))) is not None:
+        return fetch(repository, MODEL_FILES)
     shipped = SHIPPED / Path(path)
     is_shipped = os.fspath(path) in shipped_names()
     for folder in (Path(path), Path(path) / "model"):

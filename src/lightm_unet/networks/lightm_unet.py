@@ -54,6 +54,8 @@ from lightm_unet.ops.native_layers import (
 )
 from lightm_unet.ops.native_stages import mix_stage, norm_stage
 from lightm_unet.system.choices import check_choice
+from lightm_unet.system.extras import is_installed
+from lightm_unet.system.hub import is_repository
 
 LEAK = 0.01
 """Slope of the leaky ReLUs below zero."""
@@ -225,10 +227,14 @@ class LightMUNet(SegmentationNetwork):
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> LightMUNet:
-        """The trained network of a model folder or of a training run's folder.
+        """A trained network: of a model folder, a training run, a model of the package, or the Hub.
 
         Only the network, in evaluation mode and on the CPU: it takes preprocessed images.
         `lightm_unet.load_model` gives it with its preprocessing, and segments images.
+
+        Args:
+            folder: what `load_model` takes; or, where no such folder is and huggingface_hub is
+                installed, OWNER/NAME on the Hugging Face Hub.
 
         Raises:
             UsageError: no model is there, or one of another network.
@@ -236,6 +242,9 @@ class LightMUNet(SegmentationNetwork):
         """
         import lightm_unet  # model folders lie in a room above: asked for by its public name
 
+        text = os.fspath(folder)
+        if not os.path.exists(text) and is_repository(text) and is_installed("huggingface-hub"):
+            folder = f"hf://{text}"
         network = lightm_unet.load_model(folder).network
         if not isinstance(network, cls):
             raise UsageError(

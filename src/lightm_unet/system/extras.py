@@ -20,6 +20,7 @@ EXTRAS = {
     "ray": ("ray",),
     "itk": ("SimpleITK",),
     "monai": ("pytorch-ignite", "fire"),
+    "hub": ("huggingface-hub",),
     "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
 }
 """The packages of each extra, as in pyproject.toml."""
