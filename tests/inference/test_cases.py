@@ -105,3 +105,9 @@ def test_no_input_is_refused(tmp_path):
 def test_a_missing_input_is_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.png"):
         find_cases([tmp_path / "nowhere.png"], tmp_path / "out", channels=1)
+
+
+def test_a_series_is_asked_for_where_no_dicom_is(make_files, tmp_path):
+    make_files("a.png", "b.nii.gz")
+    with pytest.raises(UsageError, match="series is for DICOM, and none is among the images"):
+        find_cases([tmp_path / "in"], tmp_path / "out", 1, series="2")

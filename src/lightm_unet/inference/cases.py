@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightm_unet.errors import DataError, UsageError
+from lightm_unet.errors import DataError, SettingError, UsageError
 from lightm_unet.imaging.dicom.archive import is_zip
 from lightm_unet.imaging.dicom.find import DicomImage, find_images
 from lightm_unet.imaging.dicom.listing import (
@@ -129,8 +129,8 @@ def find_cases(
 
     Raises:
         DataError: the only input is missing or has a wrong ending, or is a folder without an image.
-        UsageError: nothing is given, two masks would have one name, or a mask would replace an
-            input.
+        UsageError: nothing is given, two masks would have one name, a mask would replace an input,
+            or a series is asked for and there is no DICOM.
         MissingPartError: there is DICOM, and the packages that read it are missing.
     """
     files: list[Path] = []
@@ -162,6 +162,8 @@ def find_cases(
     dicom = list(dict.fromkeys(dicom))
     if not files and not dicom and not problems:
         raise UsageError("predict needs at least one image file or folder, got none")
+    if series is not None and files and not dicom:
+        raise SettingError("{0} is for DICOM, and none is among the images; leave it out", "series")
     cases = [
         InputCase(name, tuple(group), output / (name + _mask_ending(group[0])))
         for name, group in _group_channels(files, channels)
