@@ -2,14 +2,17 @@
 
 import shutil
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-CSRC = Path(__file__).parents[2] / "csrc"
-HARNESSES = Path(__file__).parent / "native"
+from c_library import CSRC, build_once, compiler_or_skip
+
+NATIVE = Path(__file__).parent / "native"
+HARNESSES = [NATIVE / "every_result.cpp", NATIVE / "every_kernel.cpp"]
 CROSS_COMPILER = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
 FLAGS = ("-std=c++17", "-ffp-contract=fast", "-Wno-psabi", "-pthread", f"-I{CSRC}")
@@ -19,12 +22,10 @@ pytestmark = pytest.mark.slow
 
 def objects(compiler, optimization, folder):
     """Every source but Python's bindings and other processors' kernels; and the harnesses."""
-    folder.mkdir()
     sources = [
         *(file for file in (CSRC / "ops").glob("*.cpp") if not file.stem.startswith("kernels_avx")),
         *(CSRC / "runtime").glob("*.cpp"),
     ]
-    harnesses = [HARNESSES / "every_result.cpp", HARNESSES / "every_kernel.cpp"]
 
     def compile_one(source):
         target = folder / f"{source.stem}.o"
@@ -34,27 +35,33 @@ def objects(compiler, optimization, folder):
         return target
 
     with ThreadPoolExecutor(2) as pool:
-        built = list(pool.map(compile_one, [*sources, *harnesses]))
+        built = list(pool.map(compile_one, [*sources, *HARNESSES]))
     return built[: len(sources)], built[len(sources) :]
 
 
-def link(compiler, parts, target):
-    subprocess.run([compiler, "-static", "-pthread", *parts, "-o", target], check=True)
-    return target
+def harnesses_by(config, compiler, optimization):
+    """The folder of both harnesses, built by a compiler."""
+
+    def build(folder):
+        with tempfile.TemporaryDirectory() as making:
+            common, mains = objects(compiler, optimization, Path(making))
+            for main in mains:
+                command = [compiler, "-static", "-pthread", *common, main]
+                subprocess.run([*command, "-o", folder / main.stem], check=True)
+
+    own = [*HARNESSES, Path(__file__)]
+    name = f"harnesses_by_{Path(compiler).name}"
+    return build_once(config, name, own, build, [compiler, "--version"])
 
 
 @pytest.fixture(scope="module")
-def on_arm(tmp_path_factory):
+def on_arm(pytestconfig):
     """The harnesses for 64-bit ARM as commands: every_result and every_kernel."""
     for tool, package in ((CROSS_COMPILER, "g++-aarch64-linux-gnu"), (EMULATOR, "qemu-user")):
         if shutil.which(tool) is None:
             pytest.skip(f"there is no {tool} (Debian's package {package})")
-    folder = tmp_path_factory.mktemp("aarch64")
-    common, harnesses = objects(CROSS_COMPILER, "-O3", folder / "objects")
-    return [
-        [EMULATOR, link(CROSS_COMPILER, [*common, harness], folder / harness.stem)]
-        for harness in harnesses
-    ]
+    folder = harnesses_by(pytestconfig, CROSS_COMPILER, "-O3")
+    return [[EMULATOR, folder / harness.stem] for harness in HARNESSES]
 
 
 def records(command, file):
@@ -70,12 +77,8 @@ def records(command, file):
     return done.stdout.strip(), found
 
 
-def test_every_kernel_gives_the_same_numbers_on_arm(on_arm, tmp_path):
-    compiler = shutil.which("c++")
-    if compiler is None:
-        pytest.skip("there is no C++ compiler for this machine")
-    common, harnesses = objects(compiler, "-O0", tmp_path / "objects")
-    here = link(compiler, [*common, harnesses[0]], tmp_path / "every_result")
+def test_every_kernel_gives_the_same_numbers_on_arm(pytestconfig, on_arm, tmp_path):
+    here = harnesses_by(pytestconfig, compiler_or_skip(), "-O0") / "every_result"
     name, expected = records([here], tmp_path / "here")
     arm_name, found = records(on_arm[0], tmp_path / "there")
     assert arm_name == "neon"

@@ -2,15 +2,15 @@
 
 import os
 import platform
-import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from c_library import CSRC, build_once, compiler_or_skip
 from lightm_unet.ops.dispatch import native
 
-CSRC = Path(__file__).parents[2] / "csrc"
 HARNESSES = Path(__file__).parent / "native"
 FLAGS = ("-std=c++17", "-g1", "-ffp-contract=fast", "-Wno-psabi", "-pthread", f"-I{CSRC}")
 # What kernels_portable.cpp becomes without flags.
@@ -24,10 +24,7 @@ INSTRUCTION_SETS = {
 
 @pytest.fixture(scope="module")
 def compiler():
-    found = shutil.which(os.environ.get("CXX", "c++"))
-    if found is None:
-        pytest.skip("there is no C++ compiler")
-    return found
+    return compiler_or_skip()
 
 
 def sources():
@@ -44,9 +41,15 @@ def skip_unless_it_works(compiler, sanitizer, folder):
         pytest.skip(f"{sanitizer} does not work here")
 
 
-def build(compiler, sanitizer, optimization, harness, sets, folder):
+def build(config, compiler, sanitizer, optimization, harness, sets, folder):
     """A harness with the kernels of these instruction sets, the base included."""
     skip_unless_it_works(compiler, sanitizer, folder)
+    make = partial(compile_harness, compiler, sanitizer, optimization, harness, sets)
+    own = [HARNESSES / f"{harness}.cpp", Path(__file__)]
+    return build_once(config, f"ops_{harness}", own, make) / harness
+
+
+def compile_harness(compiler, sanitizer, optimization, harness, sets, folder):
     flags = [*FLAGS, sanitizer, optimization, *(["-DLIGHTM_X86"] if len(sets) > 1 else [])]
     kernels = []
     for name in sets:
@@ -54,14 +57,15 @@ def build(compiler, sanitizer, optimization, harness, sets, folder):
         source = CSRC / "ops" / f"kernels_{'portable' if name == BASE else name}.cpp"
         command = [compiler, *flags, *INSTRUCTION_SETS[name], "-c", source]
         subprocess.run([*command, "-o", kernels[-1]], check=True)
-    target = folder / harness
     files = [HARNESSES / f"{harness}.cpp", *sources(), *kernels]
-    subprocess.run([compiler, *flags, *files, "-o", target], check=True)
-    return target
+    subprocess.run([compiler, *flags, *files, "-o", folder / harness], check=True)
 
 
-def test_threads_of_a_streamed_layer_share_nothing_without_an_order(compiler, tmp_path):
-    program = build(compiler, "-fsanitize=thread", "-O1", "thread_sanitizer", [BASE], tmp_path)
+def test_threads_of_a_streamed_layer_share_nothing_without_an_order(
+    pytestconfig, compiler, tmp_path
+):
+    sanitizer = "-fsanitize=thread"
+    program = build(pytestconfig, compiler, sanitizer, "-O1", "thread_sanitizer", [BASE], tmp_path)
     done = subprocess.run(
         [program],
         env={**os.environ, "TSAN_OPTIONS": "history_size=7"},
@@ -72,13 +76,14 @@ def test_threads_of_a_streamed_layer_share_nothing_without_an_order(compiler, tm
 
 
 @pytest.fixture(scope="module")
-def every_kernel(compiler, tmp_path_factory):
+def every_kernel(pytestconfig, compiler, tmp_path_factory):
     """A program that runs every kernel under AddressSanitizer and UBSan, and its sets."""
     on_x86 = native is not None and native.instruction_set() in ("avx2", "avx512")
     sets = [BASE, "avx2", "avx512"] if on_x86 else [BASE]
     folder = tmp_path_factory.mktemp("sanitizers")
     sanitizer = "-fsanitize=address,undefined,float-divide-by-zero"
-    return build(compiler, sanitizer, "-O0", "every_kernel", sets, folder), sets
+    program = build(pytestconfig, compiler, sanitizer, "-O0", "every_kernel", sets, folder)
+    return program, sets
 
 
 @pytest.mark.parametrize("name", list(INSTRUCTION_SETS))

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from browser_page import PAGE, needs_node
+from c_library import build_once
 from lightm_unet.datasets.phantom.chest import draw_chest
 from lightm_unet.imaging.geometry import Geometry
 from lightm_unet.imaging.image import Image, image_from_array
@@ -148,9 +149,15 @@ def test_the_workers():
 
 @pytest.mark.skipif(find_spec("ziglang") is None, reason="needs the extra page, for its compiler")
 @pytest.mark.slow
-def test_the_shipped_kernels_are_those_of_the_sources(tmp_path):
-    subprocess.run([sys.executable, PAGE / "build_kernels.py", "--output", tmp_path], check=True)
-    built = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_the_shipped_kernels_are_those_of_the_sources(pytestconfig):
+    script = PAGE / "build_kernels.py"
+
+    def build(folder):
+        subprocess.run([sys.executable, script, "--output", folder], check=True)
+
+    version = [sys.executable, "-m", "ziglang", "version"]
+    folder = build_once(pytestconfig, "webassembly", [script], build, version)
+    built = {path.name: path.read_bytes() for path in folder.iterdir()}
     shipped = {path.name: path.read_bytes() for path in SHIPPED_KERNELS.iterdir()}
     stale = sorted(name for name in built if built[name] != shipped.get(name))
     assert not stale, "not those of csrc; run page/build_kernels.py and commit what it writes"

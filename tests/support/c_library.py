@@ -97,7 +97,11 @@ def compile_objects(
 
 
 def build_once(
-    config: pytest.Config, name: str, own: Sequence[Path], build: Callable[[Path], None]
+    config: pytest.Config,
+    name: str,
+    own: Sequence[Path],
+    build: Callable[[Path], None],
+    version: Sequence[str | Path] | None = None,
 ) -> Path:
     """A folder in pytest's cache that `build` has filled, for this state of the sources.
 
@@ -106,8 +110,9 @@ def build_once(
         name: of what is built; earlier states of it are dropped.
         own: files that it is made of besides csrc.
         build: fills the folder that it is given.
+        version: the command that tells the compiler's version; by default this machine's.
     """
-    state = hashlib.sha256(subprocess.check_output([compiler_or_skip(), "--version"]))
+    state = hashlib.sha256(subprocess.check_output(version or [compiler_or_skip(), "--version"]))
     for file in sorted([*CSRC.rglob("*.cpp"), *CSRC.rglob("*.h"), *own, Path(__file__)]):
         state.update(file.read_bytes())
     builds = config.cache.mkdir(f"lightm_{name}")
