@@ -116,8 +116,8 @@ LIGHTM_API int32_t lightm_label_count(const lightm_model *model);
 LIGHTM_API const char *lightm_label_name(const lightm_model *model, int32_t label);
 LIGHTM_API uint32_t lightm_label_colour(const lightm_model *model, int32_t label);
 
-/* The most bytes that lightm_segment will hold for this image, besides the opened model, the caller's arrays and less
-   than 1 MB of tables. Takes none; image->values may be NULL. */
+/* The most bytes that lightm_segment will hold for this image, besides the opened model, the caller's arrays and lists
+   that grow with the axes' lengths, 0.1 MB for 1,000 x 1,000. Takes none; image->values may be NULL. */
 LIGHTM_API int lightm_memory(const lightm_model *model, const lightm_image *image, const lightm_options *options,
                              uint64_t *bytes);
 

@@ -10,6 +10,7 @@ namespace lightm {
 namespace {
 
 constexpr double kPercents[2] = {0.5, 99.5};  // beyond these, intensities are outliers
+constexpr int kRanks = 4;                     // around the two percentiles
 constexpr double kWidest = 20;                // most standard deviations between the limits
 constexpr double kAir = -1000;                // Hounsfield units
 constexpr int kLanes = 8;                     // sums in so many parts, which the compiler keeps in vectors
@@ -19,7 +20,7 @@ struct Limits {
 };
 
 // Limits of the numbers other than `usual`, which is what almost all of them are; {usual, usual} where all are.
-Limits limits_of_others(const Numbers &numbers, double usual) {
+Limits limits_of_others(const Numbers &numbers, double usual, float *scratch) {
   int64_t below = 0, equal = 0;
   for (int64_t i = 0; i < numbers.count; ++i) {
     const double value = numbers.values[i] / numbers.divisor;
@@ -30,10 +31,10 @@ Limits limits_of_others(const Numbers &numbers, double usual) {
   if (others == 0) return {usual, usual};
   const PercentilePlace low = PercentilePlace::of(kPercents[0], others);
   const PercentilePlace high = PercentilePlace::of(kPercents[1], others);
-  int64_t ranks[4] = {low.before, low.after, high.before, high.after};
+  int64_t ranks[kRanks] = {low.before, low.after, high.before, high.after};
   for (int64_t &rank : ranks) rank += rank < below ? 0 : equal;
-  float found[4];
-  select_ranks(numbers, ranks, 4, found);
+  float found[kRanks];
+  select_ranks(numbers, ranks, kRanks, found, scratch);
   return {std::min(usual, static_cast<double>(low.between_float32(found[0], found[1]))),
           std::max(usual, static_cast<double>(high.between_float32(found[2], found[3])))};
 }
@@ -79,17 +80,17 @@ float largest_absolute(const float *values, int64_t count) {
   return value;
 }
 
-IntensityScale compressing_scale(const float *channel, int64_t count) {
+IntensityScale compressing_scale(const float *channel, int64_t count, float *scratch) {
   IntensityScale scale;
   const float peak = largest_absolute(channel, count);
   // Squares of other numbers leave float32's range.
   if (!(1e-15f < peak && peak < 1e15f) && peak != 0) scale.divisor = peak;
   const Numbers numbers{channel, count, scale.divisor};
   double limits[2];
-  find_percentiles(numbers, kPercents, 2, limits);
+  find_percentiles(numbers, kPercents, 2, limits, scratch);
   scale.low = limits[0], scale.high = limits[1];
   if (scale.low == scale.high) {
-    const Limits others = limits_of_others(numbers, scale.low);
+    const Limits others = limits_of_others(numbers, scale.low, scratch);
     scale.low = others.low, scale.high = others.high;
   }
   if (scale.low == scale.high) {
@@ -103,12 +104,12 @@ IntensityScale compressing_scale(const float *channel, int64_t count) {
 }
 
 // The rule of older models.
-IntensityScale clipping_scale(const float *channel, int64_t count) {
+IntensityScale clipping_scale(const float *channel, int64_t count, float *scratch) {
   IntensityScale scale;
   scale.outliers = Outliers::clip;
   const Numbers numbers{channel, count};
   double limits[2];
-  find_percentiles(numbers, kPercents, 2, limits);
+  find_percentiles(numbers, kPercents, 2, limits, scratch);
   scale.low = limits[0], scale.high = limits[1];
   const Moments found = moments(numbers, static_cast<float>(scale.low), static_cast<float>(scale.high));
   scale.mean = static_cast<float>(found.mean);
@@ -137,9 +138,12 @@ int64_t count_not_finite(const float *values, int64_t count) {
   return found;
 }
 
-IntensityScale intensity_scale(const float *channel, int64_t count, const Preprocessing &preprocessing) {
+int64_t intensity_scratch() { return rank_scratch(kRanks); }
+
+IntensityScale intensity_scale(const float *channel, int64_t count, const Preprocessing &preprocessing,
+                               float *scratch) {
   if (preprocessing.normalization == Normalization::ct) return ct_scale(preprocessing);
-  return preprocessing.outliers == Outliers::clip ? clipping_scale(channel, count) : compressing_scale(channel, count);
+  return (preprocessing.outliers == Outliers::clip ? clipping_scale : compressing_scale)(channel, count, scratch);
 }
 
 void normalise(const IntensityScale &scale, float *values, int64_t count) {

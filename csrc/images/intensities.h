@@ -20,8 +20,9 @@ struct IntensityScale {
   float mean = 0, std = 1;   // subtracted, then divided by
 };
 
-// channel: all finite.
-IntensityScale intensity_scale(const float *channel, int64_t count, const Preprocessing &preprocessing);
+// channel: all finite. scratch: as many floats as intensity_scratch() says, at a multiple of 8 bytes.
+int64_t intensity_scratch();
+IntensityScale intensity_scale(const float *channel, int64_t count, const Preprocessing &preprocessing, float *scratch);
 
 void normalise(const IntensityScale &scale, float *values, int64_t count);
 

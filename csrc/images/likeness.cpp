@@ -9,7 +9,8 @@
 namespace lightm {
 namespace {
 
-constexpr double kPercents[7] = {2, 10, 25, 50, 75, 90, 98};
+constexpr int kPercentCount = 7;
+constexpr double kPercents[kPercentCount] = {2, 10, 25, 50, 75, 90, 98};
 constexpr int kScales = 6;
 constexpr float kCertain = 0.9f;
 constexpr double kSmallestShare = 1e-4, kSmallestVariance = 1e-6, kLikest = 0.999;
@@ -163,13 +164,14 @@ double symmetry(const std::vector<float> &layout, int dims) {
 
 int64_t measure_scratch(int dims, int64_t channels, const Grid &grid) {
   const Grid half = halved(dims, grid);
-  return grid.width + channels * (half.voxels() + halved(dims, half).voxels());
+  const int64_t details = grid.width + channels * (half.voxels() + halved(dims, half).voxels());
+  return std::max(details, rank_scratch(2 * kPercentCount));
 }
 
 MeasuredImage measure_image(const float *image, int dims, int64_t channels, const Grid &grid, float *scratch) {
   MeasuredImage measured;
-  measured.features.resize(7);
-  find_percentiles({image, channels * grid.voxels()}, kPercents, 7, measured.features.data());
+  measured.features.resize(kPercentCount);
+  find_percentiles({image, channels * grid.voxels()}, kPercents, kPercentCount, measured.features.data(), scratch);
   measure_details(image, dims, channels, grid, scratch, &measured.features);
   measured.layout = coarse_layout(image, dims, channels, grid);
   measured.features.push_back(symmetry(measured.layout, dims));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 namespace lightm {
 namespace {
@@ -32,8 +31,8 @@ constexpr int64_t kTurns = 2;
 // histogram of the next piece; what belongs to no group is counted in one more, which nobody reads.
 struct Groups {
   int count = 1;
-  uint8_t of_first[kBins] = {};    // group, by the first piece
-  std::vector<uint8_t> of_second;  // group, by the group of the first piece and the second piece
+  uint8_t of_first[kBins] = {};  // group, by the first piece
+  uint8_t *of_second;            // group, by the group of the first piece and the second piece
 
   template <int kRound>
   int64_t bin(uint32_t key) const {
@@ -62,24 +61,33 @@ void count_keys(const Numbers &numbers, const Groups &groups, int64_t each, int6
   }
 }
 
+// For each rank a group, and one more.
+int64_t most_bins(int count) { return (count + 1) * kBins; }
+
 }  // namespace
 
-void select_ranks(const Numbers &numbers, const int64_t *ranks, int count, float *found) {
+int64_t rank_scratch(int count) {
+  constexpr int64_t kEach = kTurns * int64_t{sizeof(int64_t)} + 1;  // bytes of a bin, and of its place in of_second
+  return most_bins(count) * kEach / int64_t{sizeof(float)};
+}
+
+void select_ranks(const Numbers &numbers, const int64_t *ranks, int count, float *found, float *scratch) {
+  int64_t *bins = reinterpret_cast<int64_t *>(scratch);
   Groups groups;
+  groups.of_second = reinterpret_cast<uint8_t *>(bins + kTurns * most_bins(count));
   uint32_t keys[kMostRanks] = {};  // as far as they are known
   int64_t rest[kMostRanks];        // rank among the numbers that begin with what is known
   for (int i = 0; i < count; ++i) rest[i] = ranks[i];
-  std::vector<int64_t> bins;
   for (int round = 0; round < 3; ++round) {
     const int64_t each = (groups.count + 1) * kBins;
-    bins.assign(kTurns * each, 0);
-    (round == 0 ? count_keys<0> : round == 1 ? count_keys<1> : count_keys<2>)(numbers, groups, each, bins.data());
+    std::fill(bins, bins + kTurns * each, 0);
+    (round == 0 ? count_keys<0> : round == 1 ? count_keys<1> : count_keys<2>)(numbers, groups, each, bins);
     for (int64_t i = each; i < kTurns * each; ++i) bins[i % each] += bins[i];
     // Each rank's next piece; ranks come in any order, but few of them.
     int64_t bins_of_rank[kMostRanks];
     for (int i = 0; i < count; ++i) {
       bins_of_rank[i] = groups.bins_of(round, keys[i]);
-      const int64_t *own = &bins[bins_of_rank[i]];
+      const int64_t *own = bins + bins_of_rank[i];
       uint32_t piece = 0;
       while (rest[i] >= own[piece]) rest[i] -= own[piece++];
       keys[i] |= piece << kShift[round];
@@ -97,7 +105,7 @@ void select_ranks(const Numbers &numbers, const int64_t *ranks, int count, float
     if (round == 0)
       std::memset(groups.of_first, groups.count, sizeof groups.of_first);
     else
-      groups.of_second.assign((old + 1) * kBins, static_cast<uint8_t>(groups.count));
+      std::memset(groups.of_second, groups.count, most_bins(old));
     for (int i = 0; i < count; ++i) {
       if (round == 0)
         groups.of_first[Groups::piece(0, keys[i])] = static_cast<uint8_t>(fresh[i]);
@@ -125,7 +133,7 @@ float PercentilePlace::between_float32(float a, float b) const {
   return part >= 0.5 ? b - step * static_cast<float>(1 - part) : a + step * static_cast<float>(part);
 }
 
-void find_percentiles(const Numbers &numbers, const double *percents, int count, double *percentiles) {
+void find_percentiles(const Numbers &numbers, const double *percents, int count, double *percentiles, float *scratch) {
   PercentilePlace places[kMostRanks / 2];
   int64_t ranks[kMostRanks] = {};
   float found[kMostRanks];
@@ -134,7 +142,7 @@ void find_percentiles(const Numbers &numbers, const double *percents, int count,
     ranks[2 * i] = places[i].before;
     ranks[2 * i + 1] = places[i].after;
   }
-  select_ranks(numbers, ranks, 2 * count, found);
+  select_ranks(numbers, ranks, 2 * count, found, scratch);
   for (int i = 0; i < count; ++i) percentiles[i] = places[i].between(found[2 * i], found[2 * i + 1]);
 }
 

@@ -13,8 +13,10 @@ struct Numbers {
 };
 
 // found[i] = entry ranks[i] of the numbers in ascending order; at most kMostRanks of them. Three passes.
+// scratch: as many floats as rank_scratch() says, at a multiple of 8 bytes.
 constexpr int kMostRanks = 16;
-void select_ranks(const Numbers &numbers, const int64_t *ranks, int count, float *found);
+int64_t rank_scratch(int count);
+void select_ranks(const Numbers &numbers, const int64_t *ranks, int count, float *found, float *scratch);
 
 // Where a percentile lies among `count` numbers in ascending order: between ranks `before` and `after`.
 struct PercentilePlace {
@@ -27,7 +29,8 @@ struct PercentilePlace {
   float between_float32(float a, float b) const;
 };
 
-// percentiles[i] = numpy.percentile(numbers, percents)[i]; at most kMostRanks / 2 of them.
-void find_percentiles(const Numbers &numbers, const double *percents, int count, double *percentiles);
+// percentiles[i] = numpy.percentile(numbers, percents)[i]; at most kMostRanks / 2 of them. scratch: that of twice as
+// many ranks.
+void find_percentiles(const Numbers &numbers, const double *percents, int count, double *percentiles, float *scratch);
 
 }  // namespace lightm

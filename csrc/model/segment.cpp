@@ -53,7 +53,8 @@ Status make_plan(const Description &description, const Network &network, const I
     plan->window_out = take(classes * plan->run_grid.voxels());
   }
   plan->restoring = take(Restorer::scratch(record, classes, probabilities, threads));
-  int64_t floats = prepare_scratch(record, ResizedAxes(record.canonical, record.seen), threads);
+  int64_t floats =
+      std::max(intensity_scratch(), prepare_scratch(record, ResizedAxes(record.canonical, record.seen), threads));
   if (description.profile) floats = std::max(floats, measure_scratch(record.dims, channels, record.seen));
   plan->working = places.take(
       std::max(network.memory_bytes(plan->run_grid, threads), floats * static_cast<int64_t>(sizeof(float))));
@@ -128,7 +129,7 @@ class Segmentation {
     const ResizedAxes axes(record.canonical, record.seen);
     for (int64_t channel = 0; channel < channels(); ++channel) {
       const float *values = image_.values + channel * voxels;
-      const IntensityScale scale = intensity_scale(values, voxels, description_.preprocessing);
+      const IntensityScale scale = intensity_scale(values, voxels, description_.preprocessing, floats(plan_.working));
       prepare_channel(values, record, axes, scale, input() + channel * record.seen.voxels(), floats(plan_.working),
                       options_.run.threads);
       if (!options_.run.report(kPrepared * static_cast<double>(channel + 1) / static_cast<double>(channels())))

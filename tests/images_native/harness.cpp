@@ -54,13 +54,19 @@ GridRecord record_of(const Settings &s, int32_t dims, const int64_t *shape, cons
 // Scratch with NaN behind it and in it: what is read before it is written shows.
 std::vector<float> scratch(int64_t floats) { return std::vector<float>(floats, __builtin_nanf("")); }
 
+IntensityScale scale_of(const float *channel, int64_t count, const Settings &s) {
+  std::vector<float> memory = scratch(intensity_scratch());
+  return intensity_scale(channel, count, preprocessing_of(s), memory.data());
+}
+
 }  // namespace
 
 extern "C" {
 
 void harness_percentiles(const float *values, int64_t count, float divisor, const double *percents, int32_t wanted,
                          double *found) {
-  find_percentiles({values, count, divisor}, percents, wanted, found);
+  std::vector<float> memory = scratch(rank_scratch(2 * wanted));
+  find_percentiles({values, count, divisor}, percents, wanted, found, memory.data());
 }
 
 // sizes: the grids before and behind resizing; extent: the file's spacing in canonical order.
@@ -76,7 +82,7 @@ void harness_record(const Settings *s, int32_t dims, const int64_t *shape, const
 void harness_prepare(const Settings *s, int32_t dims, const int64_t *shape, const double *affine, const float *channel,
                      int32_t threads, float *out) {
   const GridRecord record = record_of(*s, dims, shape, affine);
-  const IntensityScale scale = intensity_scale(channel, record.canonical.voxels(), preprocessing_of(*s));
+  const IntensityScale scale = scale_of(channel, record.canonical.voxels(), *s);
   const ResizedAxes axes(record.canonical, record.seen);
   std::vector<float> memory = scratch(prepare_scratch(record, axes, threads));
   prepare_channel(channel, record, axes, scale, out, memory.data(), threads);
@@ -84,7 +90,7 @@ void harness_prepare(const Settings *s, int32_t dims, const int64_t *shape, cons
 
 void harness_normalise(const Settings *s, const float *channel, int64_t count, float *out) {
   std::copy(channel, channel + count, out);
-  normalise(intensity_scale(channel, count, preprocessing_of(*s)), out, count);
+  normalise(scale_of(channel, count, *s), out, count);
 }
 
 float harness_padding(const Settings *s) { return padding_value(preprocessing_of(*s)); }

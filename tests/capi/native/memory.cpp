@@ -39,14 +39,14 @@ void expect(const char *what, int64_t found, int64_t expected) {
   if (found != expected) complain(what, found, expected);
 }
 
-// As the peak of a call is told, it is; but for lists, and tables of percentiles, of less than 256 kB.
+// As the peak of a call is told, it is; but for lists of a few kilobytes.
 template <class Call>
 void expect_peak(const char *what, uint64_t told, const Call &call) {
   const int64_t before = g_live;
   g_peak = before;
   expect(what, call(), LIGHTM_OK);
   const int64_t taken = g_peak - before;
-  if (taken > static_cast<int64_t>(told) + 262144 || taken < static_cast<int64_t>(told))
+  if (taken > static_cast<int64_t>(told) + 65536 || taken < static_cast<int64_t>(told))
     complain(what, taken, static_cast<int64_t>(told));
 }
 
