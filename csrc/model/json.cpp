@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/order.h"
+
 namespace lightm {
 namespace {
 
@@ -138,12 +140,14 @@ class JsonReader {
   }
 
   bool has_each_name_once(const Json &object) {
-    std::vector<std::string_view> names;
-    names.reserve(object.object_.size());
-    for (const Json::Entry &entry : object.object_) names.push_back(entry.first);
-    std::sort(names.begin(), names.end());
-    const bool once = std::adjacent_find(names.begin(), names.end()) == names.end();
-    return once || fail("an object with a name twice");
+    const std::vector<Json::Entry> &entries = object.object_;
+    const std::vector<size_t> by_name = ordered(entries.size(), [&](size_t a, size_t b) {
+      const int order = entries[a].first.compare(entries[b].first);
+      return order != 0 ? order < 0 : a < b;
+    });
+    for (size_t i = 1; i < by_name.size(); ++i)
+      if (entries[by_name[i]].first == entries[by_name[i - 1]].first) return fail("an object with a name twice");
+    return true;
   }
 
   bool list(Json *out, int level) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/order.h"
 #include "runtime/aligned_memory.h"
 
 namespace lightm {
@@ -19,12 +20,12 @@ void MemoryPlan::keep_until(int buffer, int step) {
 
 // The largest first, each as low as those that live at the same time allow. A few dozen buffers: no need to be fast.
 void MemoryPlan::place() {
-  std::vector<Buffer *> by_size;
-  for (Buffer &buffer : buffers_) by_size.push_back(&buffer);
-  std::sort(by_size.begin(), by_size.end(),
-            [](const Buffer *a, const Buffer *b) { return a->bytes != b->bytes ? a->bytes > b->bytes : a < b; });
+  const std::vector<size_t> by_size = ordered(buffers_.size(), [this](size_t a, size_t b) {
+    return buffers_[a].bytes != buffers_[b].bytes ? buffers_[a].bytes > buffers_[b].bytes : a < b;
+  });
   std::vector<const Buffer *> placed;  // by offset
-  for (Buffer *buffer : by_size) {
+  for (const size_t number : by_size) {
+    Buffer *buffer = &buffers_[number];
     int64_t offset = 0;
     for (const Buffer *other : placed) {
       const bool together = buffer->first <= other->last && other->first <= buffer->last;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "model/json.h"
+#include "model/order.h"
 
 namespace lightm {
 namespace {
@@ -113,24 +114,27 @@ Status Safetensors::read(const void *file, size_t size, Safetensors *result) {
         !status.ok())
       return status;
   }
-  std::sort(extents.begin(), extents.end(),
-            [](const Extent &a, const Extent &b) { return a.first != b.first ? a.first < b.first : a.last < b.last; });
+  const std::vector<size_t> by_place = ordered(extents.size(), [&](size_t i, size_t k) {
+    const Extent &a = extents[i], &b = extents[k];
+    return a.first != b.first ? a.first < b.first : a.last != b.last ? a.last < b.last : i < k;
+  });
   uint64_t end = 0;
-  for (const Extent &extent : extents) {
-    if (extent.first != end) return damaged("its tensors overlap or leave a gap");
-    end = extent.last;
+  for (const size_t number : by_place) {
+    if (extents[number].first != end) return damaged("its tensors overlap or leave a gap");
+    end = extents[number].last;
   }
   if (end != data_size)
     return damaged(std::to_string(data_size) + " bytes behind its table, which needs " + std::to_string(end));
-  std::sort(result->tensors_.begin(), result->tensors_.end(),
-            [](const StoredTensor &a, const StoredTensor &b) { return a.name < b.name; });
+  const std::vector<StoredTensor> &tensors = result->tensors_;
+  result->by_name_ =
+      ordered(tensors.size(), [&](size_t a, size_t b) { return tensors[a].name.compare(tensors[b].name) < 0; });
   return {};
 }
 
 const StoredTensor *Safetensors::find(std::string_view name) const {
-  const auto found = std::lower_bound(tensors_.begin(), tensors_.end(), name,
-                                      [](const StoredTensor &a, std::string_view b) { return a.name < b; });
-  return found != tensors_.end() && found->name == name ? &*found : nullptr;
+  const auto found = std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                                      [this](size_t a, std::string_view b) { return tensors_[a].name < b; });
+  return found != by_name_.end() && tensors_[*found].name == name ? &tensors_[*found] : nullptr;
 }
 
 }  // namespace lightm

@@ -34,7 +34,8 @@ class Safetensors {
   const StoredTensor *find(std::string_view name) const;
 
  private:
-  std::vector<StoredTensor> tensors_;  // by name
+  std::vector<StoredTensor> tensors_;  // as the table has them
+  std::vector<size_t> by_name_;        // their numbers
 };
 
 }  // namespace lightm

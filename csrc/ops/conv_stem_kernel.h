@@ -77,10 +77,12 @@ inline void copy_rows_under_filter(const StemShape &s, const float *image, int64
   }
 }
 
-// One row of tokens: store_result(token, vector, sum). `copies` and `packed` as prepared above.
-template <class Store>
-LIGHTM_INLINE void convolve_row(const StemShape &s, const float *image, int64_t b, int64_t z, int64_t y, float *copies,
-                                const float *packed, const Store &store_result) {
+// One row of tokens of `columns` floats, through a leaky ReLU. `copies` and `packed` as prepared above.
+LIGHTM_NOINLINE void convolve_row(const StemShape &s, const float *image, int64_t b, int64_t z, int64_t y,
+                                  float *copies, const float *packed, float slope, float *tokens, int64_t columns) {
+  const auto store_result = [&](int64_t x, int64_t v, vf sum) {
+    store_part(tokens + x * columns + v * kWidth, leaky(sum, slope), lanes_at(columns, v));
+  };
   const int64_t rows = rows_under_filter(s), count = vectors(s.out_channels);
   const float *packed_bias = packed + packed_size(s.out_channels, 3 * rows), *left = copies + kWidth - 1;
   copy_rows_under_filter(s, image, b, z, y, copies);
@@ -103,10 +105,8 @@ void conv_stem_rows(const StemShape &s, const ConvStemInputs &in, int64_t first,
   const float *packed = copies + rows_under_filter(s) * padded_row(s);
   for (int64_t r = first; r < last; ++r) {
     float *tokens = out + r * s.width * s.out_channels;
-    convolve_row(s, in.image, r / s.height / s.depth, r / s.height % s.depth, r % s.height, copies, packed,
-                 [&](int64_t x, int64_t v, vf sum) {
-                   store_part(tokens + x * s.out_channels + v * kWidth, sum, lanes_at(s.out_channels, v));
-                 });
+    convolve_row(s, in.image, r / s.height / s.depth, r / s.height % s.depth, r % s.height, copies, packed, 1, tokens,
+                 s.out_channels);
   }
 }
 

@@ -48,9 +48,6 @@ StageWeights stage_prepare(const GridShape &s, const StageInputs &in, float *mem
   return w;
 }
 
-// NaN stays NaN: vmax gives its second where one is.
-LIGHTM_INLINE vf leaky(vf x, float slope) { return vmax(slope == 0.0f ? vf{} : slope * x, x); }
-
 // Whether the products of three taps are added to two sums one by one, which are 3 instructions instead of 4:
 // a product, two multiply-adds and a sum. NEON's registers have room for the second sum.
 #if defined(LIGHTM_NEON)
@@ -146,43 +143,48 @@ LIGHTM_INLINE void filter_row(const GridShape &s, const float *const *around, in
 // A row that is zero, rows for the two intermediate results, and the ring, in floats.
 int64_t stage_scratch(const GridShape &s) { return 3 * row_floats(s) + PlaneRing::floats(s, lightm::kBlockRows); }
 
+// What follows P, for row (z, y): filter, products and activations. filtered, activated: a row each.
+LIGHTM_NOINLINE void stage_row(const GridShape &s, const StageWeights &w, const PlaneRing &ring, int64_t z, int64_t y,
+                               float *filtered, float *activated, float *out_row) {
+  const int64_t c = padded(s.channels);
+  const float *last_scale = w.pointwise ? nullptr : w.scale;
+  const float *around[9], *centre = ring.place(z, y) + c;
+  const int taps = ring.around(z, y, around);
+  filter_row(s, around, taps, w.depthwise, w.depthwise_bias,
+             [&](int64_t x, int64_t v, vf sum) { store(filtered + x * c + v * kWidth, sum); });
+  const float *last_input = filtered;
+  if (w.pointwise) {
+    multiply(filtered, c, static_cast<int>(s.width), s.channels, w.pointwise, s.channels,
+             [&](int64_t x, int64_t v, vf value) {
+               vf sum = value + load(w.pointwise_bias + v * kWidth);
+               if (w.scale) sum += load(w.scale + v * kWidth) * load(centre + x * c + v * kWidth);
+               store(activated + x * c + v * kWidth, leaky(sum, w.slope));
+             });
+    last_input = activated;
+  }
+  multiply(last_input, c, static_cast<int>(s.width), s.channels, w.last, s.out_channels,
+           [&](int64_t x, int64_t v, vf value) {
+             vf sum = value + load(w.last_bias + v * kWidth);
+             if (last_scale) sum += load(last_scale + v * kWidth) * load(centre + x * c + v * kWidth);
+             store_part(out_row + x * s.out_channels + v * kWidth, leaky(sum, w.last_slope),
+                        lanes_at(s.out_channels, v));
+           });
+}
+
 // make_row(z, y, row) writes row (z, y) of P behind the zero token with which `row` starts.
 template <class MakeRow>
 LIGHTM_INLINE void stage_item(const GridShape &s, const StageWeights &w, const StageItem &item, const MakeRow &make_row,
                               float *out, float *scratch) {
-  const int64_t c = padded(s.channels), row = row_floats(s);
+  const int64_t row = row_floats(s);
   float *zero = scratch, *filtered = zero + row, *activated = filtered + row;
   for (int64_t i = 0; i < row; ++i) zero[i] = 0.0f;
   const PlaneRing ring = {s, item, s.flat ? 0 : 1, activated + row, zero};
-  const float *last_scale = w.pointwise ? nullptr : w.scale;
-  ring.make_plane(item.first_plane - 1, make_row);
-  ring.make_plane(item.first_plane, make_row);
-  for (int64_t z = item.first_plane; z < item.last_plane; ++z) {
-    ring.make_plane(z + 1, make_row);
-    for (int64_t y = item.first_row; y < item.last_row; ++y) {
-      const float *around[9], *centre = ring.place(z, y) + c;
-      const int taps = ring.around(z, y, around);
-      filter_row(s, around, taps, w.depthwise, w.depthwise_bias,
-                 [&](int64_t x, int64_t v, vf sum) { store(filtered + x * c + v * kWidth, sum); });
-      const float *last_input = filtered;
-      if (w.pointwise) {
-        multiply(filtered, c, static_cast<int>(s.width), s.channels, w.pointwise, s.channels,
-                 [&](int64_t x, int64_t v, vf value) {
-                   vf sum = value + load(w.pointwise_bias + v * kWidth);
-                   if (w.scale) sum += load(w.scale + v * kWidth) * load(centre + x * c + v * kWidth);
-                   store(activated + x * c + v * kWidth, leaky(sum, w.slope));
-                 });
-        last_input = activated;
-      }
-      float *out_row = out + (((item.batch * s.depth + z) * s.height + y) * s.width) * s.out_channels;
-      multiply(last_input, c, static_cast<int>(s.width), s.channels, w.last, s.out_channels,
-               [&](int64_t x, int64_t v, vf value) {
-                 vf sum = value + load(w.last_bias + v * kWidth);
-                 if (last_scale) sum += load(last_scale + v * kWidth) * load(centre + x * c + v * kWidth);
-                 store_part(out_row + x * s.out_channels + v * kWidth, leaky(sum, w.last_slope),
-                            lanes_at(s.out_channels, v));
-               });
-    }
+  for (int64_t made = item.first_plane - 1; made <= item.last_plane; ++made) {
+    ring.make_plane(made, make_row);
+    const int64_t z = made - 1;  // has its neighbours now
+    for (int64_t y = item.first_row; z >= item.first_plane && y < item.last_row; ++y)
+      stage_row(s, w, ring, z, y, filtered, activated,
+                out + (((item.batch * s.depth + z) * s.height + y) * s.width) * s.out_channels);
   }
 }
 

@@ -79,6 +79,15 @@ LIGHTM_INLINE void layer_norm(int rows, int64_t channels, const float *weight, c
   for (; t < rows; ++t) layer_norm_rows<1>(t, channels, weight, bias, epsilon, get, put);
 }
 
+// The same from rows of `channels` floats, `stride` apart, to rows of whole vectors, `to_stride` apart; in place too.
+LIGHTM_NOINLINE void layer_norm_into(int rows, int64_t channels, const float *weight, const float *bias, float epsilon,
+                                     const float *from, int64_t stride, float *to, int64_t to_stride) {
+  layer_norm(
+      rows, channels, weight, bias, epsilon,
+      [&](int t, int64_t v) { return load_part(from + t * stride + v * kWidth, lanes_at(channels, v)); },
+      [&](int t, int64_t v, vf value) { store(to + t * to_stride + v * kWidth, value); });
+}
+
 template <int kR, class Get, class Grad, class Put>
 LIGHTM_INLINE void layer_norm_backward_rows(int t0, int64_t channels, const float *weight, float epsilon,
                                             const Get &get, const Grad &grad, float *k, int64_t stride,

@@ -113,20 +113,14 @@ void norm_tokens_forward(const NormShape &s, const NormInputs &in, const NormWei
   const int64_t c = padded(s.channels), o = s.out_channels;
   for (int64_t t0 = first; t0 < last; t0 += kNormTile) {
     const int count = static_cast<int>(last - t0 < kNormTile ? last - t0 : kNormTile);
-    const float *x = in.x + t0 * s.channels;
+    float *to = in.last ? scratch : out + t0 * o;
+    const int64_t stride = in.last ? c : o;
     for (int64_t v = 0; v < vectors(s.channels); ++v) {
       const int lanes = lanes_at(s.channels, v);
-      if (in.last) {
-        norm_tokens(s, w, x, v, count, [&](int t, vf y) { store(scratch + t * c + v * kWidth, leaky(y, in.slope)); });
-      } else {
-        float *to = out + t0 * o + v * kWidth;
-        norm_tokens(s, w, x, v, count, [&](int t, vf y) { store_part(to + t * o, leaky(y, in.slope), lanes); });
-      }
+      norm_tokens(s, w, in.x + t0 * s.channels, v, count,
+                  [&](int t, vf y) { store_part(to + t * stride + v * kWidth, leaky(y, in.slope), lanes); });
     }
-    if (in.last)
-      multiply(scratch, c, count, s.channels, w.last, o, [&](int t, int64_t v, vf value) {
-        store_part(out + (t0 + t) * o + v * kWidth, value + load(w.last_bias + v * kWidth), lanes_at(o, v));
-      });
+    if (in.last) multiply_with_bias(scratch, c, count, s.channels, w.last, o, w.last_bias, out + t0 * o, o);
   }
 }
 
@@ -156,9 +150,7 @@ void norm_tokens_backward(const NormShape &s, const NormInputs &in, const NormWe
   for (int64_t t0 = first; t0 < last; t0 += kNormTile) {
     const int count = static_cast<int>(last - t0 < kNormTile ? last - t0 : kNormTile);
     const float *x = in.x + t0 * s.channels, *grad = grad_out + t0 * o;
-    if (in.last)
-      multiply(grad, o, count, o, w.last_transposed, s.channels,
-               [&](int t, int64_t v, vf value) { store(into_activated + t * c + v * kWidth, value); });
+    if (in.last) multiply_into(grad, o, count, o, w.last_transposed, s.channels, into_activated, c);
     for (int64_t v = 0; v < vectors(s.channels); ++v) {
       const int lanes = lanes_at(s.channels, v);
       vf bias{}, weight{};

@@ -33,9 +33,8 @@ void norm_stem_item(const NormStemShape &s, const NormStemInputs &in, const Norm
   stage_item(
       s.grid, w.stage, item,
       [&](int64_t z, int64_t y, float *row) {
-        convolve_row(
-            s.image, in.conv.image, item.batch, s.grid.flat ? 0 : z, s.grid.flat ? z : y, copies, w.conv,
-            [&](int64_t x, int64_t v, vf sum) { store(row + x * c + v * kWidth, leaky(sum, in.stage.slope)); });
+        convolve_row(s.image, in.conv.image, item.batch, s.grid.flat ? 0 : z, s.grid.flat ? z : y, copies, w.conv,
+                     in.stage.slope, row, c);
       },
       out, scratch);
 }

@@ -251,12 +251,11 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
 
   // Projection and its LayerNorm.
   float *normed_mixed = gated;  // free as yet
-  norm_mixed(s, w, at, tile, shared, mixed_at, normed_mixed);
+  norm_mixed(s, w, at, tile, shared, mixed, s.channels, normed_mixed);
   unpool_rows(s, tile, kept, grad_out_all, grad_out);
   add_outer(grad_out, o, s.out_channels, normed_mixed, c, s.channels, rows, sums + to.projection, c);
   add_rows(grad_out, o, s.out_channels, rows, sums + to.projection_bias);
-  multiply(grad_out, o, rows, s.out_channels, shared + layout.projection, s.channels,
-           [&](int r, int64_t v, vf value) { store(grad_mixed + r * c + v * kWidth, value); });
+  multiply_into(grad_out, o, rows, s.out_channels, shared + layout.projection, s.channels, grad_mixed, c);
   layer_norm_backward(
       rows, s.channels, shared + at.projection_norm_weight, w.epsilon, mixed_at,
       [&](int t, int64_t v, vf) { return load(grad_mixed + t * c + v * kWidth); }, grad_mixed, c,
@@ -271,8 +270,7 @@ void rvm_backward_tile(const RvmShape &s, const RvmWeights &w, const RvmBackward
           load(grad_mixed + t * c + v * kWidth) * load_part(x + t * s.channels + v * kWidth, lanes_at(s.channels, v));
     store(sums + to.scale + v * kWidth, sum);
   }
-  multiply(grad_mixed, c, rows, s.channels, shared + layout.out_proj, s.inner,
-           [&](int r, int64_t v, vf value) { store(grad_y + r * d + v * kWidth, value); });
+  multiply_into(grad_mixed, c, rows, s.channels, shared + layout.out_proj, s.inner, grad_y, d);
 
   // The gate and the LayerNorm of what was scanned. z becomes the gradient of the gate, grad_y that of the scan.
   layer_norm_backward(

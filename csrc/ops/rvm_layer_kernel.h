@@ -162,21 +162,14 @@ void rvm_tile(const RvmShape &s, const RvmWeights &w, const RvmLayout &layout, c
       store_part(kept.mixed + (tile.batch * s.length + tile.t0 + t) * s.channels + v * kWidth, value,
                  lanes_at(s.channels, v));
   });
-  norm_mixed(s, w, at, tile, shared, [&](int t, int64_t v) { return load(mixed + t * c + v * kWidth); }, normed);
-  const float *bias = shared + at.projection_bias;
+  norm_mixed(s, w, at, tile, shared, mixed, c, normed);
+  multiply_with_bias(normed, c, rows, s.channels, shared + at.projection, s.out_channels, shared + at.projection_bias,
+                     s.pool ? unpooled : out + tile.t0 * s.out_channels, s.pool ? o : s.out_channels);
   if (s.pool) {
-    multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {
-      store(unpooled + r * o + v * kWidth, value + load(bias + v * kWidth));
-    });
     turns.pooled.wait_for(number);
     pool_rows<kKeep>(s, tile, unpooled, out,
                      kKeep ? kept.winners + tile.batch * s.out_length() * s.out_channels : nullptr);
     turns.pooled.advance();
-  } else {
-    multiply(normed, c, rows, s.channels, shared + at.projection, s.out_channels, [&](int r, int64_t v, vf value) {
-      store_part(out + (tile.t0 + r) * s.out_channels + v * kWidth, value + load(bias + v * kWidth),
-                 lanes_at(s.out_channels, v));
-    });
   }
 }
 

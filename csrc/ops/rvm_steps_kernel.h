@@ -157,22 +157,19 @@ RvmKept rvm_kept(const RvmShape &s, float *memory) {
 // LayerNorm of the input. x: the tile's first row, dense.
 LIGHTM_INLINE void norm_input(const RvmShape &s, const RvmWeights &w, const RvmPacked &at, const TileAt &tile,
                               const float *shared, const float *x, float *normed) {
-  layer_norm(
-      tile.rows, s.channels, shared + at.norm_weight, shared + at.norm_bias, w.epsilon,
-      [&](int t, int64_t v) { return load_part(x + t * s.channels + v * kWidth, lanes_at(s.channels, v)); },
-      [&](int t, int64_t v, vf value) { store(normed + t * tile.c + v * kWidth, value); });
+  layer_norm_into(tile.rows, s.channels, shared + at.norm_weight, shared + at.norm_bias, w.epsilon, x, s.channels,
+                  normed, tile.c);
 }
 
 LIGHTM_INLINE void project_to_x(const RvmShape &s, const RvmPacked &at, const TileAt &tile, const float *shared,
                                 const float *normed, float *xs) {
-  multiply(normed, tile.c, tile.rows, s.channels, shared + at.in_proj, s.inner,
-           [&](int r, int64_t v, vf value) { store(xs + r * tile.d + v * kWidth, value); });
+  multiply_into(normed, tile.c, tile.rows, s.channels, shared + at.in_proj, s.inner, xs, tile.d);
 }
 
 LIGHTM_INLINE void project_to_gate(const RvmShape &s, const RvmPacked &at, const TileAt &tile, const float *shared,
                                    const float *normed, float *z) {
-  multiply(normed, tile.c, tile.rows, s.channels, shared + at.in_proj + packed_size(s.inner, s.channels), s.inner,
-           [&](int r, int64_t v, vf value) { store(z + r * tile.d + v * kWidth, value); });
+  multiply_into(normed, tile.c, tile.rows, s.channels, shared + at.in_proj + packed_size(s.inner, s.channels), s.inner,
+                z, tile.d);
 }
 
 // put(t, v, p) for the causal convolution p of each row. x_before: the rows before the tile, then its own.
@@ -194,12 +191,10 @@ LIGHTM_INLINE void convolve_rows(const RvmShape &s, const RvmPacked &at, const T
 // The projections of u to B, C and delta.
 LIGHTM_INLINE void project_steps(const RvmShape &s, const RvmPacked &at, const TileAt &tile, const float *shared,
                                  const float *u, float *dbc, float *delta) {
-  multiply(u, tile.d, tile.rows, s.inner, shared + at.x_proj, 2 * s.state,
-           [&](int r, int64_t v, vf value) { store(dbc + r * tile.dbc_row + v * kWidth, value); });
-  multiply(u, tile.d, tile.rows, s.inner, shared + at.x_proj + packed_size(2 * s.state, s.inner), s.rank,
-           [&](int r, int64_t v, vf value) { store(dbc + r * tile.dbc_row + tile.bc + v * kWidth, value); });
-  multiply(dbc + tile.bc, tile.dbc_row, tile.rows, s.rank, shared + at.dt_proj, s.inner,
-           [&](int r, int64_t v, vf value) { store(delta + r * tile.d + v * kWidth, value); });
+  multiply_into(u, tile.d, tile.rows, s.inner, shared + at.x_proj, 2 * s.state, dbc, tile.dbc_row);
+  multiply_into(u, tile.d, tile.rows, s.inner, shared + at.x_proj + packed_size(2 * s.state, s.inner), s.rank,
+                dbc + tile.bc, tile.dbc_row);
+  multiply_into(dbc + tile.bc, tile.dbc_row, tile.rows, s.rank, shared + at.dt_proj, s.inner, delta, tile.d);
 }
 
 // The scan's view of a tile's buffers, as a sequence of its own.
@@ -222,12 +217,11 @@ LIGHTM_INLINE void add_scaled_input(const RvmShape &s, const RvmPacked &at, cons
   });
 }
 
-// LayerNorm of M', which get(t, v) gives.
-template <class Get>
+// LayerNorm of M', whose rows are `stride` floats apart.
 LIGHTM_INLINE void norm_mixed(const RvmShape &s, const RvmWeights &w, const RvmPacked &at, const TileAt &tile,
-                              const float *shared, const Get &get, float *normed) {
-  layer_norm(tile.rows, s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias, w.epsilon,
-             get, [&](int t, int64_t v, vf value) { store(normed + t * tile.c + v * kWidth, value); });
+                              const float *shared, const float *mixed, int64_t stride, float *normed) {
+  layer_norm_into(tile.rows, s.channels, shared + at.projection_norm_weight, shared + at.projection_norm_bias,
+                  w.epsilon, mixed, stride, normed, tile.c);
 }
 
 // Calls visit(t, cell, place) for each pair of tokens t and t + 1 of a tile on the grid that is pooled: the

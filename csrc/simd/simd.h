@@ -31,6 +31,7 @@
 #endif
 
 #define LIGHTM_INLINE inline __attribute__((always_inline))
+#define LIGHTM_NOINLINE inline __attribute__((noinline))  // once in a program's text, however often it is called
 
 namespace {
 
@@ -59,6 +60,18 @@ LIGHTM_INLINE void store(float *p, vf v) {
 #endif
 }
 
+#if !defined(__AVX512F__) && !defined(__AVX2__)
+// Lane by lane, for the last vector of a row alone.
+LIGHTM_NOINLINE vf load_lanes(const float *p, int lanes) {
+  vf v{};
+  for (int i = 0; i < lanes; ++i) v[i] = p[i];
+  return v;
+}
+LIGHTM_NOINLINE void store_lanes(float *p, vf v, int lanes) {
+  for (int i = 0; i < lanes; ++i) p[i] = v[i];
+}
+#endif
+
 // The first `lanes` lanes; the others are zero, respectively left alone.
 LIGHTM_INLINE vf load_part(const float *p, int lanes) {
   if (lanes == kWidth) return load(p);
@@ -67,9 +80,7 @@ LIGHTM_INLINE vf load_part(const float *p, int lanes) {
 #elif defined(__AVX2__)
   return (vf)_mm256_maskload_ps(p, (__m256i)(vi{0, 1, 2, 3, 4, 5, 6, 7} < vi{} + lanes));
 #else
-  vf v{};
-  for (int i = 0; i < lanes; ++i) v[i] = p[i];
-  return v;
+  return load_lanes(p, lanes);
 #endif
 }
 LIGHTM_INLINE void store_part(float *p, vf v, int lanes) {
@@ -89,7 +100,7 @@ LIGHTM_INLINE void store_part(float *p, vf v, int lanes) {
   }
   if (lanes & 1) _mm_store_ss(p, rest);
 #else
-  for (int i = 0; i < lanes; ++i) p[i] = v[i];
+  store_lanes(p, v, lanes);
 #endif
 }
 
@@ -279,6 +290,9 @@ LIGHTM_INLINE vf sigmoid_from(vf x, vf y) {
   return x > 0.0f ? positive : y * positive;
 }
 LIGHTM_INLINE vf sigmoid(vf x) { return sigmoid_from(x, exp_minus_abs(x)); }
+
+// A leaky ReLU. NaN stays NaN: vmax gives its second where one is.
+LIGHTM_INLINE vf leaky(vf x, float slope) { return vmax(slope == 0.0f ? vf{} : slope * x, x); }
 
 // Lane l of the result is the sum of all lanes of v[l]: a transposition folded into the sums, 3
 // operations for each pair of vectors instead of a full reduction of each.

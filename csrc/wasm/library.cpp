@@ -1,5 +1,4 @@
 // The little of the C++ library that is no header, so that none needs to be built: that takes minutes.
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -11,19 +10,25 @@ template std::string std::operator+(const char *, const std::string &);
 
 namespace {
 
-template <class Whole>
-std::string digits_of(Whole number) {
-  char text[24];
-  return {text, std::to_chars(text, text + sizeof text, number).ptr};
+std::string digits_of(unsigned long long size, bool negative = false) {
+  char text[21], *first = text + sizeof text;
+  do *--first = static_cast<char>('0' + size % 10);
+  while ((size /= 10) != 0);
+  if (negative) *--first = '-';
+  return {first, text + sizeof text};
+}
+std::string signed_digits_of(long long number) {
+  const unsigned long long bits = static_cast<unsigned long long>(number);
+  return digits_of(number < 0 ? -bits : bits, number < 0);
 }
 
 }  // namespace
 
-std::string std::to_string(int number) { return digits_of(number); }
+std::string std::to_string(int number) { return signed_digits_of(number); }
 std::string std::to_string(unsigned number) { return digits_of(number); }
-std::string std::to_string(long number) { return digits_of(number); }
+std::string std::to_string(long number) { return signed_digits_of(number); }
 std::string std::to_string(unsigned long number) { return digits_of(number); }
-std::string std::to_string(long long number) { return digits_of(number); }
+std::string std::to_string(long long number) { return signed_digits_of(number); }
 std::string std::to_string(unsigned long long number) { return digits_of(number); }
 
 // Called by headers where they would throw.
