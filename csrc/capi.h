@@ -59,7 +59,7 @@ typedef struct lightm_model lightm_model;
 typedef struct {
   size_t struct_size;
   const float *values;  /* (channels, shape) */
-  int32_t dims;         /* 2 or 3; 2 for a single slice, as predict takes one from a file */
+  int32_t dims;         /* 2 or 3; a single slice may be either */
   int64_t shape[3];     /* (height, width) of a picture; of a volume the axes of its file, i, j, k, the last fastest */
   const double *affine; /* 16 numbers, row by row: from a voxel's i, j, k, 1 to millimetres to the right, to the front
                            and upwards; NULL for a picture */

@@ -1,9 +1,11 @@
 """Whole predictions equal Python's: by windows and whole, of any image, in any orientation."""
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from c_library import CallFailed, c_image
 from lightm_unet.errors import DataError
@@ -111,6 +113,28 @@ def test_a_slice_goes_to_a_3d_model_and_a_volume_of_one_slice_to_a_2d_one(models
         assert_equals_python(models["2d windows"], random_image(shape, affine))
         assert_equals_python(models["3d windows"], random_image(shape, affine))
     assert_equals_python(models["3d windows"], random_image((20, 13), affine))
+
+
+@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("thin", [(0,), (1,), (2,), (1, 2)])
+def test_a_slice_as_its_file_has_it_gets_the_labels_of_predict(models, tmp_path, name, thin):
+    """`predict` takes the axes of length 1 out of the file's shape, a C program need not."""
+    python, native = models[name]
+    random = np.random.default_rng(len(name) + sum(thin))
+    shape = tuple(1 if axis in thin else length for axis, length in enumerate((26, 21, 17)))
+    turned = Rotation.random(random_state=random.integers(1000)).as_matrix()
+    for columns in (np.diag([-1.0, 1.0, 1.0]), turned, np.eye(3)[random.permutation(3)]):
+        affine = np.eye(4)
+        affine[:3, :3] = columns * random.uniform(0.5, 4, 3)
+        array = random_image(shape, seed=random.integers(1000)).array
+        path = tmp_path / "slice.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(np.moveaxis(array, 0, 3), affine), path)
+        logits = image_logits(python, read_image(path, 2))
+        stored = nibabel.load(path).affine  # rounded
+        labels, probabilities, _ = native.segment(c_image(array, 3, stored))
+        expected = np.stack(list(logits.probabilities()))
+        np.testing.assert_allclose(probabilities.reshape(expected.shape), expected, atol=1e-4)
+        assert (labels.reshape(logits.labels.shape) == logits.labels).mean() >= 0.9995
 
 
 def refusal(native, image: Image, **given) -> CallFailed:
