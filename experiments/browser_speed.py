@@ -103,8 +103,8 @@ class Isolated(http.server.SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-def write_site(folder: Path, kernels: list[Path]) -> None:
-    """The engine, the models, and a page to call them from."""
+def bundle_engine(folder: Path) -> None:
+    """The page's engine as modules that a page can import, and its worker."""
     for entry, form in (("open", "esm"), ("kernels", "esm"), ("worker", "iife")):
         subprocess.run(
             [
@@ -114,6 +114,11 @@ def write_site(folder: Path, kernels: list[Path]) -> None:
             cwd=PAGE,
             check=True,
         )
+
+
+def write_site(folder: Path, kernels: list[Path]) -> None:
+    """The engine, the models, and a page to call them from."""
+    bundle_engine(folder)
     (folder / "index.html").write_text(HTML)
     for number, path in enumerate(kernels):
         shutil.copytree(path, folder / f"kernels{number}")
