@@ -26,7 +26,7 @@ inline int64_t packed_size(int64_t outputs, int64_t inputs) { return vectors(out
 
 // (outputs, inputs), as a Linear layer stores it, to one panel of (inputs, kWidth) for each vector of
 // outputs; what is beyond the last output is zero.
-LIGHTM_NOINLINE void pack(const float *matrix, int64_t outputs, int64_t inputs, float *packed) {
+LIGHTM_ONCE void pack(const float *matrix, int64_t outputs, int64_t inputs, float *packed) {
   for (int64_t v = 0; v < vectors(outputs); ++v) {
     for (int lane = 0; lane < kWidth; ++lane) {
       const int64_t row = v * kWidth + lane;
@@ -115,14 +115,14 @@ LIGHTM_INLINE void multiply(const float *a, int64_t stride, int rows, int64_t in
 }
 
 // The products as rows of whole vectors, `out_stride` floats apart.
-LIGHTM_NOINLINE void multiply_into(const float *a, int64_t stride, int rows, int64_t inputs, const float *packed,
+LIGHTM_ONCE void multiply_into(const float *a, int64_t stride, int rows, int64_t inputs, const float *packed,
                                    int64_t outputs, float *out, int64_t out_stride) {
   multiply(a, stride, rows, inputs, packed, outputs,
            [&](int r, int64_t v, vf value) { store(out + r * out_stride + v * kWidth, value); });
 }
 
 // The products plus a bias, which is padded to whole vectors, as rows of `columns` floats, `columns` apart.
-LIGHTM_NOINLINE void multiply_with_bias(const float *a, int64_t stride, int rows, int64_t inputs, const float *packed,
+LIGHTM_ONCE void multiply_with_bias(const float *a, int64_t stride, int rows, int64_t inputs, const float *packed,
                                         int64_t outputs, const float *bias, float *out, int64_t columns) {
   multiply(a, stride, rows, inputs, packed, outputs, [&](int r, int64_t v, vf value) {
     store_part(out + r * columns + v * kWidth, value + load(bias + v * kWidth), lanes_at(columns, v));

@@ -18,7 +18,7 @@ LIGHTM_INLINE int lanes_of(int64_t left) { return static_cast<int>(left < kWidth
 LIGHTM_INLINE int lanes_at(int64_t n, int64_t v) { return lanes_of(n - v * kWidth); }
 
 // The numbers at `from`, then zeros up to a whole vector; zeros only where `from` is nullptr.
-LIGHTM_NOINLINE void pad_to_vectors(const float *from, int64_t count, float *to) {
+LIGHTM_ONCE void pad_to_vectors(const float *from, int64_t count, float *to) {
   for (int64_t v = 0; v < vectors(count); ++v)
     store(to + v * kWidth, from ? load_part(from + v * kWidth, lanes_at(count, v)) : vf{});
 }

@@ -31,7 +31,12 @@
 #endif
 
 #define LIGHTM_INLINE inline __attribute__((always_inline))
-#define LIGHTM_NOINLINE inline __attribute__((noinline))  // once in a program's text, however often it is called
+// Once in a file that is downloaded, however often it is called; elsewhere as often as the compiler likes.
+#ifdef __wasm__
+#define LIGHTM_ONCE inline __attribute__((noinline))
+#else
+#define LIGHTM_ONCE inline
+#endif
 
 namespace {
 
@@ -62,12 +67,12 @@ LIGHTM_INLINE void store(float *p, vf v) {
 
 #if !defined(__AVX512F__) && !defined(__AVX2__)
 // Lane by lane, for the last vector of a row alone.
-LIGHTM_NOINLINE vf load_lanes(const float *p, int lanes) {
+LIGHTM_ONCE vf load_lanes(const float *p, int lanes) {
   vf v{};
   for (int i = 0; i < lanes; ++i) v[i] = p[i];
   return v;
 }
-LIGHTM_NOINLINE void store_lanes(float *p, vf v, int lanes) {
+LIGHTM_ONCE void store_lanes(float *p, vf v, int lanes) {
   for (int i = 0; i < lanes; ++i) p[i] = v[i];
 }
 #endif

@@ -352,13 +352,12 @@ def test_if_every_case_failed_the_exit_code_is_3_and_each_is_named_in_one_line(
 ):
     for name in ("a.png", "b.png"):
         (tmp_path / name).touch()
-    code, printed, error = run(
-        "predict", pictures / "model", tmp_path / "a.png", tmp_path / "b.png", "--output", "out"
-    )
+    images, output = (tmp_path / "a.png", tmp_path / "b.png"), tmp_path / "out"
+    code, printed, error = run("predict", pictures / "model", *images, "--output", output)
     assert code == 3
     assert error.startswith(f"{tmp_path / 'a.png'} and 1 more (b.png): found an empty file; ")
     assert error.count("\n") == 1
-    assert printed == "0 masks written to out, 2 failed\n"
+    assert printed == f"0 masks written to {output}, 2 failed\n"
 
 
 def test_a_failed_case_is_one_line_whatever_its_name(run, pictures, tmp_path):
