@@ -91,6 +91,10 @@ class TooLargeError(DataError):
     """A file that holds more than is read; exit code 3."""
 
 
+class NotFiniteError(DataError):
+    """An image with NaN or infinite voxels; exit code 3."""
+
+
 def join_alike(problems: Iterable[tuple[str | Path, str]]) -> list[str]:
     """Messages that differ only in their file, as one message that names all of these files.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lightm_unet.errors import DataError, UsageError
+from lightm_unet.errors import DataError, NotFiniteError, UsageError
 from lightm_unet.imaging.dicom.read import read_series
 from lightm_unet.imaging.dicom.read_segmentation import read_segmentation
 from lightm_unet.imaging.dicom_source import DICOM_ENDINGS, DicomFile, is_dicom
@@ -476,11 +476,11 @@ def _finite(array: np.ndarray, path: Path, nan_as: float | None) -> np.ndarray:
         return array
     count = np.count_nonzero(~finite)
     if nan_as is None:
-        raise DataError(
+        raise NotFiniteError(
             path,
             f"{count} NaN or infinite voxels",
             "finite intensities",
-            "replace them, for example by the background's value (--nan-as VALUE)",
+            "replace them, for example by the background's value",
         )
     _log.warning("%s: %d NaN or infinite voxels taken as %g", path, count, nan_as)
     return np.where(finite, array, np.float32(nan_as))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from lightm_unet.errors import DataError, UsageError
+from lightm_unet.errors import DataError, NotFiniteError, UsageError
 from lightm_unet.imaging.dicom.segment import Algorithm, Segment
 from lightm_unet.imaging.dicom.write_segmentation import LEVELS, write_segmentation
 from lightm_unet.imaging.image import NIFTI_ENDINGS, Image, write_labels
@@ -206,7 +206,11 @@ class Job:
         channels, nan_as = self.model.preprocessing.channels, self.settings.nan_as
         if self.reader is not None and case.dicom and not case.problem:
             return self.reader.read(case.dicom, channels, nan_as)
-        return case.read(channels, nan_as)
+        try:
+            return case.read(channels, nan_as)
+        except NotFiniteError as error:
+            advice = f"{error.advice}, or give that value as nan_as (--nan-as)"
+            raise DataError(error.path, error.found, error.expected, advice) from error
 
     def segment(self, work: CaseAtWork, case: ReadCase) -> SegmentedCase:
         """Run the networks."""
