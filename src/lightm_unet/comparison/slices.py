@@ -21,7 +21,7 @@ from lightm_unet.comparison.results import DATA, MASKS, RunResult, run_folder
 from lightm_unet.comparison.table import case_scores
 from lightm_unet.datasets.dataset import open_case_images, open_dataset
 from lightm_unet.evaluation.scores import summarise
-from lightm_unet.imaging.image import has_spacing, read_mask, split_ending
+from lightm_unet.imaging.image import has_spacing, is_image_name, read_mask, split_ending
 from lightm_unet.reporting.examples import pick_examples
 from lightm_unet.reporting.figures import new_figure, save_figure
 from lightm_unet.reporting.formats import share
@@ -144,7 +144,8 @@ def _read_example(
 
 def _mask_file(folder: Path, run: Run, case: str) -> Path:
     masks = run_folder(folder, run) / MASKS
-    return next(file for file in sorted(masks.iterdir()) if split_ending(file)[0] == case)
+    images = filter(is_image_name, sorted(masks.iterdir()))  # beside the masks lie records
+    return next(file for file in images if split_ending(file)[0] == case)
 
 
 def draw_figure(examples: Sequence[Example], plan: Plan) -> bytes | None:
