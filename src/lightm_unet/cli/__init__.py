@@ -28,6 +28,7 @@ from lightm_unet.cli import (
     measure,
     merge,
     models,
+    nnunet,
     page,
     predict,
     serve,
@@ -60,13 +61,17 @@ for _place, (_title, _verbs) in enumerate(
             compare.compare,
             models.models,
         ),
-        "Elsewhere": (page.page, export.export, serve.serve),
+        "Elsewhere": (page.page, export.export, serve.serve, nnunet.nnunet),
         "Costs and this machine": (measure.count, measure.bench, doctor.doctor),
     }.items()
 ):
     _group = Group(_title, sort_key=_place)
     for _number, _verb in enumerate(_verbs):
-        app.command(_verb, group=_group, sort_key=_number)
+        if isinstance(_verb, App):  # a verb with commands of its own
+            _verb.group, _verb.sort_key = _group, _number
+            app.command(_verb)
+        else:
+            app.command(_verb, group=_group, sort_key=_number)
 app.register_install_completion_command(help="Install completion for the current shell.")
 
 

@@ -60,8 +60,13 @@ def as_typed(error: UsageError, app: App, words: Sequence[str]) -> str:
     """
 
     def option(name: str) -> str:
-        if words[0] in app:
-            for argument in app[words[0]].assemble_argument_collection():
+        command = app
+        for word in words:
+            if word.startswith("-") or word not in command:
+                break
+            command = command[word]
+        if command.default_command is not None:
+            for argument in command.assemble_argument_collection():
                 if argument.keys == (name,) or argument.name == f"--{name}":
                     return argument.name
         return name

@@ -78,6 +78,18 @@ class AveragedNetwork(nn.Module):
             if not own.is_floating_point():
                 own.copy_(other)
 
+    @torch.no_grad()
+    def exchange(self, network: nn.Module) -> None:
+        """Swap the average and the weights; doing so again undoes it.
+
+        Args:
+            network: the network that is trained.
+        """
+        for own, other in zip(_tensors(self.network), _tensors(network), strict=True):
+            kept = own.clone()
+            own.copy_(other)
+            other.copy_(kept)
+
 
 def _tensors(network: nn.Module) -> list[torch.Tensor]:
     return [*network.parameters(), *network.buffers()]
