@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from lightm_unet import __version__
 from lightm_unet.cli.options import NONE_GIVEN, options
 from lightm_unet.deploy.nnunet.settings import PlansSettings
 
@@ -25,6 +27,7 @@ Words = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 nnunet = App(
     name="nnunet",
+    version=f"lightm-unet {__version__}",
     help="Train and run our networks within nnU-Net, on its data sets and by its commands.",
     group_commands="Commands",
 )
@@ -84,3 +87,39 @@ def predict(*words: Words) -> None:
     from lightm_unet.deploy.nnunet.run import predict as run
 
     run(words)
+
+
+@nnunet.command(name="import")
+def import_(
+    trained: Path,
+    output: Path,
+    /,
+    *,
+    fold: str | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+) -> None:
+    """Make a model folder of what nnU-Net has trained with one of our networks.
+
+    Args:
+        trained: Folder TRAINER__PLANS__CONFIGURATION of nnU-Net.
+        output: Folder for the model, new or empty.
+        fold: Fold to take, such as 0 or all; by default the only one.
+        checkpoint: Name of the checkpoint's file.
+    """
+    from lightm_unet.deploy.nnunet.convert import import_model
+
+    print(f"the model is in {import_model(trained, output, fold, checkpoint)}")
+
+
+@nnunet.command
+def export(model: Path, output: Path, /) -> None:
+    """Make a folder for nnU-Net's prediction of a model that nnU-Net has trained.
+
+    Args:
+        model: Folder of the model.
+        output: Folder for nnU-Net, new or empty.
+    """
+    from lightm_unet.deploy.nnunet.convert import export_model
+
+    made = export_model(model, output)
+    print(f"nnUNetv2_predict_from_modelfolder -m {made} -f 0 predicts with it")

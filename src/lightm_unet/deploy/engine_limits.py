@@ -11,6 +11,7 @@ from typing import Any
 
 from lightm_unet.errors import UsageError
 from lightm_unet.models.model_folder import WEIGHTS, ModelFolder
+from lightm_unet.preprocessing.preprocessing import NORMALIZATIONS
 from lightm_unet.system.files import read_bytes
 
 NETWORKS = ("lightm-unet", "lightm-unet-small", "lightm-unet-tiny", "lightm-unet-nano")
@@ -37,6 +38,13 @@ def refuse_unless_runs(model: ModelFolder) -> None:
                 f"{model.path}: the network has {option}={found}, and the browser runs "
                 f"{option}={usual} only; use --format onnx, or `lightm-unet serve`"
             )
+    preparation = model.preprocessing
+    if preparation.normalization not in NORMALIZATIONS or preparation.flat_axes == "file":
+        raise UsageError(
+            f"{model.path}: images are prepared as nnU-Net does "
+            f"({preparation.normalization}, axes {preparation.flat_axes}), which the browser "
+            "cannot; use --format onnx, or `lightm-unet serve`"
+        )
     if others := sorted(_kinds_of_numbers(read_bytes(model.path / WEIGHTS)) - {*NUMBERS, "I64"}):
         raise UsageError(
             f"{model.path}: the weights are {', '.join(others)}, and the browser reads "

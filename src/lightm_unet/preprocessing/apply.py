@@ -75,8 +75,8 @@ def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.
             "use the images that the model or the data set was made for",
         )
     axes, flips = canonical_axes(geometry)
-    if dims == 2 and preprocessing.flat_axes == "stored":
-        axes, flips = (0, 1), (False, False)
+    if preprocessing.flat_axes == "file" or (dims == 2 and preprocessing.flat_axes == "stored"):
+        axes, flips = tuple(range(dims)), (False,) * dims
     canonical_shape = tuple(geometry.shape[axis] for axis in axes)
     record = GridRecord(
         geometry=image.geometry,

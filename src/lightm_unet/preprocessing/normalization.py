@@ -12,7 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lightm_unet.preprocessing.preprocessing import PERCENTILES, Preprocessing
+from lightm_unet.preprocessing.preprocessing import (
+    NNUNET_CT,
+    NNUNET_ZSCORE,
+    PERCENTILES,
+    Preprocessing,
+)
 
 _WIDEST = 20.0
 """The limits are at most this many standard deviations apart after a z-score: one bright voxel in
@@ -31,8 +36,10 @@ def normalise(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     Returns:
         float32, the same shape. A channel of one single value becomes 0.
     """
-    if preprocessing.normalization == "ct":
+    if preprocessing.normalization in ("ct", NNUNET_CT):
         return _normalise_ct(array, preprocessing)
+    if preprocessing.normalization == NNUNET_ZSCORE:
+        return np.stack([_normalise_as_nnunet(channel) for channel in array])
     one = _clip_and_normalise if preprocessing.outliers == "clip" else _compress_and_normalise
     return np.stack([one(channel) for channel in array])
 
@@ -40,7 +47,7 @@ def normalise(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 def padding_value(preprocessing: Preprocessing) -> float:
     """Value around an image smaller than the patch, in training and prediction.
 
-    Air for "ct", the mean otherwise.
+    Air for "ct", 0 otherwise, which is the mean of all but "nnunet-ct".
     """
     if preprocessing.normalization != "ct":
         return 0.0
@@ -93,12 +100,17 @@ def _normalise_ct(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray
     assert preprocessing.intensity_mean is not None
     assert preprocessing.intensity_std is not None
     low, high = preprocessing.intensity_range
-    if preprocessing.outliers == "clip":
+    if preprocessing.outliers == "clip" or preprocessing.normalization == NNUNET_CT:
         array = np.clip(array, low, high)
     else:
         array = compress_outliers(array, low, high)
     shifted = array - np.float32(preprocessing.intensity_mean)
     return shifted / np.float32(preprocessing.intensity_std)
+
+
+def _normalise_as_nnunet(channel: np.ndarray) -> np.ndarray:
+    mean, std = _mean_and_std(channel)
+    return (channel - np.float32(mean)) / np.float32(max(std, 1e-8))
 
 
 def _compress_and_normalise(channel: np.ndarray) -> np.ndarray:

@@ -19,7 +19,10 @@ from lightm_unet.system.choices import check_choice
 from lightm_unet.system.json_codec import ABSENT
 
 NORMALIZATIONS = ("zscore", "ct")
-FLAT_AXES = ("anatomical", "stored")
+"""What data sets are planned with."""
+NNUNET_ZSCORE, NNUNET_CT = "nnunet-zscore", "nnunet-ct"
+"""Of models that nnU-Net has trained."""
+FLAT_AXES = ("anatomical", "stored", "file")
 OUTLIERS = ("compress", "clip")
 PERCENTILES = (0.5, 99.5)
 """Intensities beyond these are outliers: a few of them would otherwise set the scale."""
@@ -53,7 +56,9 @@ class Preprocessing:
     normalization: str = "zscore"
     """"zscore": each channel of each image gets mean 0 and standard deviation 1; its outliers lie
     beyond its 0.5 and 99.5 percentiles. "ct": `intensity_mean` is subtracted from the Hounsfield
-    units, which are divided by `intensity_std`; outliers lie beyond `intensity_range`."""
+    units, which are divided by `intensity_std`; outliers lie beyond `intensity_range`.
+    "nnunet-zscore" and "nnunet-ct" are nnU-Net's ZScoreNormalization, which leaves outliers as they
+    are, and CTNormalization, which clips them; around an image smaller than the patch is 0."""
     outliers: str = field(default="compress", metadata={ABSENT: "clip"})
     """"compress": the further out, the less an intensity counts, but order and differences remain,
     so that what is small and bright stays visible (`normalization` has the formula). "clip": all
@@ -67,7 +72,8 @@ class Preprocessing:
 
     flat_axes: str = field(default="anatomical", metadata={ABSENT: "stored"})
     """Rows and columns of flat NIfTI images: "anatomical", see `imaging.geometry.canonical_axes`,
-    or "stored", the file's own axes, which earlier versions kept. Pictures keep theirs."""
+    or "stored", the file's own axes, which earlier versions kept. Pictures keep theirs. "file": the
+    file's own axes of volumes too, in models that nnU-Net has trained on them."""
 
     def __post_init__(self) -> None:
         if self.spatial_dims not in (2, 3) or self.channels < 1:
@@ -103,10 +109,11 @@ class Preprocessing:
                 f"{{0}} needs voxel sizes from {low:g} to {high:g} mm, got {self.spacing_mm}",
                 "spacing_mm",
             )
-        check_choice("normalization", self.normalization, NORMALIZATIONS)
+        known = (*NORMALIZATIONS, NNUNET_ZSCORE, NNUNET_CT)
+        check_choice("normalization", self.normalization, known)
         check_choice("outliers", self.outliers, OUTLIERS)
         check_choice("flat_axes", self.flat_axes, FLAT_AXES)
-        if self.normalization == "ct" and (
+        if self.normalization in ("ct", NNUNET_CT) and (
             self.intensity_range is None
             or self.intensity_mean is None
             or self.intensity_std is None
@@ -115,9 +122,9 @@ class Preprocessing:
             or not -math.inf < self.intensity_range[0] <= self.intensity_range[1] < math.inf
         ):
             raise UsageError(
-                "ct normalization needs intensity_range, intensity_mean and intensity_std > 0, "
-                f"all finite; got {self.intensity_range}, {self.intensity_mean} and "
-                f"{self.intensity_std}"
+                f"{self.normalization} normalization needs intensity_range, intensity_mean and "
+                f"intensity_std > 0, all finite; got {self.intensity_range}, "
+                f"{self.intensity_mean} and {self.intensity_std}"
             )
         if self.intensity_std is not None and self.intensity_std < 1 / _LARGEST:
             raise UsageError(

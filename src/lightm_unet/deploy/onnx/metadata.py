@@ -18,7 +18,12 @@ import json
 from lightm_unet import __version__
 from lightm_unet.models.model_folder import WEIGHTS, ModelFolder
 from lightm_unet.preprocessing.normalization import padding_value
-from lightm_unet.preprocessing.preprocessing import PERCENTILES, Preprocessing
+from lightm_unet.preprocessing.preprocessing import (
+    NNUNET_CT,
+    NNUNET_ZSCORE,
+    PERCENTILES,
+    Preprocessing,
+)
 from lightm_unet.system.files import file_digest
 from lightm_unet.system.json_codec import to_json
 
@@ -26,6 +31,7 @@ ORDER = {
     2: "The axes of image are rows and columns of the picture.",
     3: "The axes of image are those of the volume turned to right, front and up (RAS+).",
 }
+OF_FILE = "The axes of image are those of the file, as nibabel reads it: (i, j, k)."
 
 
 def describe(model: ModelFolder, size: tuple[int, ...], any_size: bool) -> dict[str, str]:
@@ -62,7 +68,9 @@ def _json(value: object) -> str:
 
 def _steps(preprocessing: Preprocessing, size: tuple[int, ...]) -> list[str]:
     by = "x".join(map(str, size))
-    steps = [ORDER[preprocessing.spatial_dims], _normalisation(preprocessing)]
+    of_file = preprocessing.spatial_dims == 3 and preprocessing.flat_axes == "file"
+    order = OF_FILE if of_file else ORDER[preprocessing.spatial_dims]
+    steps = [order, _normalisation(preprocessing)]
     if preprocessing.size is not None:
         steps += [
             f"Resize to {by} by linear interpolation that keeps the field of view, over all voxels "
@@ -85,7 +93,9 @@ def _steps(preprocessing: Preprocessing, size: tuple[int, ...]) -> list[str]:
 
 def _normalisation(preprocessing: Preprocessing) -> str:
     low, high = PERCENTILES
-    if preprocessing.normalization == "ct":
+    if preprocessing.normalization == NNUNET_ZSCORE:
+        return "Subtract each channel's mean and divide by its standard deviation."
+    if preprocessing.normalization in ("ct", NNUNET_CT):
         assert preprocessing.intensity_range is not None  # as `Preprocessing` checks
         first, last = preprocessing.intensity_range
         limits = f"low {first:g} and high {last:g}"
@@ -99,7 +109,7 @@ def _normalisation(preprocessing: Preprocessing) -> str:
             "Subtract the mean and divide by the standard deviation, both of the channel clipped "
             "to low and high."
         )
-    if preprocessing.outliers == "clip":
+    if preprocessing.outliers == "clip" or preprocessing.normalization == NNUNET_CT:
         return f"Clip intensities to {limits}. {scale}"
     return (
         f"With {limits}, and w = high - low, intensities above become "
