@@ -74,7 +74,28 @@ def test_every_option_is_explained_in_whole_sentences_and_shown(verb, run):
 def test_the_help_of_all_lists_every_verb(run):
     code, help, _ = run("--help")
     assert code == 0
-    assert all(f"│ {verb} " in help for verb in OPTIONS)
+    assert all(f"│ {verb} " in help for verb in [*OPTIONS, "nnunet"])
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    {
+        "plans": "--dataset --configuration --network --plans",
+        "path": "",
+        "train": "",
+        "predict": "",
+        "import": "--fold --checkpoint",
+        "export": "",
+    }.items(),
+)
+def test_the_verbs_within_nnunet_have_these_options_each_explained(verb, options, run):
+    code, help, _ = run("nnunet", verb, "--help")
+    arguments = app["nnunet"][verb].assemble_argument_collection(parse_docstring=True)
+    names = {name for argument in arguments for name in argument.names}
+    assert {name for name in names if name.startswith("--")} == set(options.split())
+    assert all(argument.parameter.help.endswith(".") for argument in arguments)
+    assert code == 0
+    assert app["nnunet"][verb].help in " ".join(help.split())
 
 
 def test_the_help_shows_choices_and_defaults(run):

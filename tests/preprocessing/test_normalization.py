@@ -140,3 +140,19 @@ def test_patches_are_padded_with_air_in_ct_and_with_the_mean_otherwise():
     assert padding_value(ct("clip")) == -6
     assert padding_value(ct()) == pytest.approx(-6 - 12 * math.log(4))
     assert padding_value(zscore()) == 0
+
+
+def test_as_nnunet_outliers_are_left_in_zscores_and_clipped_in_ct():
+    array = np.array([[[0.0, 1.0, 2.0, 1000.0]]], np.float32)
+    zscore = Preprocessing(2, 1, roi_size=(8, 8), normalization="nnunet-zscore")
+    expected = (array - array.mean()) / array.std()
+    np.testing.assert_allclose(normalise(array, zscore), expected, rtol=1e-6)
+    assert not normalise(np.full((1, 2, 2), 7, np.float32), zscore).any()
+    statistics = {"intensity_range": (0.5, 3.0), "intensity_mean": 1.0, "intensity_std": 2.0}
+    ct = Preprocessing(2, 1, roi_size=(8, 8), normalization="nnunet-ct", **statistics)
+    assert normalise(array, ct).tolist() == [[[-0.25, 0.0, 0.5, 1.0]]]
+    assert padding_value(ct) == padding_value(zscore) == 0
+    with pytest.raises(UsageError, match="goes with roi_size"):
+        Preprocessing(2, 1, size=(8, 8), normalization="nnunet-zscore")
+    with pytest.raises(UsageError, match="nnunet-ct normalization needs intensity_range"):
+        Preprocessing(2, 1, roi_size=(8, 8), normalization="nnunet-ct")

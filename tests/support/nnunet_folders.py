@@ -19,16 +19,15 @@ CONFIGURATION = "3d_fullres_small"
 
 def plans(**changes) -> dict:
     """A plans file's content; `changes` are of its configuration 3d_fullres."""
-    resampling = {
-        f"resampling_fn_{what}{end}": value
-        for what in ("data", "seg", "probabilities")
-        for end, value in (
-            ("", "resample_data_or_seg_to_shape"),
-            ("_kwargs", {"is_seg": what == "seg", "order": 1, "order_z": 0}),
-        )
-    }
-    for what in ("data", "seg", "probabilities"):
-        resampling[f"resampling_fn_{what}_kwargs"]["force_separate_z"] = None
+    resampling = {}
+    for what, order in (("data", 3), ("seg", 1), ("probabilities", 1)):
+        resampling[f"resampling_fn_{what}"] = "resample_data_or_seg_to_shape"
+        resampling[f"resampling_fn_{what}_kwargs"] = {
+            "is_seg": what == "seg",
+            "order": order,
+            "order_z": 0,
+            "force_separate_z": None,
+        }
     full = {
         "data_identifier": "nnUNetPlans_3d_fullres",
         "preprocessor_name": "DefaultPreprocessor",

@@ -11,6 +11,7 @@ import torch
 
 from lightm_unet.errors import UsageError
 from lightm_unet.models.logits_memory import LogitsMemory, take_memory
+from lightm_unet.models.nnunet_windows import window_logits
 from lightm_unet.models.sliding_windows import slide
 from lightm_unet.preprocessing.normalization import padding_value
 from lightm_unet.preprocessing.preprocessing import Preprocessing
@@ -39,6 +40,8 @@ def compute_logits(
     """
     if preprocessing.roi_size is None:
         return network(images)
+    if preprocessing.as_nnunet:
+        return window_logits(network, images, preprocessing.roi_size, overlap)
     around = padding_value(preprocessing)
     return torch.stack(
         [
@@ -67,6 +70,10 @@ def compute_image_logits(
     """
     if preprocessing.roi_size is None:
         return LogitsMemory(network(image[None])[0])
+    if preprocessing.as_nnunet:
+        return LogitsMemory(
+            window_logits(network, image[None], preprocessing.roi_size, overlap)[0]
+        )
     around = padding_value(preprocessing)
     memory, row = None, 0
     for part in slide(network, image, preprocessing.roi_size, overlap, around):

@@ -12,6 +12,7 @@ from lightm_unet.errors import DataError, UsageError
 from lightm_unet.imaging.geometry import Geometry, canonical_axes
 from lightm_unet.imaging.image import Image
 from lightm_unet.imaging.limits import check_values
+from lightm_unet.preprocessing.nnunet_resizing import IMAGE, resize_as_nnunet
 from lightm_unet.preprocessing.normalization import normalise
 from lightm_unet.preprocessing.preprocessing import Preprocessing
 from lightm_unet.preprocessing.resizing import resize, resize_labels
@@ -35,6 +36,13 @@ class GridRecord:
     """The grid's shape in canonical axis order, before resizing."""
     grid_shape: tuple[int, ...]
     """The shape that the network sees."""
+    nnunet_spacing_mm: tuple[float, ...] | None = None
+    """The voxel size that the network sees, where the grid was resized as nnU-Net does."""
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """The file's voxel size, in canonical axis order, in mm."""
+        return tuple(self.matched.spacing_mm[axis] for axis in self.axes)
 
     @property
     def extent_mm(self) -> tuple[float, ...]:
@@ -85,10 +93,14 @@ def preprocess_image(image: Image, preprocessing: Preprocessing) -> tuple[torch.
         flips=flips,
         canonical_shape=canonical_shape,
         grid_shape=_grid_shape(geometry, axes, preprocessing),
+        nnunet_spacing_mm=preprocessing.spacing_mm if preprocessing.as_nnunet else None,
     )
     _check_memory(record, image, preprocessing)
     array = np.stack([_to_canonical(channel, record) for channel in image.array])
     normalised = torch.from_numpy(normalise(array, preprocessing))
+    if record.nnunet_spacing_mm is not None:
+        spacings = record.spacing_mm, record.nnunet_spacing_mm
+        return resize_as_nnunet(normalised, record.grid_shape, *spacings, IMAGE), record
     return resize(normalised, record.grid_shape), record
 
 

@@ -58,7 +58,8 @@ class Preprocessing:
     beyond its 0.5 and 99.5 percentiles. "ct": `intensity_mean` is subtracted from the Hounsfield
     units, which are divided by `intensity_std`; outliers lie beyond `intensity_range`.
     "nnunet-zscore" and "nnunet-ct" are nnU-Net's ZScoreNormalization, which leaves outliers as they
-    are, and CTNormalization, which clips them; around an image smaller than the patch is 0."""
+    are, and CTNormalization, which clips them; images are resampled, padded and cut into windows as
+    nnU-Net does too."""
     outliers: str = field(default="compress", metadata={ABSENT: "clip"})
     """"compress": the further out, the less an intensity counts, but order and differences remain,
     so that what is small and bright stays visible (`normalization` has the formula). "clip": all
@@ -111,6 +112,8 @@ class Preprocessing:
             )
         known = (*NORMALIZATIONS, NNUNET_ZSCORE, NNUNET_CT)
         check_choice("normalization", self.normalization, known)
+        if self.as_nnunet and self.roi_size is None:
+            raise UsageError(f"{self.normalization} normalization goes with roi_size")
         check_choice("outliers", self.outliers, OUTLIERS)
         check_choice("flat_axes", self.flat_axes, FLAT_AXES)
         if self.normalization in ("ct", NNUNET_CT) and (
@@ -142,6 +145,11 @@ class Preprocessing:
                 raise UsageError(
                     f"intensity_range needs the smaller number first, got {self.intensity_range}"
                 )
+
+    @property
+    def as_nnunet(self) -> bool:
+        """Whether images are prepared as nnU-Net does."""
+        return self.normalization in (NNUNET_ZSCORE, NNUNET_CT)
 
 
 class Grid(TypedDict):

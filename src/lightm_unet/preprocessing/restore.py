@@ -14,6 +14,7 @@ import torch
 
 from lightm_unet.errors import UsageError
 from lightm_unet.preprocessing.apply import GridRecord
+from lightm_unet.preprocessing.nnunet_resizing import LOGITS, resize_as_nnunet
 from lightm_unet.preprocessing.resizing import resize_rows, row_parts
 
 
@@ -36,10 +37,10 @@ def restore_logits(
     logits = _on_cpu(logits, record)
     labels, canonical = _in_file_axes(np.uint8, record)
     shape = record.canonical_shape
-    for rows in row_parts(shape):
+    for rows in _parts(record):
         best, winners = None, None
         for index in range(len(logits)):
-            score = resize_rows(logits[index], shape, rows)
+            score = _rows(logits[index], record, rows)
             if best is None or winners is None:
                 best, winners = score, torch.zeros(score.shape, dtype=torch.uint8)
             else:
@@ -78,10 +79,10 @@ def restore_probabilities(
     shape = record.canonical_shape
     best, total = torch.full(shape, -torch.inf), torch.zeros(shape)
     winners = torch.zeros(shape, dtype=torch.uint8)
-    for rows in row_parts(shape):
+    for rows in _parts(record):
         highest, sum_ = best[rows], total[rows]  # views
         for index in range(len(logits)):
-            score = resize_rows(logits[index], shape, rows)
+            score = _rows(logits[index], record, rows)
             winners[rows][score > highest] = index
             top = torch.maximum(highest, score)
             sum_.copy_(sum_ * torch.exp(highest - top) + torch.exp(score - top))
@@ -93,10 +94,10 @@ def restore_probabilities(
 
     for index in range(len(logits)):
         values, canonical = _in_file_axes(np.uint16 if levels else np.float32, record)
-        for rows in row_parts(shape):
+        for rows in _parts(record):
             largest = rounded(1 / total[rows])
             below = largest - 1 if levels else torch.nextafter(largest, torch.zeros(()))
-            score = resize_rows(logits[index], shape, rows)
+            score = _rows(logits[index], record, rows)
             probability = rounded(torch.exp(score - best[rows]) / total[rows])
             chosen = torch.where(winners[rows] == index, largest, torch.minimum(probability, below))
             canonical[rows] = chosen.numpy()
@@ -111,6 +112,21 @@ def _on_cpu(logits: torch.Tensor, record: GridRecord) -> torch.Tensor:
             f"logits of {tuple(logits.shape)} do not fit a preprocessed grid of {record.grid_shape}"
         )
     return logits.detach().to("cpu", torch.float32)
+
+
+def _parts(record: GridRecord) -> list[slice]:
+    """The parts in which the image's own grid is made; nnU-Net's splines need all of it."""
+    shape = record.canonical_shape
+    return row_parts(shape) if record.nnunet_spacing_mm is None else [slice(0, shape[0])]
+
+
+def _rows(score: torch.Tensor, record: GridRecord, rows: slice) -> torch.Tensor:
+    """One of `_parts` of one label's logits, on the image's own grid in canonical axis order."""
+    shape = record.canonical_shape
+    if record.nnunet_spacing_mm is None:
+        return resize_rows(score, shape, rows)
+    spacings = record.nnunet_spacing_mm, record.spacing_mm
+    return resize_as_nnunet(score[None], shape, *spacings, LOGITS)[0]
 
 
 def _in_file_axes(dtype: Any, record: GridRecord) -> tuple[np.ndarray, np.ndarray]:

@@ -90,7 +90,14 @@ def test_a_label_that_is_ignored_is_no_output(tmp_path):
         ({}, {"image_reader_writer": "Tiff3DIO"}, {}, "the reader Tiff3DIO"),
         ({}, {"image_reader_writer": "NaturalImage2DIO"}, {}, "the reader NaturalImage2DIO"),
         ({"preprocessor_name": "Mine"}, {}, {}, "the preprocessor Mine"),
-        ({"resampling_fn_data": "resample_torch_fornnunet"}, {}, {}, "the resampling resample_to"),
+        (
+            {"resampling_fn_data": "resample_torch_fornnunet"},
+            {},
+            {},
+            "resampling_fn_data resample",
+        ),
+        ({"resampling_fn_data_kwargs": {"order": 1}}, {}, {}, "resampling_fn_data_kwargs"),
+        ({"resampling_fn_probabilities_kwargs": {"order": 0}}, {}, {}, "resampling_fn_probabilit"),
         (
             {"normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [True]},
             {},

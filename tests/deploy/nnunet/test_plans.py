@@ -33,7 +33,9 @@ def test_ours_inherit_all_but_the_architecture(folder):
     assert arguments["axes"] == [2, 1, 0]
     assert arguments["options"]["width"] == 4
     assert arguments["options"]["expand"] == 2  # all options: later defaults do not matter
-    assert content(folder)["configurations"]["3d_fullres"] == plans()["configurations"]["3d_fullres"]
+    assert (
+        content(folder)["configurations"]["3d_fullres"] == plans()["configurations"]["3d_fullres"]
+    )
 
 
 def test_the_patch_is_rounded_up_to_the_networks_multiples(folder, listen):

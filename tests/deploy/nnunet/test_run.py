@@ -7,7 +7,7 @@ import types
 import pytest
 
 from lightm_unet.deploy.nnunet import run as door
-from lightm_unet.deploy.nnunet.folders import OUR_TRAINERS, trainers_path
+from lightm_unet.deploy.nnunet.folders import OUR_TRAINERS, TRAINERS, trainers_path
 from nnunet_folders import write_plans
 
 
@@ -17,7 +17,7 @@ def nnunet(tmp_path, monkeypatch):
     calls = []
 
     def entry_point():
-        calls.append((sys.argv, os.environ["nnUNet_extTrainer"]))
+        calls.append((sys.argv, os.environ[TRAINERS]))
 
     training, prediction = types.ModuleType("run_training"), types.ModuleType("predict")
     training.run_training_entry = prediction.predict_entry_point = entry_point
@@ -39,9 +39,8 @@ def test_training_passes_its_words_on_with_our_trainer_and_this_machines_device(
     before = sys.argv
     assert run("nnunet", "train", "4", "3d_fullres", "0", "--npz", "-num_gpus", "1")[0] == 0
     (words, trainers) = nnunet[0]
-    assert words == (
-        "nnUNetv2_train 4 3d_fullres 0 --npz -num_gpus 1 -tr nnUNetTrainerLightMUNet -device cpu"
-    ).split()
+    typed = "nnUNetv2_train 4 3d_fullres 0 --npz -num_gpus 1"
+    assert words == f"{typed} -tr nnUNetTrainerLightMUNet -device cpu".split()
     assert trainers == f"/mine{os.pathsep}{OUR_TRAINERS}"
     assert before is not words
 
@@ -54,7 +53,7 @@ def test_a_trainer_and_a_device_that_are_named_stay(nnunet, run):
 
 def test_what_is_missing_in_the_words_is_left_to_nnunet(nnunet, run):
     run("nnunet", "train", "-tr", "X")
-    assert nnunet[0][0] == "nnUNetv2_train -tr X -device cpu".split()
+    assert nnunet[0][0] == ["nnUNetv2_train", "-tr", "X", "-device", "cpu"]
 
 
 def test_prediction_passes_its_words_on(nnunet, run, tmp_path):

@@ -1,9 +1,7 @@
 """nnU-Net's preparation of images in our terms and back; refused where there are none.
 
-What is the same after that: the axes, the intensities, the voxel size, the patch, the padding, and
-a step of half a patch. What is not: nnU-Net resamples images by cubic splines, we do linearly; its
-windows have equal distances, ours the same step, with the last one at the edge; nnU-Net averages
-over mirrored images unless --disable_tta is given.
+The rest of nnU-Net's way is in `preprocessing.nnunet_resizing` and `models.nnunet_windows`. Its
+average over mirrored images is left out, as by --disable_tta.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ OF_FILE, TURNED, PICTURES = (
 """nnU-Net's readers: volumes as their files store them, volumes turned to RAS+, and pictures."""
 SCHEMES = {"ZScoreNormalization": NNUNET_ZSCORE, "CTNormalization": NNUNET_CT}
 STATISTICS = "foreground_intensity_properties_per_channel"
-_RESAMPLING = "resample_data_or_seg_to_shape"
 
 
 def to_preprocessing(
@@ -87,9 +84,9 @@ def to_preprocessing(
         patch, spacing = configuration["patch_size"], configuration["spacing"]
         if dims == 2 and set(spacing) != {1}:
             raise refuse(f"pixels of {spacing}", "pictures have pixels of 1 here")
-        if configuration.get("resampling_fn_data", _RESAMPLING) != _RESAMPLING:
-            name = configuration["resampling_fn_data"]
-            raise refuse(f"the resampling {name}", f"use {_RESAMPLING}")
+        for entry, usual in _resampling().items():
+            if "_seg" not in entry and configuration[entry] != usual:
+                raise refuse(f"{entry} {configuration[entry]}", f"there is one for {usual}")
         return Preprocessing(
             spatial_dims=dims,
             channels=channels,
@@ -106,6 +103,20 @@ def to_preprocessing(
             "the plans of nnU-Net 2.8 or later",
             "copy the model's folder again",
         ) from error
+
+
+def _resampling() -> dict[str, Any]:
+    """The entries of a configuration for nnU-Net's usual resampling."""
+    entries: dict[str, Any] = {}
+    for what, order in (("data", 3), ("seg", 1), ("probabilities", 1)):
+        entries[f"resampling_fn_{what}"] = "resample_data_or_seg_to_shape"
+        entries[f"resampling_fn_{what}_kwargs"] = {
+            "is_seg": what == "seg",
+            "order": order,
+            "order_z": 0,
+            "force_separate_z": None,
+        }
+    return entries
 
 
 def _crops(fingerprint: Mapping[str, Any] | None) -> bool:
@@ -181,17 +192,6 @@ def from_preprocessing(
         "label_manager": "LabelManager",
         STATISTICS: {str(channel): statistics for channel in range(channels)},
     }
-    resampling = {
-        f"resampling_fn_{what}{end}": value
-        for what, order in (("data", 3), ("seg", 1), ("probabilities", 1))
-        for end, value in (
-            ("", _RESAMPLING),
-            (
-                "_kwargs",
-                {"is_seg": what == "seg", "order": order, "order_z": 0, "force_separate_z": None},
-            ),
-        )
-    }
     configuration = {
         "preprocessor_name": "DefaultPreprocessor",
         "batch_size": 2,
@@ -200,6 +200,6 @@ def from_preprocessing(
         "normalization_schemes": [kinds[preprocessing.normalization]] * channels,
         "use_mask_for_norm": [False] * channels,
         "batch_dice": False,
-        **resampling,
+        **_resampling(),
     }
     return plans, configuration

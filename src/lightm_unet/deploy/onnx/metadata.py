@@ -80,7 +80,8 @@ def _steps(preprocessing: Preprocessing, size: tuple[int, ...]) -> list[str]:
         return steps
     if preprocessing.spacing_mm is not None:
         spacing = " x ".join(f"{each:g}" for each in preprocessing.spacing_mm)
-        steps.append(f"Resample to a voxel size of {spacing} mm by linear interpolation.")
+        by_splines = "cubic splines" if preprocessing.as_nnunet else "linear interpolation"
+        steps.append(f"Resample to a voxel size of {spacing} mm by {by_splines}.")
     value = padding_value(preprocessing)
     steps += [
         f"Run windows of {by} that overlap by half; pad a smaller image evenly on both sides with "
