@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from lightm_unet.errors import UsageError
 from lightm_unet.preprocessing.normalization import (
     compress_outliers,
     intensity_limits,
