@@ -71,9 +71,7 @@ def compute_image_logits(
     if preprocessing.roi_size is None:
         return LogitsMemory(network(image[None])[0])
     if preprocessing.as_nnunet:
-        return LogitsMemory(
-            window_logits(network, image[None], preprocessing.roi_size, overlap)[0]
-        )
+        return LogitsMemory(window_logits(network, image[None], preprocessing.roi_size, overlap)[0])
     around = padding_value(preprocessing)
     memory, row = None, 0
     for part in slide(network, image, preprocessing.roi_size, overlap, around):

@@ -23,7 +23,10 @@ Window = tuple[EllipsisType | slice, ...]
 
 
 def window_logits(
-    network: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, roi_size: tuple[int, ...], overlap: float
+    network: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    roi_size: tuple[int, ...],
+    overlap: float,
 ) -> torch.Tensor:
     """Run a network on windows and average them; arguments as `compute_logits` has them.
 

@@ -36,7 +36,6 @@ def restore_logits(
     """
     logits = _on_cpu(logits, record)
     labels, canonical = _in_file_axes(np.uint8, record)
-    shape = record.canonical_shape
     for rows in _parts(record):
         best, winners = None, None
         for index in range(len(logits)):
