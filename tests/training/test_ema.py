@@ -52,6 +52,20 @@ def test_in_a_long_run_each_step_weighs_one_minus_the_decay():
     assert averaged.network.weight.item() == 1.5
 
 
+def test_average_and_weights_can_change_places_and_back():
+    layer = nn.BatchNorm1d(1).train()
+    averaged = AveragedNetwork(layer, decay=0.5)
+    nn.init.constant_(layer.weight, 3.0)
+    layer(torch.tensor([[10.0], [12.0]]))
+    weight, mean = layer.weight, layer.running_mean.item()
+    for here, there in (((1.0, 0.0), (3.0, mean)), ((3.0, mean), (1.0, 0.0))):
+        averaged.exchange(layer)
+        other = averaged.network
+        assert (layer.weight.item(), layer.running_mean.item()) == here
+        assert (other.weight.item(), other.running_mean.item()) == there
+    assert layer.weight is weight  # an optimizer holds it
+
+
 def test_statistics_of_batch_norm_are_averaged_and_counters_copied():
     layer = nn.BatchNorm1d(1).train()
     averaged = AveragedNetwork(layer, decay=0.5)

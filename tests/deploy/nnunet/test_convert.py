@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lightm_unet.deploy.nnunet.convert import export_model, import_model
+from lightm_unet.deploy.nnunet.preparation import STATISTICS
 from lightm_unet.models.model_folder import load_model
 from nnunet_folders import CONFIGURATION, plans, write_trained
 from small_models import random_network, write_model
@@ -201,6 +202,34 @@ def test_missing_files_of_a_trained_folder_are_told(tmp_path, run):
     code, _, error = run(*words)
     assert (code, "spacing" in error) == (3, True)
     assert CONFIGURATION in broken["configurations"]
+
+
+def test_entries_of_another_kind_are_told_in_one_line(tmp_path, run):
+    write_trained(tmp_path / "trained")
+    words = ("nnunet", "import", tmp_path / "trained", tmp_path / "model")
+    for file, change in (
+        ("dataset.json", lambda content: content["labels"].update(liver="one")),
+        ("dataset.json", lambda content: content["labels"].update(liver=[])),
+        ("plans.json", lambda content: content["configurations"]["3d_fullres"].update(spacing="x")),
+        ("plans.json", lambda content: arguments(content).update(options=[1])),
+        ("plans.json", lambda content: arguments(content).pop("network")),
+        ("plans.json", lambda content: arguments(content).update(axes=[5, 6, 7])),
+        ("plans.json", lambda content: content.pop("image_reader_writer")),
+        ("plans.json", lambda content: content[STATISTICS].clear()),
+    ):
+        path = tmp_path / "trained" / file
+        whole = path.read_text()
+        content = json.loads(whole)
+        change(content)
+        path.write_text(json.dumps(content))
+        code, out, error = run(*words)
+        assert (code, out, error.count("\n")) == (3, "", 1), error
+        path.write_text(whole)
+    assert run(*words)[0] == 0
+
+
+def arguments(content):
+    return content["configurations"][CONFIGURATION]["architecture"]["arch_kwargs"]
 
 
 def test_models_that_nnunet_has_not_trained_are_refused_on_the_way_back(tmp_path, run):

@@ -39,7 +39,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             _ADVICE,
         ) from error
     entries = ("network_weights", "trainer_name", "init_args")
-    if not isinstance(content, dict) or not all(entry in content for entry in entries):
+    if (
+        not isinstance(content, dict)
+        or not all(entry in content for entry in entries)
+        or not isinstance(content["init_args"], dict)
+    ):
         expected = f"a checkpoint with {', '.join(entries)}"
         raise DataError(path, "other entries", expected, _ADVICE)
     return content

@@ -74,6 +74,11 @@ def import_model(
         folder / "plans.json",
     )
     arguments = configuration["architecture"]["arch_kwargs"]
+    if not isinstance(arguments.get("network"), str) or not isinstance(
+        arguments.get("options"), dict
+    ):
+        path = folder / "plans.json"
+        raise DataError(path, "no network with its options", "them in arch_kwargs", _ADVICE)
     network = build_network(
         arguments["network"],
         preprocessing.spatial_dims,
@@ -191,8 +196,12 @@ def _labels(entries: Mapping[str, Any], folder: Path) -> list[str]:
     if any(isinstance(value, list) and len(value) > 1 for value in values.values()):
         raise UsageError(f"{folder}: regions of several labels have no form here; use labels")
     numbers = {
-        name: int(value[0] if isinstance(value, list) else value) for name, value in values.items()
+        name: value[0] if isinstance(value, list) and value else value
+        for name, value in values.items()
     }
+    if any(type(value) is not int for value in numbers.values()):
+        path = folder / "dataset.json"
+        raise DataError(path, f"the labels {numbers}", "a whole number for each", _ADVICE)
     ordered = sorted(numbers, key=lambda name: numbers[name])
     if [numbers[name] for name in ordered] != list(range(len(ordered))):
         raise UsageError(f"{folder}: labels need the values 0, 1, 2 and so on, got {numbers}")

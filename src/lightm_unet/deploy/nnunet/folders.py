@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lightm_unet.errors import UsageError
 
-RAW, PREPROCESSED, RESULTS = "nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"
-"""nnU-Net's variables: folders of images, of prepared images with their plans, and of models."""
+PREPROCESSED, RESULTS = "nnUNet_preprocessed", "nnUNet_results"
+"""nnU-Net's variables for the folders of prepared images with their plans, and of models."""
 TRAINERS = "nnUNet_extTrainer"
 """nnU-Net's variable for folders of trainers; several are joined as in PATH."""
 OUR_TRAINERS = Path(__file__).with_name("trainers")

@@ -96,7 +96,9 @@ def to_preprocessing(
             flat_axes="anatomical" if reader == TURNED else "file",
             **(_ct_statistics(plans, channels, refuse) if kind == NNUNET_CT else {}),
         )
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except UsageError:
+        raise
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise DataError(
             path,
             f"a description that cannot be used ({type(error).__name__}: {error})",
