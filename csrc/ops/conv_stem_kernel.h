@@ -78,8 +78,8 @@ inline void copy_rows_under_filter(const StemShape &s, const float *image, int64
 }
 
 // One row of tokens of `columns` floats, through a leaky ReLU. `copies` and `packed` as prepared above.
-LIGHTM_ONCE void convolve_row(const StemShape &s, const float *image, int64_t b, int64_t z, int64_t y,
-                                  float *copies, const float *packed, float slope, float *tokens, int64_t columns) {
+LIGHTM_ONCE void convolve_row(const StemShape &s, const float *image, int64_t b, int64_t z, int64_t y, float *copies,
+                              const float *packed, float slope, float *tokens, int64_t columns) {
   const auto store_result = [&](int64_t x, int64_t v, vf sum) {
     store_part(tokens + x * columns + v * kWidth, leaky(sum, slope), lanes_at(columns, v));
   };

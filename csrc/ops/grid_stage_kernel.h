@@ -145,7 +145,7 @@ int64_t stage_scratch(const GridShape &s) { return 3 * row_floats(s) + PlaneRing
 
 // What follows P, for row (z, y): filter, products and activations. filtered, activated: a row each.
 LIGHTM_ONCE void stage_row(const GridShape &s, const StageWeights &w, const PlaneRing &ring, int64_t z, int64_t y,
-                               float *filtered, float *activated, float *out_row) {
+                           float *filtered, float *activated, float *out_row) {
   const int64_t c = padded(s.channels);
   const float *last_scale = w.pointwise ? nullptr : w.scale;
   const float *around[9], *centre = ring.place(z, y) + c;

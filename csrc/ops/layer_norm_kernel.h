@@ -81,7 +81,7 @@ LIGHTM_INLINE void layer_norm(int rows, int64_t channels, const float *weight, c
 
 // The same from rows of `channels` floats, `stride` apart, to rows of whole vectors, `to_stride` apart; in place too.
 LIGHTM_ONCE void layer_norm_into(int rows, int64_t channels, const float *weight, const float *bias, float epsilon,
-                                     const float *from, int64_t stride, float *to, int64_t to_stride) {
+                                 const float *from, int64_t stride, float *to, int64_t to_stride) {
   layer_norm(
       rows, channels, weight, bias, epsilon,
       [&](int t, int64_t v) { return load_part(from + t * stride + v * kWidth, lanes_at(channels, v)); },

@@ -116,14 +116,14 @@ LIGHTM_INLINE void multiply(const float *a, int64_t stride, int rows, int64_t in
 
 // The products as rows of whole vectors, `out_stride` floats apart.
 LIGHTM_ONCE void multiply_into(const float *a, int64_t stride, int rows, int64_t inputs, const float *packed,
-                                   int64_t outputs, float *out, int64_t out_stride) {
+                               int64_t outputs, float *out, int64_t out_stride) {
   multiply(a, stride, rows, inputs, packed, outputs,
            [&](int r, int64_t v, vf value) { store(out + r * out_stride + v * kWidth, value); });
 }
 
 // The products plus a bias, which is padded to whole vectors, as rows of `columns` floats, `columns` apart.
 LIGHTM_ONCE void multiply_with_bias(const float *a, int64_t stride, int rows, int64_t inputs, const float *packed,
-                                        int64_t outputs, const float *bias, float *out, int64_t columns) {
+                                    int64_t outputs, const float *bias, float *out, int64_t columns) {
   multiply(a, stride, rows, inputs, packed, outputs, [&](int r, int64_t v, vf value) {
     store_part(out + r * columns + v * kWidth, value + load(bias + v * kWidth), lanes_at(columns, v));
   });
