@@ -54,6 +54,8 @@ def test_a_server_that_does_not_do_it(browser):
             made.page.context.close()
         with running(served()) as server:
             made = on_the_server(visit, server)
+            # The page's own files are kept by then, also without the server.
+            made.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
             made.open([IMAGE])
         told.append(
             made.problem(IMAGE).replace(server.address.removeprefix("http://"), "the server")

@@ -1,6 +1,7 @@
 /** Where the model, the kernels and the worker come from: files beside the page, or within it. */
 
 import type { ModelFiles } from "../engine/engine";
+import { APP } from "./texts";
 
 export interface Site {
   model(): Promise<ModelFiles>;
@@ -38,7 +39,10 @@ export const site: Site = ONE_FILE
     };
 
 async function beside(path: string): Promise<ArrayBuffer> {
-  const response = await fetch(new URL(path, document.baseURI));
+  const address = new URL(path, document.baseURI);
+  const response = await fetch(address).catch(() => {
+    throw new Error(APP.problems.notKept(address.host));
+  });
   if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
   return response.arrayBuffer();
 }

@@ -233,6 +233,8 @@ export const APP = {
       "This browser cannot run the network: it lacks WebAssembly with SIMD. Safari 16.4, Chrome 91, Firefox 89 and later versions have it.",
     noModel: (reason: string) => `The model could not be loaded: ${reason}`,
     unexpected: (reason: string) => `Something went wrong: ${reason.replace(/\.$/, "")}. The page goes on.`,
+    notKept: (host: string) =>
+      `${host} does not answer, and this browser does not keep the network's files yet; try again when it answers`,
     nothingToPaste: "The clipboard holds no image.",
     cancelled: "Cancelled.",
   },
