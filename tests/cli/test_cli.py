@@ -465,6 +465,8 @@ def test_an_output_that_is_full_closed_or_no_longer_read_is_at_most_one_line(com
 def test_ctrl_c_while_the_command_is_loaded_shows_no_traceback():
     stop = (
         "import builtins, os, runpy, signal, sys; sys.argv = ['x', '--help']\n"
+        # A shell's background job ignores it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "usual = builtins.__import__\n"
         "def load(name, *rest, **named):\n"
         "    if name == 'cyclopts': os.kill(os.getpid(), signal.SIGINT)\n"

@@ -81,7 +81,9 @@ def slide(
         for at in range(start, stop, step):
             part = (slice(at, min(at + step, stop)), *inner[1:])
             yield sums[(slice(None), *part)] / total[part]
-        for kept in (*sums, total):  # one after the other: a copy of all would take as much again
+        # One after the other: a copy of all would take as much again. Views by index, since
+        # autograd, where it is on, refuses to change those that iterating gives.
+        for kept in (*(sums[label] for label in range(len(sums))), total):
             kept[: roi[0] - done] = kept[done:].clone()
             kept[roi[0] - done :] = 0
 
