@@ -134,6 +134,14 @@ def test_a_form_that_computes_something_else_is_not_written(tmp_path, monkeypatc
     assert not (tmp_path / "bundle").exists()
 
 
+def test_a_model_with_nnu_nets_windows_is_refused_by_name(tmp_path):
+    plan = {"roi_size": (8, 8, 8), "spacing_mm": (1.0,) * 3, "normalization": "nnunet-zscore"}
+    model = write_model(tmp_path / "model", random_network(3, 1, 2), **plan)
+    with pytest.raises(UsageError, match="nnU-Net has trained it"):
+        lightm_unet.export(model, "monai-bundle", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_a_used_folder_is_refused(tmp_path):
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "mine").touch()

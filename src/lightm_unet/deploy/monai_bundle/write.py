@@ -10,7 +10,7 @@ import torch
 from lightm_unet.deploy.monai_bundle import configs
 from lightm_unet.deploy.monai_bundle.components import MODELS
 from lightm_unet.deploy.writer import Exported
-from lightm_unet.errors import LightMUNetError
+from lightm_unet.errors import LightMUNetError, UsageError
 from lightm_unet.models.logits import compute_logits
 from lightm_unet.models.model_folder import CARD, WEIGHTS, ModelFolder
 from lightm_unet.system.files import new_folder, read_bytes
@@ -29,8 +29,14 @@ def write_bundle(model: ModelFolder, output: Path) -> Exported:
 
     Raises:
         LightMUNetError: MONAI makes another network of the bundle than the model's.
-        UsageError: something is at `output` already.
+        UsageError: something is at `output` already; a model that nnU-Net has trained, whose
+            windows MONAI does not have.
     """
+    if model.preprocessing.as_nnunet:
+        raise UsageError(
+            f"{model.path}: nnU-Net has trained it, and its sliding windows are not MONAI's; use "
+            "`lightm-unet nnunet export`, or --format onnx"
+        )
     files = {
         f"{MODELS}/{CARD}": read_bytes(model.path / CARD),
         f"{MODELS}/{WEIGHTS}": read_bytes(model.path / WEIGHTS),
